@@ -1,0 +1,163 @@
+"""The settings of each service: what they are called, what they mean, what they are when nobody says."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ocg.config import values
+from ocg.errors import Code, OcgError
+
+TOKEN_KEY = "OCG_UI_TOKEN"  # noqa: S105 - the key, not a token
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of env.config: how its text is read, and what a user needs to know of it."""
+
+    key: str
+    default: str
+    doc: str
+    parse: Callable[[str], Any]
+    secret: bool
+    systemd: str
+
+    def read(self, text: str, source: str) -> Any:
+        """Read a value's text. Raises CONFIG_INVALID naming the key, the source and what was expected."""
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            shown = "its value" if self.secret else repr(text)
+            raise OcgError(
+                Code.CONFIG_INVALID, f"{self.key}: {error}, found {shown}", f"correct {self.key} in {source}"
+            ) from None
+
+
+def _setting(
+    key: str,
+    default: str,
+    doc: str,
+    parse: Callable[[str], Any] = str,
+    *,
+    secret: bool = False,
+    systemd: str = "",
+) -> Any:
+    """Declare a field; `default` is the text it would have in env.config, `systemd` a variable that stands in."""
+    found = Setting(key, default, doc, parse, secret, systemd)
+    return field(
+        default_factory=lambda: found.read(default, "the source"), repr=not secret, metadata={"setting": found}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What every service and the CLI know."""
+
+    config_file: Path = _setting("OCG_CONFIG", "env.config", "The file settings are read from (--config)", values.path)
+    data_dir: Path = _setting(
+        "OCG_DATA_DIR", "~/.ocg", "Where databases and models lie", values.path, systemd="STATE_DIRECTORY"
+    )
+    pid_dir: Path = _setting("OCG_PID_DIR", "/tmp/ocg", "Where PID files lie (--pid-dir)", values.path)
+    runtime_dir: Path | None = _setting(
+        "OCG_RUNTIME_DIR",
+        "",
+        "Where ocg-embedding publishes its address; OCG_PID_DIR when empty",
+        values.optional_path,
+        systemd="RUNTIME_DIRECTORY",
+    )
+    log_dir: Path = _setting("OCG_LOG_DIR", "/tmp", "Where log files lie when no journal takes them", values.path)
+    log_level: str = _setting("OCG_LOG_LEVEL", "info", "debug, info, warning or error", values.level)
+    agent_sock: Path = _setting("OCG_AGENT_SOCK", "/tmp/ocg-agent.sock", "ocg-agent's Unix socket", values.path)
+    host: str = _setting("OCG_HOST", "127.0.0.1", "The address ocg-gateway listens on")
+    port: int = _setting("OCG_PORT", "55003", "The port ocg-gateway listens on", values.port)
+    ui_token: str = _setting(TOKEN_KEY, "", "The token that requests must carry; made when absent", secret=True)
+
+    @property
+    def address_dir(self) -> Path:
+        """Where the embedding service's address lies."""
+        return self.runtime_dir or self.pid_dir
+
+    @property
+    def models_dir(self) -> Path:
+        """Where pulled models lie."""
+        return self.data_dir / "models"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingSettings(Common):
+    """What ocg-embedding knows."""
+
+    model_path: Path | None = _setting(
+        "EMBEDDING_MODEL_PATH",
+        "",
+        "A GGUF file to embed with; the default embedding model when empty",
+        values.optional_path,
+    )
+    embedding_port: int = _setting(
+        "EMBEDDING_SERVER_PORT", "0", "A fixed port; the first free one from 50000 to 60000 when 0", values.port
+    )
+    chat_model: str = _setting(
+        "OCG_LOCAL_MODEL", "smollm2-135m", "The local chat model: a catalog name or the path of a GGUF file"
+    )
+    chat_idle_s: float = _setting(
+        "OCG_LOCAL_MODEL_IDLE", "300", "Seconds without a chat after which its model is unloaded", values.seconds
+    )
+    threads: int = _setting("OCG_THREADS", "0", "Threads a model computes with; one a core when 0", values.count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings(Common):
+    """What ocg-agent knows."""
+
+    base_url: str = _setting("OCG_BASE_URL", "", "An OpenAI-compatible API; the local model when empty")
+    api_key: str = _setting("OCG_API_KEY", "", "The key for OCG_BASE_URL", secret=True)
+    model: str = _setting("OCG_MODEL", "", "The model to ask for at OCG_BASE_URL")
+    auto_recall: bool = _setting("OCG_AUTO_RECALL", "yes", "Add fitting memories to each turn", values.boolean)
+    recall_limit: int = _setting("OCG_RECALL_LIMIT", "3", "Memories added to a turn at the most", values.count)
+    recall_min_score: float = _setting(
+        "OCG_RECALL_MINSCORE", "0.3", "The least similarity of a memory that is added", values.fraction
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings(Common):
+    """What ocg-gateway knows."""
+
+    allowed_hosts: tuple[str, ...] = _setting(
+        "OCG_ALLOWED_HOSTS", "", "Host names, beside this machine's own, that requests may name", values.words
+    )
+
+
+S = TypeVar("S", bound=Common)
+
+
+def declared() -> dict[str, Setting]:
+    """Every setting by key, in the order of declaration."""
+    classes = (Common, EmbeddingSettings, AgentSettings, GatewaySettings)
+    found = (item.metadata["setting"] for cls in classes for item in fields(cls))
+    return {one.key: one for one in found}
+
+
+def load(
+    cls: type[S],
+    *,
+    args: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    file: Mapping[str, str] | None = None,
+) -> S:
+    """Build settings from maps of key to text: command line over environment over env.config over default.
+
+    An empty text counts as not given. Raises CONFIG_INVALID with the key, its source and what was expected.
+    """
+    sources = (("the command line", args or {}), ("the environment", environ or {}), ("env.config", file or {}))
+    found: dict[str, Any] = {}
+    for item in fields(cls):
+        setting: Setting = item.metadata["setting"]
+        for source, texts in sources:
+            if text := texts.get(setting.key):
+                found[item.name] = setting.read(text, source)
+                break
+        else:
+            if text := (environ or {}).get(setting.systemd):
+                found[item.name] = setting.read(text, f"${setting.systemd}")
+    return cls(**found)

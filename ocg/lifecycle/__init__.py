@@ -1,0 +1,1 @@
+"""Being a service: readiness, inherited sockets, the signal ladder, the watchdog, one `run()` for all three."""

@@ -1,0 +1,76 @@
+"""What every service's HTTP has in common: bodies read within bounds, errors answered in one shape."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.websockets import WebSocket
+
+from ocg.errors import Code, OcgError
+from ocg.protocol import wire
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES = 16 << 20
+
+_log = logging.getLogger(__name__)
+_STATUS_CODES = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
+
+
+def create_app(routes: Sequence[BaseRoute]) -> Starlette:
+    """Build an application whose every error is JSON in the one shape."""
+    return Starlette(routes=routes, exception_handlers={OcgError: _known, HTTPException: _http, Exception: _unknown})
+
+
+async def read(request: Request, kind: type[T], *, limit_bytes: int = MAX_BODY_BYTES) -> T:
+    """Read a JSON body. Raises TOO_LARGE, or INVALID_REQUEST naming what does not fit."""
+    return wire.decode(kind, await read_bytes(request, limit_bytes=limit_bytes))
+
+
+async def read_bytes(request: Request, *, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Read a body of bounded size; a larger one is not read to its end."""
+    announced = request.headers.get("content-length", "")
+    body = bytearray()
+    if not (announced.isdecimal() and int(announced) > limit_bytes):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit_bytes:
+                break
+        else:
+            return bytes(body)
+    raise OcgError(Code.TOO_LARGE, f"the body is larger than {limit_bytes >> 10} KiB", "send less at once")
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """Answer with a struct as JSON."""
+    return Response(wire.encode(value), status, media_type=wire.JSON)
+
+
+def error_response(error: OcgError) -> Response:
+    """Answer with an error."""
+    headers = {"Connection": "close"} if error.code is Code.TOO_LARGE else {}
+    if error.code in {Code.BUSY, Code.UNAVAILABLE}:
+        headers["Retry-After"] = "1"
+    return Response(wire.error_body(error), error.code.http_status, headers, wire.JSON)
+
+
+async def _known(request: Request | WebSocket, error: Exception) -> Response:
+    assert isinstance(error, OcgError)  # noqa: S101 - Starlette's table maps the class to this function
+    _log.info("%s %s: %s", request.scope.get("method", "WS"), request.url.path, error)
+    return error_response(error)
+
+
+async def _http(request: Request | WebSocket, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as above
+    code = _STATUS_CODES.get(error.status_code, Code.INVALID_REQUEST)
+    return error_response(OcgError(code, f"{request.url.path}: {error.detail}", "see the API's description"))
+
+
+async def _unknown(request: Request | WebSocket, error: Exception) -> Response:
+    _log.error("%s failed", request.url.path, exc_info=error)
+    return error_response(OcgError(Code.INTERNAL, "a bug in OCG; the log has its traceback", "ocg logs"))

@@ -1,0 +1,71 @@
+"""uvicorn inside a service: it owns no signals and no start-up of its own, and stops without waiting for its tick."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+_TICK_S = 1.0
+_KEEP_ALIVE_S = 75
+_MAX_HEADER_BYTES = 32 << 10
+
+
+class Server(uvicorn.Server):
+    """Serves an application on listening sockets until `finish()` or `drop()`."""
+
+    def __init__(self, app: "ASGIApp") -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                http="httptools",
+                ws="websockets-sansio",
+                ws_max_size=1 << 20,
+                ws_per_message_deflate=False,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
+                server_header=False,
+                proxy_headers=False,
+            )
+        )
+        self.listening = asyncio.Event()
+        self._finish = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the ladder: beside it, uvicorn's own handlers would run ours twice."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, and say so."""
+        await super().startup(sockets)
+        self.listening.set()
+
+    async def main_loop(self) -> None:
+        """Keep the Date header right until the end; uvicorn's own loop wakes ten times a second for this."""
+        while not self._finish.is_set():
+            await self.on_tick(0)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._finish.wait(), _TICK_S)
+
+    def finish(self) -> None:
+        """Stop accepting; what runs may end."""
+        self.should_exit = True
+        self._finish.set()
+
+    async def drop(self) -> None:
+        """End what still runs, by cancelling it."""
+        self.finish()
+        self.force_exit = True
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,115 @@
+"""Listening sockets: inherited from whoever started us (sd_listen_fds(3)), or made here."""
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from ocg.errors import Code, OcgError
+
+_FIRST_FD = 3
+BACKLOG = 1024
+
+
+def inherited() -> list[socket.socket]:
+    """Take over the sockets handed to this very process; whoever we start does not get them."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    number = int(os.environ.get("LISTEN_FDS", "0"))
+    for key in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        os.environ.pop(key, None)
+    found = [socket.socket(fileno=descriptor) for descriptor in range(_FIRST_FD, _FIRST_FD + number)]
+    for one in found:
+        one.set_inheritable(False)
+        one.setblocking(False)
+    return found
+
+
+def listen_tcp(host: str, ports: Iterable[int], *, key: str) -> socket.socket:
+    """Listen on the first free port. Raises PORT_IN_USE; `key` is the setting that would change it."""
+    port = 0
+    for port in ports:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            # Two sockets may be bound to one port with SO_REUSEADDR until one listens: only this decides.
+            listener.listen(BACKLOG)
+        except OSError as error:
+            listener.close()
+            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                raise OcgError(
+                    Code.CONFIG_INVALID, f"cannot listen on {host}: {error.strerror}", "correct the address"
+                ) from None
+            continue
+        listener.setblocking(False)
+        return listener
+    raise OcgError(
+        Code.PORT_IN_USE,
+        f"port {port} on {host} is in use by another program",
+        f"see who has it with `ss -ltnp 'sport = :{port}'`, or set {key} to another port",
+    )
+
+
+def listen_unix(path: Path) -> socket.socket:
+    """Listen on a Unix socket of mode 0600; a stale one is replaced only if it is ours and nobody answers.
+
+    Raises ALREADY_RUNNING when somebody answers, UNSAFE_PATH when what lies there is not ours to remove.
+    """
+    _clear(path)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise OcgError(
+            Code.UNSAFE_PATH, f"cannot listen on {path}: {error.strerror}", "set OCG_AGENT_SOCK to another path"
+        ) from None
+    finally:
+        os.umask(mask)
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def remove_unix(path: Path) -> None:
+    """Remove the path of a listener that is closed, unless another has taken its place."""
+    try:
+        if path.lstat().st_uid == os.geteuid() and not answers(path):
+            path.unlink()
+    except FileNotFoundError:
+        return
+
+
+def _clear(path: Path) -> None:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if status.st_uid != os.geteuid() or not stat.S_ISSOCK(status.st_mode):
+        raise OcgError(
+            Code.UNSAFE_PATH,
+            f"{path} is in the way: it is not a socket of ours (owner: user {status.st_uid})",
+            "remove it, or set OCG_AGENT_SOCK to another path",
+        )
+    if answers(path):
+        raise OcgError(Code.ALREADY_RUNNING, f"another ocg-agent answers on {path}", "ocg stop, or set OCG_AGENT_SOCK")
+    path.unlink()
+
+
+def answers(path: Path) -> bool:
+    """Whether somebody listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True  # somebody is there, however badly
+        return True

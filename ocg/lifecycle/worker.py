@@ -1,0 +1,58 @@
+"""A daemon thread that a service owns, for what would block its event loop: SQLite, FAISS, llama.cpp.
+
+asyncio's own executor is not it: its threads are waited for at exit, so that a stuck call outlives SIGTERM.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from ocg.errors import Code, OcgError
+
+T = TypeVar("T")
+
+
+class Worker:
+    """One thread and a bounded queue of jobs, done in order."""
+
+    def __init__(self, name: str, *, max_queue: int = 1024) -> None:
+        self._name = name
+        self._jobs: queue.Queue[tuple[Future[Any], Callable[[], Any]] | None] = queue.Queue(max_queue)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Do a job in the thread. Raises BUSY when the queue is full; a job not yet begun is dropped on cancel."""
+        future: Future[T] = Future()
+        try:
+            self._jobs.put_nowait((future, job))
+        except queue.Full:
+            raise OcgError(Code.BUSY, f"{self._name} has too many requests waiting", "try again shortly") from None
+        return await asyncio.wrap_future(future)
+
+    async def close(self, timeout_s: float = 3.0) -> None:
+        """Do what is queued, then end the thread; one that is stuck is left to die with the process."""
+        await asyncio.to_thread(self._end, timeout_s)
+
+    def _end(self, timeout_s: float) -> None:
+        try:
+            self._jobs.put(None, timeout=timeout_s)
+        except queue.Full:
+            return
+        self._thread.join(timeout_s)
+
+    def _work(self) -> None:
+        while (item := self._jobs.get()) is not None:
+            future, job = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = job()
+            except BaseException as error:  # noqa: BLE001 - it is raised again where the job was asked for
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+            del item, future, job  # or they live until the next job comes

@@ -1,0 +1,1 @@
+"""What crosses between processes: messages, events, their wire form, and the clients that speak it."""

@@ -1,0 +1,201 @@
+"""Clients of the services, for the services and the CLI. aiohttp is slow to import, so it is imported at first use."""
+
+import os
+import stat
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import msgspec
+
+from ocg.errors import Code, OcgError
+from ocg.protocol import address, messages, sse, wire
+from ocg.protocol.events import LAST, TurnEvent
+
+if TYPE_CHECKING:
+    import aiohttp
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 60.0
+# A turn may think for long between two events; the agent sends a comment line each 15 s meanwhile.
+STREAM_SILENCE_S = 60.0
+MAX_ANSWER_BYTES = 64 << 20
+
+
+class _Client:
+    """One connection pool to one service; `service` is its name in messages."""
+
+    service = ""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _locate(self) -> address.Address:
+        raise NotImplementedError
+
+    def _connector(self) -> "aiohttp.BaseConnector | None":
+        return None
+
+    @asynccontextmanager
+    async def send(
+        self, method: str, path: str, *, data: bytes | None = None, silence_s: float | None = None
+    ) -> "AsyncIterator[aiohttp.ClientResponse]":
+        """Send a request and give the answer with its body unread. Raises UNAVAILABLE, TIMEOUT or the service's error.
+
+        `silence_s` makes it a stream: any length, but no pause longer than that.
+        """
+        import aiohttp  # noqa: PLC0415
+
+        if self._session is None:
+            self._session = aiohttp.ClientSession(connector=self._connector(), auto_decompress=False)
+        where = self._locate()
+        headers = {"Content-Type": wire.JSON}
+        if where.token:
+            headers["Authorization"] = f"Bearer {where.token}"
+        timeout = aiohttp.ClientTimeout(
+            total=None if silence_s else ANSWER_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S, sock_read=silence_s
+        )
+        try:
+            async with self._session.request(
+                method, where.url + path, data=data, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status >= 400:  # noqa: PLR2004 - HTTP's classes
+                    raise wire.read_error(response.status, await response.content.read(65536))
+                yield response
+        except TimeoutError:
+            raise OcgError(
+                Code.TIMEOUT, f"{self.service} did not answer in time", "see its log, or try again"
+            ) from None
+        except aiohttp.ClientError as error:
+            raise OcgError(Code.UNAVAILABLE, f"{self.service} cannot be reached: {error}", "ocg status") from None
+
+    async def call(self, method: str, path: str, answer: type[T], body: Any = None) -> T:
+        """Send a request and read its whole answer."""
+        data = None if body is None else wire.encode(body)
+        async with self.send(method, path, data=data) as response:
+            return msgspec.json.decode(await response.content.read(MAX_ANSWER_BYTES), type=answer)
+
+
+class EmbeddingClient(_Client):
+    """ocg-embedding, found by the address it published in `folder`."""
+
+    service = "ocg-embedding"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def _locate(self) -> address.Address:
+        return address.find(self._folder)
+
+    async def health(self) -> messages.Health:
+        """Ask how it is."""
+        return await self.call("GET", "/health", messages.Health)
+
+    async def upsert(self, items: Sequence[messages.VectorItem], *, collection: str) -> int:
+        """Add or replace vectors; they are on disk on return."""
+        body = messages.UpsertRequest(items=tuple(items), collection=collection)
+        return (await self.call("POST", "/vectors/upsert", messages.Changed, body)).count
+
+    async def delete(self, ids: Sequence[str], *, collection: str) -> int:
+        """Delete vectors by id."""
+        body = messages.DeleteRequest(ids=tuple(ids), collection=collection)
+        return (await self.call("POST", "/vectors/delete", messages.Changed, body)).count
+
+    async def search(self, query: str, *, top_k: int, collection: str) -> tuple[messages.Hit, ...]:
+        """Find the vectors nearest to a text."""
+        body = messages.SearchRequest(query=query, top_k=top_k, collection=collection)
+        return (await self.call("POST", "/search", messages.SearchResult, body)).hits
+
+
+class AgentClient(_Client):
+    """ocg-agent, on its Unix socket."""
+
+    service = "ocg-agent"
+
+    def __init__(self, socket: Path) -> None:
+        super().__init__()
+        self._socket = socket
+
+    def _locate(self) -> address.Address:
+        """Check whose socket it is at each call: the path may lie in a world-writable folder."""
+        try:
+            status = self._socket.lstat()
+            if stat.S_ISLNK(status.st_mode) and status.st_uid in {0, os.geteuid()}:
+                status = self._socket.stat()  # systemd's Symlinks=
+        except OSError:
+            raise OcgError(
+                Code.UNAVAILABLE, f"ocg-agent is not running: no socket at {self._socket}", "start it: ocg start"
+            ) from None
+        if status.st_uid not in {0, os.geteuid()} or not stat.S_ISSOCK(status.st_mode):
+            raise OcgError(
+                Code.UNSAFE_PATH,
+                f"{self._socket} is not a socket of ours (its owner is user {status.st_uid})",
+                "set OCG_AGENT_SOCK to a path in a folder of your own",
+            )
+        return address.Address("http://ocg-agent")
+
+    def _connector(self) -> "aiohttp.BaseConnector":
+        import aiohttp  # noqa: PLC0415
+
+        return aiohttp.UnixConnector(path=str(self._socket), limit=0)
+
+    async def health(self) -> messages.Health:
+        """Ask how it is."""
+        return await self.call("GET", "/health", messages.Health)
+
+    async def turn(self, request: messages.TurnRequest) -> AsyncIterator[TurnEvent]:
+        """Start a turn, or join the one with the same message id, and give its events to the last."""
+        last = False
+        async with self.send("POST", "/v1/turns", data=wire.encode(request), silence_s=STREAM_SILENCE_S) as response:
+            async for data in sse.data_of(response.content.iter_any()):
+                event = msgspec.json.decode(data, type=TurnEvent)
+                last = isinstance(event, LAST)
+                yield event
+        if not last:
+            raise OcgError(
+                Code.UNAVAILABLE, "ocg-agent went away in the middle of a turn", "ask again with the same message id"
+            )
+
+    async def cancel(self, turn_id: str) -> None:
+        """End a turn; what it said so far is kept. Raises NOT_FOUND when it is over."""
+        await self.call("POST", f"/v1/turns/{turn_id}/cancel", messages.Changed)
+
+    async def sessions(self) -> messages.SessionList:
+        """List the conversations."""
+        return await self.call("GET", "/v1/sessions", messages.SessionList)
+
+    async def transcript(self, session_id: str) -> messages.Transcript:
+        """Read one conversation."""
+        return await self.call("GET", f"/v1/sessions/{session_id}", messages.Transcript)
+
+    async def delete_session(self, session_id: str) -> None:
+        """Delete one conversation for good."""
+        await self.call("DELETE", f"/v1/sessions/{session_id}", messages.Changed)
+
+    async def remember(self, request: messages.MemoryRequest) -> messages.Memory:
+        """Keep a memory; it is on disk on return."""
+        return await self.call("POST", "/v1/memories", messages.Memory, request)
+
+    async def memories(self, query: str = "", *, limit: int = 20) -> messages.MemoryList:
+        """Find memories, or list the newest when the query is empty."""
+        from urllib.parse import urlencode  # noqa: PLC0415
+
+        return await self.call("GET", f"/v1/memories?{urlencode({'q': query, 'limit': limit})}", messages.MemoryList)
+
+    async def forget(self, memory_id: str) -> None:
+        """Delete a memory for good."""
+        await self.call("DELETE", f"/v1/memories/{memory_id}", messages.Changed)

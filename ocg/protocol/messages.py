@@ -1,0 +1,174 @@
+"""The bodies of requests and answers between services. Times are Unix seconds; ids are opaque strings."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+MAX_TEXT_CHARS = 1 << 20
+MAX_ID_CHARS = 128
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
+# An id that stands in a URL's path.
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._@-]{1,128}$")]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
+Role = Literal["user", "assistant", "tool"]
+Metadata = dict[str, str | int | float | bool | None]
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of all that crosses: frozen, and unknown fields are ignored so that versions can differ."""
+
+
+class ToolUse(Struct, frozen=True):
+    """A call of a tool as the model asked for it; `arguments` is the JSON text it wrote."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(Struct, frozen=True):
+    """One entry of a session's transcript."""
+
+    id: str
+    role: Role
+    content: str
+    created_at: float
+    tool_calls: tuple[ToolUse, ...] = ()
+    tool_call_id: str | None = None
+
+
+class Session(Struct, frozen=True):
+    """A conversation."""
+
+    id: str
+    title: str
+    created_at: float
+    updated_at: float
+    messages: int
+
+
+class SessionList(Struct, frozen=True):
+    """Sessions, the one touched last first."""
+
+    sessions: tuple[Session, ...]
+
+
+class Transcript(Struct, frozen=True):
+    """A session and all its messages, oldest first."""
+
+    session: Session
+    messages: tuple[Message, ...]
+
+
+class TurnRequest(Struct, frozen=True):
+    """Ask the agent for a turn. `message_id` makes a repeat harmless: the same id is one turn, told again."""
+
+    message: Text
+    session_id: Name | None = None
+    message_id: Id | None = None
+
+
+class Usage(Struct, frozen=True):
+    """Tokens a turn or an embedding took."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Both together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+class MemoryRequest(Struct, frozen=True):
+    """Something to remember."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=8192)]
+    kind: Annotated[str, msgspec.Meta(max_length=32)] = "fact"
+
+
+class Memory(Struct, frozen=True):
+    """Something remembered; `score` is 0 to 1 where it comes from a search."""
+
+    id: str
+    text: str
+    kind: str
+    created_at: float
+    score: float | None = None
+
+
+class MemoryList(Struct, frozen=True):
+    """Memories, best first where they come from a search, else newest first."""
+
+    memories: tuple[Memory, ...]
+
+
+class VectorItem(Struct, frozen=True):
+    """A vector to keep, given as such or as a text to embed."""
+
+    id: Id
+    text: Text | None = None
+    vector: tuple[float, ...] | None = None
+    metadata: Metadata = {}
+
+
+class UpsertRequest(Struct, frozen=True):
+    """Vectors to add or replace; they are on disk when the answer comes."""
+
+    items: Annotated[tuple[VectorItem, ...], msgspec.Meta(min_length=1, max_length=10_000)]
+    collection: Id = "default"
+
+
+class DeleteRequest(Struct, frozen=True):
+    """Vectors to delete; unknown ids are no error."""
+
+    ids: Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=10_000)]
+    collection: Id = "default"
+
+
+class Changed(Struct, frozen=True):
+    """How many vectors a request changed."""
+
+    count: int
+
+
+class SearchRequest(Struct, frozen=True):
+    """The nearest vectors to a text or a vector. `filter` keeps those whose metadata has these values."""
+
+    query: Text | None = None
+    vector: tuple[float, ...] | None = None
+    top_k: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    filter: Metadata = {}
+    collection: Id = "default"
+
+
+class Hit(Struct, frozen=True):
+    """A vector found; `score` is the cosine, 1 at best."""
+
+    id: str
+    score: float
+    metadata: Metadata
+
+
+class SearchResult(Struct, frozen=True):
+    """Hits, best first."""
+
+    hits: tuple[Hit, ...]
+
+
+class Health(Struct, frozen=True):
+    """What a service says of itself; `details` are a few facts for people."""
+
+    service: str
+    version: str
+    status: Literal["ok", "degraded"] = "ok"
+    details: dict[str, str | int | None] = {}
+
+
+class SystemHealth(Struct, frozen=True):
+    """What the gateway says of all three."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    services: dict[str, str]

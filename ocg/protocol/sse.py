@@ -1,0 +1,37 @@
+"""Server-sent events: the stream the agent's turns and OpenAI-compatible chats come in (WHATWG HTML, 9.2)."""
+
+from collections.abc import AsyncIterable, AsyncIterator
+
+from ocg.errors import Code, OcgError
+
+CONTENT_TYPE = "text/event-stream"
+_MAX_LINE_BYTES = 4 << 20
+
+
+def frame(data: bytes, *, event_id: int | None = None) -> bytes:
+    """Wrap one JSON text, which holds no newline, as an event."""
+    head = b"" if event_id is None else b"id: %d\n" % event_id
+    return head + b"data: " + data + b"\n\n"
+
+
+async def data_of(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Give each event's data out of a byte stream cut anywhere; an unfinished event at its end is dropped.
+
+    Raises PROVIDER when a line is longer than 4 MiB.
+    """
+    rest = b""
+    data: list[bytes] = []
+    async for chunk in chunks:
+        rest += chunk
+        *lines, rest = rest.split(b"\n")
+        for raw in lines:
+            line = raw.removesuffix(b"\r")
+            if line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" "))
+            elif not line and data:
+                yield b"\n".join(data)
+                data = []
+        if len(rest) > _MAX_LINE_BYTES:
+            raise OcgError(
+                Code.PROVIDER, "the stream has a line longer than 4 MiB", "check what answers at that address"
+            )
