@@ -29,8 +29,8 @@ def set_up(level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # asyncio's INFO-and-below lines and aiohttp's access log say nothing a user can act on.
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for chatty in ("asyncio", "uvicorn.error"):  # their INFO lines say what ours say already
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.raiseExceptions = False
 
 

@@ -26,13 +26,13 @@ def nothing_left_behind() -> Iterator[None]:
 
 def _descriptors() -> dict[str, str]:
     found = {}
-    for entry in os.listdir("/proc/self/fd"):
+    for entry in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(f"/proc/self/fd/{entry}")
+            target = str(entry.readlink())
         except OSError:
             continue
         if target.startswith(("socket:", "/tmp/pytest")):
-            found[entry] = target
+            found[entry.name] = target
     return found
 
 

@@ -42,8 +42,8 @@ class Process:
         try:
             while not any("READY=1" in one for one in self.notifications):
                 left = deadline - time.monotonic()
-                readable, _, _ = select.select([self._notify, pidfd], [], [], max(left, 0))
-                if self._notify in readable:
+                readable, _, _ = select.select([self._notify.fileno(), pidfd], [], [], max(left, 0))
+                if self._notify.fileno() in readable:
                     self.notifications.append(self._notify.recv(4096).decode())
                 else:
                     why = "ended" if readable else "was not ready in time"

@@ -4,7 +4,6 @@ import fcntl
 import os
 import re
 import secrets
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +14,16 @@ from ocg.config.settings import TOKEN_KEY
 from ocg.errors import Code, OcgError
 
 _MAX_BYTES = 1 << 20
-_BLANK = re.compile(r"[ \t\r\n]*(?:[#;](?:[^\\\n]|\\.)*)?", re.DOTALL)
+_BLANK = re.compile(r"(?:[ \t\r\n]+|[#;](?:[^\\\n]|\\(?:.|\Z))*)*", re.DOTALL)
 _KEY = re.compile(r"([^=\n]*)(=?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SPACE = re.compile(r"[ \t\r]*")
 _SINGLE = re.compile(r"'([^']*)'")
 _DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_BARE = re.compile(r"(?:[^\\\n]|\\.)*", re.DOTALL)
+_BARE = re.compile(r"(?:[^\\\n]|\\(?:.|\Z))*", re.DOTALL)
 # Within double quotes a backslash escapes only these; a newline after it is eaten.
 _DOUBLE_ESCAPE = re.compile(r'\\(["\\`$\n])', re.DOTALL)
-_BARE_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_BARE_ESCAPE = re.compile(r"\\(.|\Z)", re.DOTALL)
 
 
 def read(file: Path, *, required: bool = False) -> dict[str, str]:
@@ -133,18 +132,19 @@ def _locked(file: Path) -> Iterator[None]:
 
 def _replace(file: Path, text: str) -> None:
     """Put `text` in the file's place at once and for good; who owned it keeps it, nobody else reads it."""
+    temporary = ""
     try:
         descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         with open(descriptor, "w", encoding="utf-8") as stream:
             if file.exists():
                 status = file.stat()
                 os.fchown(descriptor, status.st_uid, status.st_gid)
-                os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & 0o640 | 0o600)
             stream.write(text)
             stream.flush()
             os.fsync(descriptor)
         os.replace(temporary, file)
     except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
         raise OcgError(
             Code.CONFIG_INVALID,
             f"{file}: the UI token cannot be saved: {error.strerror}",

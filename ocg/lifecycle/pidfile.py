@@ -49,7 +49,12 @@ class PidFile:
     def acquire(self) -> None:
         """Write and lock it. Raises ALREADY_RUNNING when a living service holds it."""
         open_dir(self.path.parent)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise OcgError(
+                Code.UNSAFE_PATH, f"{self.path} cannot be written: {error.strerror}", "remove it, or use --pid-dir"
+            ) from None
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _TICK_S = 1.0
+_DRAIN_POLL_S = 0.01
 _KEEP_ALIVE_S = 75
 _MAX_HEADER_BYTES = 32 << 10
 
@@ -61,10 +63,23 @@ class Server(uvicorn.Server):
         self.should_exit = True
         self._finish.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the listeners and idle connections, then wait for what runs; uvicorn's own sleeps 0.1 s first."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        # uvicorn has no event for the last of them.
+        while (self.server_state.connections or self.server_state.tasks) and not self.force_exit:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(_DRAIN_POLL_S)
+
     async def drop(self) -> None:
         """End what still runs, by cancelling it."""
         self.finish()
         self.force_exit = True
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # or each cancelled request is a traceback
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()

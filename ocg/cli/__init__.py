@@ -1,0 +1,1 @@
+"""`ocg`: a module a command; they print, and decide nothing."""

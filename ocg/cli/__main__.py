@@ -1,0 +1,85 @@
+"""The `ocg` command: finds the command's module, and turns every error into one line and an exit status."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+from ocg import __version__
+from ocg.cli import terminal
+from ocg.errors import EX_SOFTWARE, OcgError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command, and the module that has its `register(parser)` and `run(arguments)`."""
+
+    name: str
+    module: str
+    summary: str
+
+
+COMMANDS = (
+    Command("start", "start", "start the three services, in order, and print the page's address"),
+    Command("stop", "stop", "stop the three services, in order"),
+    Command("restart", "start", "stop what runs and start again"),
+    Command("status", "status", "say what runs and whether it is healthy"),
+    Command("open", "open", "print a fresh link to the page, and open it where there is a desktop"),
+    Command("chat", "chat", "talk to the agent, or ask it one thing"),
+    Command("agent", "chat", "the same as chat"),
+    Command("models", "models", "list, pull, check and remove models"),
+    Command("version", "version", "print the version"),
+)
+
+
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Build the parser; with `only`, no other command's module is imported."""
+    parser = argparse.ArgumentParser(
+        prog="ocg", description="OCG, a local AI agent that the operating system runs.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"ocg {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        child = commands.add_parser(command.name, help=command.summary, description=command.summary)
+        child.add_argument("--config", metavar="FILE", help="the env.config to read (default: ./env.config)")
+        if only in {None, command.name}:
+            module = _module(command)
+            module.register(child)
+            child.set_defaults(run=module.run)
+    return parser
+
+
+def _module(command: Command) -> ModuleType:
+    return importlib.import_module(f"ocg.cli.{command.module}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the command line; return the exit status. Only what is a bug of ours prints a traceback."""
+    try:
+        arguments = build_parser(argv[0] if argv else "").parse_args(argv)
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except OcgError as error:
+        terminal.report(error)
+        return error.code.exit_status
+    except KeyboardInterrupt:
+        return 130  # 128 + SIGINT, as a shell counts
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE: whoever read us, `head` say, has enough
+    except Exception:  # noqa: BLE001 - the one guard of the whole program
+        terminal.report_bug()
+        return EX_SOFTWARE
+    return status
+
+
+if __name__ == "__main__":
+    main()

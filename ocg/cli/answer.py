@@ -1,0 +1,62 @@
+"""One question's answer, printed as it comes; Ctrl-C stops the answer and not the program."""
+
+import asyncio
+import signal
+import sys
+import uuid
+from contextlib import suppress
+
+from ocg.cli import terminal
+from ocg.errors import Code, OcgError
+from ocg.protocol import events
+from ocg.protocol.clients import AgentClient
+from ocg.protocol.messages import TurnRequest
+
+
+class Answerer:
+    """Asks in one session, which the first answer makes when there is none."""
+
+    def __init__(self, client: AgentClient, session: str | None) -> None:
+        self.client = client
+        self.session = session
+        self._turn = ""
+
+    async def ask(self, question: str) -> None:
+        """Ask and print the answer. Raises the error that the turn failed with; stopped by Ctrl-C is none."""
+        task = asyncio.create_task(self._print(question))
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            await self._cancel()
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    async def _cancel(self) -> None:
+        if self._turn:
+            with suppress(OcgError):  # it may be over by now
+                await self.client.cancel(self._turn)
+        print(terminal.paint("\n(stopped)", terminal.DIM))
+
+    async def _print(self, question: str) -> None:
+        request = TurnRequest(message=question, session_id=self.session, message_id=str(uuid.uuid4()))
+        async for event in self.client.turn(request):
+            match event:
+                case events.TurnStarted():
+                    self._turn, self.session = event.turn_id, event.session_id
+                case events.TextDelta():
+                    print(event.text, end="", flush=True)
+                case events.ToolCall():
+                    self._note(f"→ {event.name} {event.arguments}")
+                case events.ToolResult():
+                    self._note(f"← {event.content.strip()[:200]}")
+                case events.TurnCompleted():
+                    print(flush=True)
+                case events.TurnFailed():
+                    print(flush=True)
+                    raise OcgError(Code(event.code), event.message, event.hint)
+
+    def _note(self, text: str) -> None:
+        """Say what a tool does, where it does not mix with an answer that is piped on."""
+        print(terminal.paint(text, terminal.DIM, sys.stderr), file=sys.stderr, flush=True)

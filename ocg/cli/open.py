@@ -1,0 +1,34 @@
+"""`ocg open`: a fresh link to the page. It carries a code that works once and for ten minutes, never the token."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import time
+
+from ocg import config
+from ocg.cli import services
+from ocg.managers.health import gateway_url
+from ocg.protocol import login
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    services.add_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the link, and hand it to the desktop's browser where there is one."""
+    address = link(services.settings_of(arguments))
+    print(address)
+    opener = shutil.which("xdg-open")
+    if opener and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        subprocess.run([opener, address], check=False)
+    return 0
+
+
+def link(settings: config.Common) -> str:
+    """Build the link, or the bare address when no token is known here."""
+    if not settings.ui_token:
+        return gateway_url(settings)
+    return f"{gateway_url(settings)}/#login={login.new_code(settings.ui_token, time.time())}"

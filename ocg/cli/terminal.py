@@ -1,0 +1,42 @@
+"""What the CLI's output looks like: plain words, a little colour on a terminal, errors on standard error."""
+
+import os
+import sys
+import traceback
+from typing import TextIO
+
+from ocg.errors import OcgError
+
+GREEN, YELLOW, RED, DIM, BOLD = "32", "33", "31", "2", "1"
+
+
+def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """Colour a text where the stream is a terminal and NO_COLOR (no-color.org) is not set."""
+    if not (stream or sys.stdout).isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{colour}m{text}\x1b[0m"
+
+
+def rewrite(text: str) -> None:
+    """Put a passing line in place of the last passing one; nowhere but on a terminal."""
+    if sys.stdout.isatty():
+        width = max(os.get_terminal_size().columns - 1, 1)
+        print(f"\r\x1b[K{text[:width]}", end="", flush=True)
+
+
+def line(text: str) -> None:
+    """Print a line for good."""
+    print(f"\r\x1b[K{text}" if sys.stdout.isatty() else text, flush=True)
+
+
+def report(error: OcgError) -> None:
+    """Print an error: what and why, then what to do."""
+    print(f"{paint('ocg:', RED, sys.stderr)} {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"     {error.hint}", file=sys.stderr)
+
+
+def report_bug() -> None:
+    """Print the traceback of an error that none of our code foresaw."""
+    traceback.print_exc()
+    print(f"{paint('ocg:', RED, sys.stderr)} this is a bug in OCG; please report the lines above", file=sys.stderr)

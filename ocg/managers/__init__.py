@@ -1,0 +1,1 @@
+"""Starting and stopping services, whoever runs them: one interface, a file a manager."""

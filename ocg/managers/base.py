@@ -1,0 +1,77 @@
+"""What every manager can do, and what it tells while it does it.
+
+Progress is a plain iterator, not an asynchronous one: a manager waits on descriptors (pidfds, the notify socket, the
+bus) with poll(2), and importing asyncio would cost `ocg status` half of its time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from ocg.errors import Code, OcgError
+
+EMBEDDING, AGENT, GATEWAY = SERVICES = ("ocg-embedding", "ocg-agent", "ocg-gateway")
+
+
+class Phase(StrEnum):
+    """How far a service has come."""
+
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step: `detail` is what the service says of itself, where it serves, or the signal that ended it."""
+
+    service: str
+    phase: Phase
+    seconds: float = 0.0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Who runs, by PID, and how the gateway finds all three: `ok`, or what is wrong."""
+
+    pids: dict[str, int | None]
+    health: str
+
+    @property
+    def is_ok(self) -> bool:
+        """All run and are healthy."""
+        return None not in self.pids.values() and self.health == "ok"
+
+    @property
+    def is_stopped(self) -> bool:
+        """Nothing runs."""
+        return not any(self.pids.values())
+
+
+class StartFailedError(OcgError):
+    """A service did not become ready; `log_lines` are the last ones of its log."""
+
+    def __init__(self, service: str, why: str, hint: str, log_lines: tuple[str, ...]) -> None:
+        super().__init__(Code.START_FAILED, f"{service} {why}", hint)
+        self.log_lines = log_lines
+
+
+class Manager(Protocol):
+    """Whoever runs the three services."""
+
+    name: str
+
+    def start(self) -> Iterator[Progress]:
+        """Stop what runs, then start embedding, agent, gateway, each once the one before is healthy.
+
+        Raises StartFailedError; what had been started is stopped again by then.
+        """
+
+    def stop(self, *, force: bool = False) -> Iterator[Progress]:
+        """Stop gateway, agent, embedding by SIGTERM, SIGINT, SIGKILL, 3 s apart; `force` goes straight to SIGKILL."""
+
+    def status(self) -> Status:
+        """Look at what runs, now."""

@@ -1,0 +1,76 @@
+"""The health checks the contract names, by the standard library's own HTTP client: the CLI imports no other."""
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ocg import config
+from ocg.errors import Code, OcgError
+from ocg.managers.base import AGENT, EMBEDDING
+from ocg.protocol import address
+
+_TIMEOUT_S = 5.0
+_MAX_BYTES = 65536
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the path instead of to a host."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_TIMEOUT_S)
+        self.sock.connect(str(self._path))
+
+
+def gateway_url(settings: config.Common) -> str:
+    """Where the gateway's page is, seen from this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    return f"http://{host}:{settings.port}"
+
+
+def location(service: str, settings: config.Common) -> str:
+    """Where a running service serves, for people."""
+    if service == EMBEDDING:
+        return address.find(settings.address_dir).url
+    return str(settings.agent_sock) if service == AGENT else gateway_url(settings)
+
+
+def check(service: str, settings: config.Common) -> str:
+    """Ask a service's /health. Returns `ok` or what it says is wrong; raises UNAVAILABLE when it does not answer."""
+    where = location(service, settings)
+    connection = _UnixConnection(Path(where)) if service == AGENT else _tcp(where)
+    try:
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        body = answer.read(_MAX_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise OcgError(Code.UNAVAILABLE, f"{service} does not answer at {where}: {error}", "see its log") from None
+    finally:
+        connection.close()
+    return _verdict(service, answer.status, body)
+
+
+def _tcp(url: str) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+
+
+def _verdict(service: str, status: int, body: bytes) -> str:
+    """Read the answer; what listens there may be another program altogether."""
+    try:
+        found = json.loads(body)
+        if found["status"] == "ok" and status == http.HTTPStatus.OK:
+            return "ok"
+        down = [f"{name} {state}" for name, state in found.get("services", {}).items() if state != "ok"]
+        return ", ".join(down) or str(found["status"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise OcgError(
+            Code.UNAVAILABLE, f"what answers for {service} is another program (HTTP {status})", "choose another port"
+        ) from None

@@ -1,0 +1,55 @@
+"""Log files where no journal takes them. They lie in /tmp, so nothing there is followed or trusted."""
+
+import os
+import stat
+from pathlib import Path
+
+from ocg.errors import Code, OcgError
+
+_ROTATE_BYTES = 10 << 20
+_TAIL_BYTES = 16384
+
+
+def open_log(folder: Path, service: str) -> int:
+    """Open a service's log for appending (mode 0600), the old one put aside once it is over 10 MiB.
+
+    Raises UNSAFE_PATH when what lies there is not a file of ours.
+    """
+    path = folder / f"{service}.log"
+    descriptor = _open(path)
+    if os.fstat(descriptor).st_size > _ROTATE_BYTES:
+        os.close(descriptor)
+        path.replace(path.with_suffix(".log.1"))
+        descriptor = _open(path)
+    return descriptor
+
+
+def _open(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise OcgError(
+            Code.UNSAFE_PATH, f"{path} cannot be written: {error.strerror}", "remove it, or set OCG_LOG_DIR"
+        ) from None
+    status = os.fstat(descriptor)
+    if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise OcgError(
+            Code.UNSAFE_PATH,
+            f"{path} belongs to user {status.st_uid}",
+            "remove it, or set OCG_LOG_DIR to another folder",
+        )
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def tail(folder: Path, service: str, *, since_bytes: int = 0, lines: int = 12) -> tuple[str, ...]:
+    """Return the last lines of a service's log, none from before `since_bytes`."""
+    try:
+        with (folder / f"{service}.log").open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(min(since_bytes, size), size - _TAIL_BYTES))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ()
+    return tuple(text.splitlines()[-lines:])

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installs the Debian packages that `make` (or, with `test`, `make test`) needs and that are missing.
+# Without root it names them in one line with the command to run.
+set -eu
+
+python=${PYTHON:-python3}
+missing=
+need() { missing="$missing $*"; }
+
+command -v c++ >/dev/null || need g++
+command -v make >/dev/null || need make
+command -v pkg-config >/dev/null || need pkg-config
+pkg-config --exists libsystemd 2>/dev/null || need libsystemd-dev
+"$python" -c 'import ensurepip' 2>/dev/null || need python3-venv
+"$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || need python3-dev
+if [ "${1:-}" = test ]; then
+    command -v chromium >/dev/null || need chromium
+    command -v shellcheck >/dev/null || need shellcheck
+    command -v git >/dev/null || need git
+fi
+
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" -ne 0 ]; then
+    echo "missing system packages; run: sudo apt-get install$missing" >&2
+    exit 1
+fi
+echo "installing system packages:$missing"
+apt-get update -qq
+# shellcheck disable=SC2086 # a list of words
+DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing

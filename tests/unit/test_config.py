@@ -1,0 +1,141 @@
+"""env.config: systemd's grammar, errors with file and line, and a token made once."""
+
+import re
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocg import config
+from ocg.config import envfile
+from ocg.errors import Code, OcgError
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("A=1\nB=2\n", {"A": "1", "B": "2"}),
+        ("  A = spaced out  \n", {"A": "spaced out"}),
+        ("# comment\n; another\nA=1", {"A": "1"}),
+        ("# a comment \\\nthat goes on\nA=1", {"A": "1"}),
+        ("A=\"x y\"\nB='p q'\n", {"A": "x y", "B": "p q"}),
+        ('A="say \\"hi\\" \\$HOME \\n"', {"A": 'say "hi" $HOME \\n'}),
+        ("A='it\\s'", {"A": "it\\s"}),
+        ("A=one \\\ntwo\n", {"A": "one two"}),
+        ('A="one\ntwo"\n', {"A": "one\ntwo"}),
+        ("A=\"x\"'y'z\n", {"A": "xyz"}),
+        ("A=a'b'\n", {"A": "a'b'"}),
+        ("A=\\ b\\ \n", {"A": " b "}),
+        ("A=\nB=1", {"A": "", "B": "1"}),
+        ("A=1\nA=2\n", {"A": "2"}),
+        ("A=x#no comment\n", {"A": "x#no comment"}),
+        ("A=1\r\nB=2\r\n", {"A": "1", "B": "2"}),
+        ("", {}),
+    ],
+)
+def test_the_grammar_is_systemds(text: str, wanted: dict[str, str]) -> None:
+    assert envfile.parse(text, name="env.config") == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "expected"),
+    [
+        ("A=1\nnonsense\n", 2, "KEY=VALUE"),
+        ("\n\nexport A=1\n", 3, "KEY=VALUE"),
+        ("A=1\n2B=1\n", 2, "KEY=VALUE"),
+        ('A=1\nB="open\nC=1\n', 2, 'a closing "'),
+        ("B='open", 1, "a closing '"),
+        ("=x", 1, "KEY=VALUE"),
+    ],
+)
+def test_a_line_that_does_not_parse_is_named_with_what_was_expected(text: str, line: int, expected: str) -> None:
+    with pytest.raises(OcgError, match=rf"env\.config:{line}: expected {re.escape(expected)}") as caught:
+        envfile.parse(text, name="env.config")
+    assert caught.value.code is Code.CONFIG_INVALID
+
+
+def test_a_bad_line_never_shows_its_text_since_it_may_be_a_secret() -> None:
+    with pytest.raises(OcgError) as caught:
+        envfile.parse("sk-secret-key", name="env.config")
+    assert "sk-secret" not in str(caught.value)
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_any_value_written_in_double_quotes_is_read_back(value: str) -> None:
+    escaped = re.sub(r'(["\\`$])', r"\\\1", value)
+    assert envfile.parse(f'A="{escaped}"', name="x") == {"A": value}
+
+
+@given(st.text())
+def test_any_text_parses_or_is_refused_with_a_line(text: str) -> None:
+    refused = ""
+    try:
+        envfile.parse(text, name="x")
+    except OcgError as error:
+        refused = error.message
+    assert not refused or re.match(r"x:\d+: expected", refused)
+
+
+def test_the_command_line_wins_over_the_environment_over_the_file_over_the_default() -> None:
+    args, environ, file = {"OCG_PORT": "1"}, {"OCG_PORT": "2"}, {"OCG_PORT": "3"}
+    assert config.load(config.Common, args=args, environ=environ, file=file).port == 1
+    assert config.load(config.Common, environ=environ, file=file).port == 2
+    assert config.load(config.Common, file=file).port == 3
+    assert config.load(config.Common).port == 55003
+
+
+def test_systemds_directories_stand_in_for_defaults_only() -> None:
+    environ = {"STATE_DIRECTORY": "/var/lib/ocg"}
+    assert config.load(config.Common, environ=environ).data_dir == Path("/var/lib/ocg")
+    assert config.load(config.Common, environ=environ, file={"OCG_DATA_DIR": "/x"}).data_dir == Path("/x")
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [("OCG_PORT", "70000"), ("OCG_AUTO_RECALL", "perhaps"), ("OCG_RECALL_MINSCORE", "2")]
+)
+def test_a_value_that_does_not_fit_names_its_key_and_source(key: str, text: str) -> None:
+    with pytest.raises(OcgError, match=f"{key}: expected .*{text}") as caught:
+        config.load(config.AgentSettings, file={key: text})
+    assert "env.config" in caught.value.hint
+
+
+def test_secrets_are_in_no_repr_and_no_error() -> None:
+    settings = config.load(config.AgentSettings, file={"OCG_UI_TOKEN": "s3cret", "OCG_API_KEY": "k3y"})
+    assert "s3cret" not in repr(settings)
+    assert "k3y" not in repr(settings)
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert all(len(one.doc) > 10 for one in config.declared().values())
+
+
+def test_a_token_is_made_once_and_read_by_its_owner_alone(tmp_path: Path) -> None:
+    file = tmp_path / "env.config"
+    token = config.ensure_token(file)
+    assert len(token) >= 32
+    assert config.ensure_token(file) == token
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_making_a_token_keeps_what_the_user_wrote(tmp_path: Path) -> None:
+    file = tmp_path / "env.config"
+    file.write_text("# mine\nOCG_PORT=1234")
+    file.chmod(0o644)
+    token = config.ensure_token(file)
+    assert file.read_text() == f"# mine\nOCG_PORT=1234\nOCG_UI_TOKEN={token}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_two_at_once_make_one_token(tmp_path: Path) -> None:
+    file = tmp_path / "env.config"
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(lambda _: config.ensure_token(file), range(16)))) == 1
+
+
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OcgError, match="no such file"):
+        config.gather(config.Common, {"OCG_CONFIG": str(tmp_path / "absent")})
