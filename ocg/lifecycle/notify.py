@@ -11,29 +11,33 @@ class Notifier:
     def __init__(self) -> None:
         self._notifier = sdnotify.SystemdNotifier()
 
+    def _say(self, text: str) -> None:
+        # sdnotify encodes as Latin-1 and silently drops what does not fit; this makes the bytes UTF-8 after all.
+        self._notifier.notify(text.encode("utf-8", "replace").decode("latin-1"))
+
     def ready(self, status: str) -> None:
         """The service serves."""
-        self._notifier.notify(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={_line(status)}")
+        self._say(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={_line(status)}")
 
     def status(self, text: str) -> None:
         """Say in a few words what goes on."""
-        self._notifier.notify(f"STATUS={_line(text)}")
+        self._say(f"STATUS={_line(text)}")
 
     def extend_start(self, seconds: float) -> None:
         """Ask for more time to start (EXTEND_TIMEOUT_USEC)."""
-        self._notifier.notify(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+        self._say(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def stopping(self) -> None:
         """The service begins to stop."""
-        self._notifier.notify("STOPPING=1\nSTATUS=Stopping")
+        self._say("STOPPING=1\nSTATUS=Stopping")
 
     def watchdog(self) -> None:
         """The service is alive."""
-        self._notifier.notify("WATCHDOG=1")
+        self._say("WATCHDOG=1")
 
     def failed(self, text: str, code: str) -> None:
         """Say why the service ends."""
-        self._notifier.notify(f"STATUS={_line(text)}\nBUSERROR=org.ocg.{code}")
+        self._say(f"STATUS={_line(text)}\nBUSERROR=org.ocg.{code}")
 
 
 def watchdog_interval_s() -> float | None:

@@ -52,10 +52,13 @@ class Status:
 
 
 class StartFailedError(OcgError):
-    """A service did not become ready; `log_lines` are the last ones of its log."""
+    """A service did not become ready, or does not stay up; `log_lines` are the last ones of its log."""
 
-    def __init__(self, service: str, why: str, hint: str, log_lines: tuple[str, ...]) -> None:
+    def __init__(
+        self, service: str, why: str, hint: str, *, exit_status: int | None = None, log_lines: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(Code.START_FAILED, f"{service} {why}", hint)
+        self.exit_status = exit_status
         self.log_lines = log_lines
 
 

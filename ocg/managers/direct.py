@@ -151,16 +151,16 @@ class DirectManager:
             elif ready:
                 status = launch.process.reap()
                 why = f"ended with exit status {status}" if status >= 0 else f"was killed by signal {-status}"
-                raise self._failed(launch, why, _HINTS.get(status, "see its log"))
+                raise self._failed(launch, why, _HINTS.get(status, "see its log"), exit_status=status)
             else:
                 raise self._failed(launch, f"was not ready after {launch.seconds:.0f} s", "see its log")
 
-    def _failed(self, launch: _Launch, why: str, hint: str) -> StartFailedError:
+    def _failed(self, launch: _Launch, why: str, hint: str, *, exit_status: int | None = None) -> StartFailedError:
         said = f": {launch.said}" if launch.said else ""
         lines: tuple[str, ...] = ()
         if not self._to_terminal:
             lines = logfiles.tail(self._settings.log_dir, launch.service, since_bytes=launch.log_from_bytes)
-        return StartFailedError(launch.service, why + said, hint, lines)
+        return StartFailedError(launch.service, why + said, hint, exit_status=exit_status, log_lines=lines)
 
     def stop_running(self, *, force: bool = False) -> Iterator[Progress]:
         """Stop what runs; the caller holds the lock."""

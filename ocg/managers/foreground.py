@@ -66,17 +66,25 @@ class Foreground:
             for service, process in list(self._running.items()):
                 if process.pidfd in ready:
                     yield Progress(service, Phase.STOPPED, 0.0, self._buried(service, process))
-                    if _waited(stop_fd, self._delay_s(service)):
-                        return
-                    yield from self._launch((service,), listener)
+                    yield from self._restart(service, stop_fd, listener)
+
+    def _restart(self, service: str, stop_fd: int, listener: socket.socket) -> Iterator[Progress]:
+        """Start a service that died until it stays up, or a signal comes. Raises StartFailedError past the limit."""
+        while not _waited(stop_fd, self._delay_s(service)):
+            try:
+                yield from self._launch((service,), listener)
+            except StartFailedError as error:
+                if error.exit_status == EX_CONFIG:
+                    raise
+                yield Progress(service, Phase.STOPPED, 0.0, error.message)
+            else:
+                return
 
     def _buried(self, service: str, process: Process) -> str:
-        """Reap a service that died. Raises StartFailedError when a restart cannot mend why."""
+        """Reap a service that died and say how."""
         status = process.reap()
         del self._running[service]
         process.close()
-        if status == EX_CONFIG:
-            raise StartFailedError(service, "ended with exit status 78, which no restart mends", "see above", ())
         return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
 
     def _delay_s(self, service: str) -> float:
@@ -85,7 +93,7 @@ class Foreground:
         while past and now - past[0] > _WINDOW_S:
             past.popleft()
         if len(past) >= _MAX_RESTARTS:
-            raise StartFailedError(service, f"died {_MAX_RESTARTS + 1} times within a minute", "see its log", ())
+            raise StartFailedError(service, f"died {_MAX_RESTARTS + 1} times within a minute", "see its log")
         past.append(now)
         return float(min(2.0 ** (len(past) - 1) / 4, _MAX_DELAY_S))
 
