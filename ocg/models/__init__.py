@@ -1,0 +1,1 @@
+"""The catalog of models: fetching them, checking them, converting them to GGUF."""
