@@ -29,7 +29,7 @@ def set_up(level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("asyncio", "uvicorn.error"):  # their INFO lines say what ours say already
+    for chatty in ("asyncio", "uvicorn.error", "faiss.loader"):  # their INFO lines say what ours say already
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.raiseExceptions = False
 

@@ -1,0 +1,1 @@
+"""ocg-embedding: every llama.cpp model, and the vectors."""

@@ -1,0 +1,144 @@
+"""The local chat model as a service: loaded at first use, one generation at a time, unloaded when nobody asks."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from ocg.embedding.generator import Finish, Generator, Sampling
+from ocg.errors import Code, OcgError
+from ocg.lifecycle.worker import Worker
+
+_log = logging.getLogger(__name__)
+MAX_WAITING = 16
+
+Piece = str | Finish
+
+
+class ChatModel:
+    """Generates for several callers, one after the other; `locate` finds and checks the model's file."""
+
+    def __init__(self, name: str, locate: Callable[[], Path], *, threads: int, idle_s: float) -> None:
+        self.name = name
+        self._locate = locate
+        self._threads = threads
+        self._idle_s = idle_s
+        self._worker = Worker("chat", max_queue=MAX_WAITING)
+        self._generator: Generator | None = None
+        self._running: set[threading.Event] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the model takes memory now."""
+        return self._generator is not None
+
+    @asynccontextmanager
+    async def generate(
+        self, messages: Sequence[dict[str, str]], sampling: Sampling
+    ) -> AsyncIterator[AsyncIterator[Piece]]:
+        """Give an iterator of texts and one Finish at its end; leaving the block ends the generation.
+
+        Raises BUSY when too many wait, MODEL_MISSING, CONTEXT_LENGTH and what the generator raises.
+        """
+        loop, pieces = asyncio.get_running_loop(), asyncio.Queue[Piece]()
+        cancelled = threading.Event()
+
+        def emit(piece: Piece) -> None:
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        job = asyncio.ensure_future(self._worker.run(lambda: self._run(messages, sampling, emit, cancelled)))
+        self._running.add(cancelled)
+        self._keep()
+        try:
+            yield _follow(job, pieces)
+        finally:
+            cancelled.set()
+            job.cancel()
+            self._running.discard(cancelled)
+            self._keep()
+
+    def _run(
+        self,
+        messages: Sequence[dict[str, str]],
+        sampling: Sampling,
+        emit: Callable[[Piece], None],
+        cancelled: threading.Event,
+    ) -> None:
+        """Do one generation in the worker's thread."""
+        if self._generator is None:
+            began = time.monotonic()
+            self._generator = Generator(self._locate(), threads=self._threads)
+            _log.info("%s loaded in %.2f s", self.name, time.monotonic() - began)
+        emit(self._generator.run(messages, sampling, emit, cancelled))
+
+    def _keep(self) -> None:
+        """Begin the idle time anew; nobody's model is unloaded while a generation runs."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._running and self._idle_s:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._idle_s, lambda: loop.create_task(self._unload()))
+
+    async def _unload(self) -> None:
+        try:
+            await self._worker.run(self._free)
+        except OcgError:
+            self._keep()  # the queue is full, so it is not idle after all
+
+    def _free(self) -> None:
+        if self._generator is not None and not self._running:
+            self._generator.close()
+            self._generator = None
+            _log.info("%s unloaded after %g s without a chat", self.name, self._idle_s)
+
+    async def close(self) -> None:
+        """End what runs and free the model."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for cancelled in self._running:
+            cancelled.set()
+        await self._worker.close()
+
+
+async def _follow(job: "asyncio.Future[None]", pieces: "asyncio.Queue[Piece]") -> AsyncIterator[Piece]:
+    """Give pieces as they come; when the job fails, raise what it raised."""
+    while True:
+        getting = asyncio.ensure_future(pieces.get())
+        try:
+            both: set[asyncio.Future[Any]] = {getting, job}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not getting.done():
+                job.result()  # raises what it raised
+            piece = await getting
+        finally:
+            getting.cancel()
+        yield piece
+        if isinstance(piece, Finish):
+            return
+
+
+def sampling_of(
+    *,
+    max_tokens: int | None,
+    temperature: float | None,
+    top_p: float | None,
+    seed: int | None,
+    stop: str | tuple[str, ...] | None,
+) -> Sampling:
+    """Fill in what a request left out."""
+    texts = (stop,) if isinstance(stop, str) else stop or ()
+    if any(not text for text in texts):
+        raise OcgError(Code.INVALID_REQUEST, "`stop` has an empty text", "leave it out")
+    return Sampling(
+        max_tokens=1024 if max_tokens is None else max_tokens,
+        temperature=0.2 if temperature is None else temperature,
+        top_p=0.95 if top_p is None else top_p,
+        seed=seed,
+        stop=texts,
+    )

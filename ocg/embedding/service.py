@@ -1,0 +1,89 @@
+"""ocg-embedding as a service: loads the embedding model, opens the vectors, publishes its address."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from socket import socket
+
+from ocg import config
+from ocg.config import EmbeddingSettings
+from ocg.embedding.app import create_app
+from ocg.embedding.chat import ChatModel
+from ocg.embedding.encoder import Encoder
+from ocg.embedding.llama import thread_count
+from ocg.embedding.vectors import VectorStore
+from ocg.lifecycle import pidfile, sockets
+from ocg.lifecycle.guard import same_token
+from ocg.lifecycle.notify import Notifier
+from ocg.lifecycle.service import Serving
+from ocg.models import catalog, store
+from ocg.protocol import address
+
+_log = logging.getLogger(__name__)
+_PORTS = range(50000, 60001)
+_EXTEND_S = 20.0
+
+
+class EmbeddingService:
+    """See ocg.lifecycle.service.Service."""
+
+    name = "ocg-embedding"
+
+    def __init__(self, settings: EmbeddingSettings) -> None:
+        self.pid_dir = settings.pid_dir
+        self._settings = settings
+
+    @asynccontextmanager
+    async def open(self, notifier: Notifier, inherited: list[socket]) -> AsyncIterator[Serving]:
+        """Build all there is to serve."""
+        settings = self._settings
+        async with AsyncExitStack() as owned:
+            encoder = await self._load(notifier)
+            owned.push_async_callback(encoder.close)
+            vectors = await VectorStore.open(settings.data_dir / "vectors.db", encoder)
+            owned.push_async_callback(vectors.close)
+            chat = self._chat()
+            owned.push_async_callback(chat.close)
+            listener = inherited[0] if inherited else self._listen()
+            where = address.Address(f"http://127.0.0.1:{listener.getsockname()[1]}", address.new_token())
+            ui_token = settings.ui_token or await asyncio.to_thread(config.ensure_token, settings.config_file)
+
+            def accepts(token: str) -> bool:
+                return same_token(token, where.token) or same_token(token, ui_token)
+
+            pidfile.open_dir(settings.address_dir)
+            address.publish(settings.address_dir, where)
+            owned.callback(address.withdraw, settings.address_dir, where)
+            yield Serving(
+                create_app(encoder=encoder, vectors=vectors, chat=chat, accepts=accepts), [listener], where.url
+            )
+
+    async def _load(self, notifier: Notifier) -> Encoder:
+        """Load the embedding model, asking for more time as long as it takes."""
+        settings = self._settings
+        path = store.resolve(settings.models_dir, str(settings.model_path or catalog.EMBEDDING_DEFAULT))
+        notifier.status(f"Loading {path.stem}")
+        loading = asyncio.ensure_future(Encoder.load(path, threads=thread_count(settings.threads)))
+        try:
+            while not loading.done():
+                notifier.extend_start(_EXTEND_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(loading), _EXTEND_S / 2)
+        finally:
+            loading.cancel()
+        return loading.result()
+
+    def _chat(self) -> ChatModel:
+        settings = self._settings
+        return ChatModel(
+            Path(settings.chat_model).stem if settings.chat_model.endswith(".gguf") else settings.chat_model,
+            lambda: store.resolve(settings.models_dir, settings.chat_model),
+            threads=thread_count(settings.threads),
+            idle_s=settings.chat_idle_s,
+        )
+
+    def _listen(self) -> socket:
+        port = self._settings.embedding_port
+        return sockets.listen_tcp("127.0.0.1", [port] if port else _PORTS, key="EMBEDDING_SERVER_PORT")

@@ -1,0 +1,170 @@
+"""The part of OpenAI's API that our services speak (platform.openai.com/docs/api-reference)."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from ocg.protocol.messages import Struct, Usage
+
+Tokens = Annotated[int, msgspec.Meta(ge=1)]
+MAX_INPUTS = 10_000
+
+
+class TextPart(Struct, frozen=True, kw_only=True):
+    """A part of a message's content; only text is taken."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(Struct, frozen=True, kw_only=True):
+    """A message of a conversation that the client keeps."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | tuple[TextPart, ...] | None = None
+
+    @property
+    def text(self) -> str:
+        """The content's text, whatever form it came in."""
+        if isinstance(self.content, tuple):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
+
+class StreamOptions(Struct, frozen=True, kw_only=True):
+    """What a stream ends with."""
+
+    include_usage: bool = False
+
+
+class ChatRequest(Struct, frozen=True, kw_only=True):
+    """POST /v1/chat/completions."""
+
+    messages: Annotated[tuple[ChatMessage, ...], msgspec.Meta(min_length=1, max_length=4096)]
+    model: str = ""
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: Tokens | None = None
+    max_completion_tokens: Tokens | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] | None = None
+    stop: str | Annotated[tuple[str, ...], msgspec.Meta(max_length=16)] | None = None
+    user: str = ""
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream ends with a chunk that has the usage."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
+class TokenCount(Struct, frozen=True, kw_only=True):
+    """`usage` as OpenAI has it."""
+
+    prompt_tokens: int
+    completion_tokens: int = 0
+    total_tokens: int
+
+    @classmethod
+    def of(cls, usage: Usage) -> "TokenCount":
+        """From ours."""
+        return cls(
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            total_tokens=usage.total_tokens,
+        )
+
+
+class AnswerMessage(Struct, frozen=True, kw_only=True):
+    """The answer, whole."""
+
+    content: str
+    role: str = "assistant"
+
+
+class Choice(Struct, frozen=True, kw_only=True):
+    """The one choice there is."""
+
+    message: AnswerMessage
+    finish_reason: str
+    index: int = 0
+
+
+class ChatAnswer(Struct, frozen=True, kw_only=True):
+    """The answer to a chat that is not streamed."""
+
+    id: str
+    created: int
+    model: str
+    choices: tuple[Choice, ...]
+    usage: TokenCount
+    object: str = "chat.completion"
+
+
+class Delta(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a chunk adds."""
+
+    role: str | None = None
+    content: str | None = None
+
+
+class ChunkChoice(Struct, frozen=True, kw_only=True):
+    """The one choice of a chunk."""
+
+    delta: Delta
+    finish_reason: str | None = None
+    index: int = 0
+
+
+class ChatChunk(Struct, frozen=True, kw_only=True):
+    """A chunk of a streamed answer; the last may have no choices and the usage."""
+
+    id: str
+    created: int
+    model: str
+    choices: tuple[ChunkChoice, ...] = ()
+    usage: TokenCount | None = None
+    object: str = "chat.completion.chunk"
+
+
+class EmbeddingRequest(Struct, frozen=True, kw_only=True):
+    """POST /v1/embeddings."""
+
+    input: str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_INPUTS)]
+    model: str = ""
+    encoding_format: Literal["float", "base64"] = "float"
+
+
+class EmbeddingItem(Struct, frozen=True, kw_only=True):
+    """One text's vector, as numbers or as base64 of little-endian float32."""
+
+    embedding: list[float] | str
+    index: int
+    object: str = "embedding"
+
+
+class EmbeddingAnswer(Struct, frozen=True, kw_only=True):
+    """The vectors, in the order of the texts."""
+
+    data: tuple[EmbeddingItem, ...]
+    model: str
+    usage: TokenCount
+    object: str = "list"
+
+
+class ModelItem(Struct, frozen=True, kw_only=True):
+    """A model that can be asked for; `kind` and `context` are ours."""
+
+    id: str
+    kind: Literal["agent", "chat", "embedding"]
+    context: int | None = None
+    created: int = 0
+    owned_by: str = "ocg"
+    object: str = "model"
+
+
+class ModelList(Struct, frozen=True, kw_only=True):
+    """GET /v1/models."""
+
+    data: tuple[ModelItem, ...]
+    object: str = "list"
