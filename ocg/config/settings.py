@@ -112,6 +112,9 @@ class AgentSettings(Common):
     base_url: str = _setting("OCG_BASE_URL", "", "An OpenAI-compatible API; the local model when empty")
     api_key: str = _setting("OCG_API_KEY", "", "The key for OCG_BASE_URL", secret=True)
     model: str = _setting("OCG_MODEL", "", "The model to ask for at OCG_BASE_URL")
+    context_tokens: int = _setting(
+        "OCG_CONTEXT_TOKENS", "32768", "Tokens that a prompt and its answer may have at OCG_BASE_URL", values.count
+    )
     auto_recall: bool = _setting("OCG_AUTO_RECALL", "yes", "Add fitting memories to each turn", values.boolean)
     recall_limit: int = _setting("OCG_RECALL_LIMIT", "3", "Memories added to a turn at the most", values.count)
     recall_min_score: float = _setting(

@@ -1,0 +1,1 @@
+"""ocg-agent: turns, tools, context, memory."""

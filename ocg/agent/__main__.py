@@ -1,0 +1,14 @@
+"""The `ocg-agent` program."""
+
+from ocg.agent.service import AgentService
+from ocg.config import AgentSettings
+from ocg.lifecycle import service
+
+
+def main() -> None:
+    """Run the service and exit."""
+    service.main("ocg-agent", AgentSettings, AgentService)
+
+
+if __name__ == "__main__":
+    main()

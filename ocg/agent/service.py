@@ -1,0 +1,68 @@
+"""ocg-agent as a service: opens agent.db, takes up what was cut off, listens on its Unix socket."""
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from socket import socket
+
+from ocg.agent import providers
+from ocg.agent.app import create_app
+from ocg.agent.memory import Memories
+from ocg.agent.schema import MIGRATIONS
+from ocg.agent.store import Store
+from ocg.agent.tools import Toolbox
+from ocg.agent.turns import Turns
+from ocg.config import AgentSettings
+from ocg.database import Database
+from ocg.lifecycle import sockets
+from ocg.lifecycle.notify import Notifier
+from ocg.lifecycle.service import Serving
+from ocg.protocol.clients import EmbeddingClient
+
+
+class AgentService:
+    """See ocg.lifecycle.service.Service."""
+
+    name = "ocg-agent"
+
+    def __init__(self, settings: AgentSettings) -> None:
+        self.pid_dir = settings.pid_dir
+        self._settings = settings
+
+    @asynccontextmanager
+    async def open(self, notifier: Notifier, inherited: list[socket]) -> AsyncIterator[Serving]:
+        """Build all there is to serve."""
+        del notifier
+        settings = self._settings
+        async with AsyncExitStack() as owned:
+            database = await Database.open(settings.data_dir / "agent.db", MIGRATIONS)
+            owned.push_async_callback(database.close)
+            embedding = await owned.enter_async_context(EmbeddingClient(settings.address_dir))
+            provider = providers.choose(settings)
+            owned.push_async_callback(provider.close)
+            memories, store = Memories(database, embedding), Store(database)
+            turns = Turns(
+                store=store, memories=memories, provider=provider, toolbox=Toolbox(memories), settings=settings
+            )
+            listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
+            if not inherited:
+                owned.callback(sockets.remove_unix, settings.agent_sock)
+            owned.push_async_callback(turns.close)
+            background = asyncio.create_task(_background(turns, memories))
+            owned.push_async_callback(_ended, background)
+            app = create_app(store=store, turns=turns, memories=memories, provider=provider)
+            yield Serving(app, [listener], str(settings.agent_sock))
+
+
+async def _background(turns: Turns, memories: Memories) -> None:
+    """Do what need not be done before READY=1; aiohttp takes 0.2 s to import, so that happens in a thread."""
+    await asyncio.to_thread(importlib.import_module, "aiohttp")
+    await turns.resume()
+    await memories.keep_in_step()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,44 @@
+"""What the agent can do: every tool stands in the list below."""
+
+import asyncio
+import logging
+
+from ocg.agent.memory import Memories
+from ocg.agent.providers.base import ToolSpec
+from ocg.agent.tools.base import Outcome, Tool, failed, parse, spec
+from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
+from ocg.agent.tools.time import TimeTool
+from ocg.errors import Code, OcgError
+from ocg.protocol.messages import ToolUse
+
+_log = logging.getLogger(__name__)
+
+
+class Toolbox:
+    """The tools of an agent."""
+
+    def __init__(self, memories: Memories) -> None:
+        tools: tuple[Tool, ...] = (TimeTool(), MemorySearchTool(memories), MemoryStoreTool(memories))
+        self._tools = {tool.name: tool for tool in tools}
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """Describe all of them."""
+        return tuple(spec(tool) for tool in self._tools.values())
+
+    async def run(self, call: ToolUse) -> Outcome:
+        """Do a call; whatever goes wrong is an outcome that the model is told."""
+        tool = self._tools.get(call.name)
+        if tool is None:
+            known = ", ".join(self._tools)
+            return failed(OcgError(Code.NOT_FOUND, f"no tool is called {call.name!r}", f"the tools are {known}"))
+        try:
+            arguments = parse(tool, call.arguments)
+            async with asyncio.timeout(tool.timeout_s):
+                return Outcome(await tool.run(arguments))
+        except TimeoutError:
+            return failed(OcgError(Code.TIMEOUT, f"{call.name} took longer than {tool.timeout_s:g} s", "ask for less"))
+        except OcgError as error:
+            return failed(error)
+        except Exception:  # noqa: BLE001 - a tool may fail in any way, the turn goes on
+            _log.exception("the tool %s failed", call.name)
+            return failed(OcgError(Code.INTERNAL, f"{call.name} failed by a bug in OCG", "do without it"))

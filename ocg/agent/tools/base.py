@@ -1,0 +1,50 @@
+"""What a tool is."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from ocg.agent.providers.base import ToolSpec
+from ocg.errors import OcgError
+from ocg.protocol import wire
+
+
+class Tool(Protocol):
+    """Something the model can do. `arguments` is a msgspec struct whose fields are described by their `Meta`."""
+
+    name: str
+    description: str
+    timeout_s: float
+    is_repeatable: bool
+
+    @property
+    def arguments(self) -> type[msgspec.Struct]:
+        """What a call is read into."""
+
+    async def run(self, arguments: Any) -> str:
+        """Do it and return what the model is told. Raises OcgError, which the model is told as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a call."""
+
+    content: str
+    is_error: bool = False
+
+
+def spec(tool: Tool) -> ToolSpec:
+    """Describe a tool to the model."""
+    (schema,), definitions = msgspec.json.schema_components([tool.arguments], ref_template="#/$defs/{name}")
+    return ToolSpec(tool.name, tool.description, definitions.get(tool.arguments.__name__, schema))
+
+
+def parse(tool: Tool, text: str) -> Any:
+    """Read a call's arguments. Raises INVALID_REQUEST saying what was expected."""
+    return wire.decode(tool.arguments, text or "{}")
+
+
+def failed(error: OcgError) -> Outcome:
+    """Tell the model what went wrong."""
+    return Outcome(f"error: {error}", is_error=True)

@@ -1,0 +1,59 @@
+"""Remembering and recalling."""
+
+from typing import Annotated
+
+import msgspec
+
+from ocg.agent.memory import Memories
+from ocg.protocol.messages import MemoryRequest
+
+
+class SearchArguments(msgspec.Struct, frozen=True):
+    """What to look for."""
+
+    query: Annotated[str, msgspec.Meta(min_length=1, max_length=1000, description="what to look for")]
+    limit: Annotated[int, msgspec.Meta(ge=1, le=20, description="how many memories at the most")] = 5
+
+
+class StoreArguments(msgspec.Struct, frozen=True):
+    """What to keep."""
+
+    text: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=8192, description="one fact, in a sentence that stands on its own")
+    ]
+
+
+class MemorySearchTool:
+    """See Tool."""
+
+    name = "memory_search"
+    description = "Look for what is remembered of the user and of earlier conversations."
+    arguments = SearchArguments
+    timeout_s = 10.0
+    is_repeatable = True
+
+    def __init__(self, memories: Memories) -> None:
+        self._memories = memories
+
+    async def run(self, arguments: SearchArguments) -> str:
+        """Return what is found, a line each."""
+        found = await self._memories.search(arguments.query, arguments.limit)
+        return "\n".join(f"- {memory.text}" for memory in found) or "nothing is remembered of that"
+
+
+class MemoryStoreTool:
+    """See Tool. Storing the same text again is one memory, so a repeat does no harm."""
+
+    name = "memory_store"
+    description = "Remember a fact for later conversations."
+    arguments = StoreArguments
+    timeout_s = 10.0
+    is_repeatable = True
+
+    def __init__(self, memories: Memories) -> None:
+        self._memories = memories
+
+    async def run(self, arguments: StoreArguments) -> str:
+        """Keep it."""
+        await self._memories.store(MemoryRequest(text=arguments.text))
+        return "remembered"

@@ -1,0 +1,42 @@
+"""The time, which no model knows."""
+
+import datetime as dt
+import zoneinfo
+from typing import Annotated
+
+import msgspec
+
+from ocg.errors import Code, OcgError
+
+
+class TimeArguments(msgspec.Struct, frozen=True):
+    """Where."""
+
+    zone: Annotated[
+        str, msgspec.Meta(description="an IANA time zone such as Europe/Paris; the user's own when empty")
+    ] = ""
+
+
+class TimeTool:
+    """See Tool."""
+
+    name = "time"
+    description = "Tell the date and time."
+    arguments = TimeArguments
+    timeout_s = 5.0
+    is_repeatable = True
+
+    async def run(self, arguments: TimeArguments) -> str:
+        """Say date and time in a zone."""
+        try:
+            zone = zoneinfo.ZoneInfo(arguments.zone) if arguments.zone else None
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+            raise OcgError(
+                Code.INVALID_REQUEST, f"no time zone {arguments.zone!r}", "use an IANA name such as Europe/Paris"
+            ) from None
+        return say(dt.datetime.now(zone).astimezone(zone))
+
+
+def say(moment: dt.datetime) -> str:
+    """Write a moment out for a model: weekday, date, time and zone."""
+    return f"{moment:%A, %Y-%m-%d %H:%M} ({moment.tzname()}, UTC{moment:%z})"
