@@ -89,13 +89,17 @@ _EXIT_STATUS = {
 
 
 class OcgError(Exception):
-    """Raised where something goes wrong; turned into text, JSON or an exit status in one place each."""
+    """Raised where something goes wrong; turned into text, JSON or an exit status in one place each.
 
-    def __init__(self, code: Code, message: str, hint: str = "") -> None:
+    `param` names the attribute of a request that is to blame, where one is.
+    """
+
+    def __init__(self, code: Code, message: str, hint: str = "", *, param: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.hint = hint
+        self.param = param
 
     def __str__(self) -> str:
         """One line: the message, then what to do."""

@@ -13,6 +13,7 @@ from ocg.errors import Code, OcgError
 
 MAX_CONTEXT = 8192
 _BATCH = 512
+_REPEAT_PENALTY = 1.1  # without it small models say one thing over and over
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,9 @@ class Generator:
     def _generate(self, prompt: list[int], sampling: Sampling, writer: "_Writer", limit: int) -> tuple[str, int]:
         """Write tokens until one ends the answer; return why it ended and how many there were."""
         count = 0
-        for token in self._model.generate(prompt, temp=sampling.temperature, top_p=sampling.top_p):
+        for token in self._model.generate(
+            prompt, temp=sampling.temperature, top_p=sampling.top_p, repeat_penalty=_REPEAT_PENALTY
+        ):
             if self._cancelled.is_set() or token in self._ends:
                 return "stop", count
             count += 1

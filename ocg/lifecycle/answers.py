@@ -1,5 +1,6 @@
 """What every service's HTTP has in common: bodies read within bounds, errors answered in one shape."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ from ocg.protocol import wire
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 16 << 20
+_DRAINED_BYTES = 16 << 20
+BODY_TIMEOUT_S = 60.0
 
 _log = logging.getLogger(__name__)
 _STATUS_CODES = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
@@ -33,17 +36,20 @@ async def read(request: Request, kind: type[T], *, limit_bytes: int = MAX_BODY_B
 
 
 async def read_bytes(request: Request, *, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Read a body of bounded size; a larger one is not read to its end."""
-    announced = request.headers.get("content-length", "")
-    body = bytearray()
-    if not (announced.isdecimal() and int(announced) > limit_bytes):
-        async for chunk in request.stream():
+    """Read a body of bounded size. Raises TOO_LARGE.
+
+    Of one that is larger, some more is read and thrown away: a client that is still sending hears no answer.
+    """
+    body, size = bytearray(), 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= limit_bytes:
             body += chunk
-            if len(body) > limit_bytes:
-                break
-        else:
-            return bytes(body)
-    raise OcgError(Code.TOO_LARGE, f"the body is larger than {limit_bytes >> 10} KiB", "send less at once")
+        elif size > limit_bytes + _DRAINED_BYTES:
+            break
+    if size > limit_bytes:
+        raise OcgError(Code.TOO_LARGE, f"the body is larger than {limit_bytes >> 10} KiB", "send less at once")
+    return bytes(body)
 
 
 def answer(value: Any, status: int = 200) -> Response:
@@ -56,6 +62,8 @@ def error_response(error: OcgError) -> Response:
     headers = {"Connection": "close"} if error.code is Code.TOO_LARGE else {}
     if error.code in {Code.BUSY, Code.UNAVAILABLE}:
         headers["Retry-After"] = "1"
+    if error.code is Code.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     return Response(wire.error_body(error), error.code.http_status, headers, wire.JSON)
 
 

@@ -4,23 +4,29 @@ Pure ASGI, around the application: the Host header first (DNS rebinding), then O
 """
 
 import hmac
-import http.cookies
 import ipaddress
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.answers import error_response
 
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost", "localhost.localdomain"})
+# A name or an IPv4 address, or an IPv6 address in brackets, and a port: what a browser sends, and nothing else.
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::[0-9]{1,5})?")
 
 
 def host_is_allowed(host: str, extra: Iterable[str] = ()) -> bool:
-    """Whether a Host header names this machine: a loopback address, `localhost`, or one of `extra`."""
-    name = urlsplit(f"//{host}").hostname or ""
+    """Whether a Host header names this machine: a loopback address, `localhost`, or one of `extra`, in lower case."""
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = (found[1] or found[2]).lower()
     if name in _LOCAL_NAMES or name in set(extra):
         return True
     try:
@@ -29,11 +35,20 @@ def host_is_allowed(host: str, extra: Iterable[str] = ()) -> bool:
         return False
 
 
+def _nothing_read(_: Mapping[str, str]) -> bool:
+    return False
+
+
+async def _nothing_done() -> None:
+    return
+
+
 class Guard:
     """Refuses what has no business here, before the application sees it.
 
-    `is_open` says which paths need no token; `accepts` judges a token in constant time, and `cookie` names one that
-    may carry it. `hosts` are names allowed beside this machine's own.
+    `is_open` says which paths need no token; `accepts` judges a token in constant time, and `accepts_cookie` the
+    cookies, by name, one of which may stand for it. `hosts` are names allowed beside this machine's own. `on_guess` is
+    awaited before a wrong token is answered: it can slow a guesser down.
     """
 
     def __init__(
@@ -42,49 +57,72 @@ class Guard:
         *,
         accepts: Callable[[str], bool],
         is_open: Callable[[str], bool],
-        accepts_cookie: Callable[[http.cookies.SimpleCookie], bool] = lambda _: False,
+        accepts_cookie: Callable[[Mapping[str, str]], bool] = _nothing_read,
         hosts: Iterable[str] = (),
+        on_guess: Callable[[], Awaitable[None]] = _nothing_done,
     ) -> None:
         self._app = app
         self._accepts = accepts
         self._accepts_cookie = accepts_cookie
         self._is_open = is_open
-        self._hosts = frozenset(hosts)
+        self._hosts = frozenset(name.lower() for name in hosts)
+        self._on_guess = on_guess
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it with the reason why not."""
+        headers = Headers(scope=scope)
         try:
-            self._check(scope)
+            _check_origin(headers, self._hosts)
+            if not self._is_open(scope["path"]):
+                await self._check_token(headers)
         except OcgError as error:
             await error_response(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if not host_is_allowed(host, self._hosts):
-            raise OcgError(
-                Code.FORBIDDEN, f"the Host header names {host[:100]!r}", "use 127.0.0.1, or add it to OCG_ALLOWED_HOSTS"
-            )
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
-            raise OcgError(Code.FORBIDDEN, "another web page may not talk to OCG", "open OCG's own page")
-        if not self._is_open(scope["path"]) and not self._has_token(headers):
-            raise OcgError(
-                Code.UNAUTHORIZED, "no valid token", "send `Authorization: Bearer TOKEN`, OCG_UI_TOKEN in env.config"
-            )
+    async def _check_token(self, headers: Headers) -> None:
+        if self._accepts_cookie(cookie_parser(headers.get("cookie", ""))):
+            return
+        given = _tokens(headers)
+        if any(self._accepts(token) for token in given):
+            return
+        if given:
+            await self._on_guess()
+        raise OcgError(
+            Code.UNAUTHORIZED, "no valid token", "send `Authorization: Bearer TOKEN`, OCG_UI_TOKEN in env.config"
+        )
 
-    def _has_token(self, headers: Headers) -> bool:
-        scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._accepts(bearer.strip()):
-            return True
-        if self._accepts(headers.get("x-ocg-ui-token", "")):
-            return True
-        try:
-            return self._accepts_cookie(http.cookies.SimpleCookie(headers.get("cookie", "")))
-        except http.cookies.CookieError:
-            return False
+
+def _check_origin(headers: Headers, hosts: frozenset[str]) -> None:
+    """Raise FORBIDDEN when another site's page asks, or a page whose name was made to mean this machine."""
+    host = headers.get("host", "")
+    if len(headers.getlist("host")) != 1 or not host_is_allowed(host, hosts):
+        raise OcgError(
+            Code.FORBIDDEN, f"the Host header names {host[:100]!r}", "use 127.0.0.1, or add it to OCG_ALLOWED_HOSTS"
+        )
+    origin = headers.get("origin")
+    if origin is not None and _place(origin) != host.lower():
+        raise OcgError(Code.FORBIDDEN, "another web page may not talk to OCG", "open OCG's own page")
+    # A page's images and scripts come without an Origin. Another port of this machine is another site to us, and the
+    # same to a SameSite cookie.
+    fetched_by = headers.get("sec-fetch-site", "none")
+    if fetched_by not in {"same-origin", "none"} and headers.get("sec-fetch-mode") != "navigate":
+        raise OcgError(Code.FORBIDDEN, "another web page may not use OCG's answers", "open OCG's own page")
+
+
+def _place(origin: str) -> str:
+    """Return an origin's host and port; nothing where it has none, as in `null`."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _tokens(headers: Headers) -> tuple[str, ...]:
+    """Return the tokens a request carries: one in each header that may hold one."""
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    found = (bearer.strip() if scheme.lower() == "bearer" else "", headers.get("x-ocg-ui-token", ""))
+    return tuple(token for token in found if token)
 
 
 def same_token(given: str, wanted: str) -> bool:

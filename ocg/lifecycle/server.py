@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from ocg.lifecycle.connection import Connection
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _TICK_S = 1.0
 _DRAIN_POLL_S = 0.01
 _KEEP_ALIVE_S = 75
-_MAX_HEADER_BYTES = 32 << 10
 
 
 class Server(uvicorn.Server):
@@ -28,12 +29,11 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 log_config=None,
                 access_log=False,
-                http="httptools",
+                http=Connection,
                 ws="websockets-sansio",
                 ws_max_size=1 << 20,
                 ws_per_message_deflate=False,
                 timeout_keep_alive=_KEEP_ALIVE_S,
-                h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
                 server_header=False,
                 proxy_headers=False,
             )

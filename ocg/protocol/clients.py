@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,14 @@ ANSWER_TIMEOUT_S = 60.0
 # A turn may think for long between two events; the agent sends a comment line each 15 s meanwhile.
 STREAM_SILENCE_S = 60.0
 MAX_ANSWER_BYTES = 64 << 20
+
+
+class ConnectionLostError(OcgError):
+    """The service went away, or was not there; it surely heard nothing where `was_sent` is false."""
+
+    def __init__(self, message: str, hint: str, *, was_sent: bool) -> None:
+        super().__init__(Code.UNAVAILABLE, message, hint)
+        self.was_sent = was_sent
 
 
 class _Client:
@@ -79,14 +87,33 @@ class _Client:
             raise OcgError(
                 Code.TIMEOUT, f"{self.service} did not answer in time", "see its log, or try again"
             ) from None
+        except aiohttp.ClientConnectorError as error:
+            raise ConnectionLostError(
+                f"{self.service} cannot be reached: {error.strerror}", "ocg status", was_sent=False
+            ) from None
         except aiohttp.ClientError as error:
-            raise OcgError(Code.UNAVAILABLE, f"{self.service} cannot be reached: {error}", "ocg status") from None
+            raise ConnectionLostError(f"{self.service} went away: {error}", "ocg status", was_sent=True) from None
 
     async def call(self, method: str, path: str, answer: type[T], body: Any = None) -> T:
         """Send a request and read its whole answer."""
         data = None if body is None else wire.encode(body)
         async with self.send(method, path, data=data) as response:
-            return msgspec.json.decode(await response.content.read(MAX_ANSWER_BYTES), type=answer)
+            body = await self.whole(response)
+        try:
+            return msgspec.json.decode(body, type=answer)
+        except msgspec.DecodeError as error:
+            raise OcgError(
+                Code.PROVIDER, f"{self.service} answered something else: {error}", "see that all versions match"
+            ) from None
+
+    async def whole(self, response: "aiohttp.ClientResponse") -> bytes:
+        """Read an answer to its end. Raises PROVIDER when it is longer than 64 MiB."""
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                raise OcgError(Code.PROVIDER, f"{self.service} answered with more than 64 MiB", "ask for less at once")
+        return bytes(body)
 
 
 class EmbeddingClient(_Client):
@@ -137,8 +164,8 @@ class AgentClient(_Client):
             if stat.S_ISLNK(status.st_mode) and status.st_uid in {0, os.geteuid()}:
                 status = self._socket.stat()  # systemd's Symlinks=
         except OSError:
-            raise OcgError(
-                Code.UNAVAILABLE, f"ocg-agent is not running: no socket at {self._socket}", "start it: ocg start"
+            raise ConnectionLostError(
+                f"ocg-agent is not running: no socket at {self._socket}", "start it: ocg start", was_sent=False
             ) from None
         if status.st_uid not in {0, os.geteuid()} or not stat.S_ISSOCK(status.st_mode):
             raise OcgError(
@@ -157,7 +184,7 @@ class AgentClient(_Client):
         """Ask how it is."""
         return await self.call("GET", "/health", messages.Health)
 
-    async def turn(self, request: messages.TurnRequest) -> AsyncIterator[TurnEvent]:
+    async def turn(self, request: messages.TurnRequest) -> AsyncGenerator[TurnEvent, None]:
         """Start a turn, or join the one with the same message id, and give its events to the last."""
         last = False
         async with self.send("POST", "/v1/turns", data=wire.encode(request), silence_s=STREAM_SILENCE_S) as response:
@@ -166,8 +193,8 @@ class AgentClient(_Client):
                 last = isinstance(event, LAST)
                 yield event
         if not last:
-            raise OcgError(
-                Code.UNAVAILABLE, "ocg-agent went away in the middle of a turn", "ask again with the same message id"
+            raise ConnectionLostError(
+                "ocg-agent went away in the middle of a turn", "ask again with the same message id", was_sent=True
             )
 
     async def cancel(self, turn_id: str) -> None:

@@ -61,12 +61,25 @@ class Transcript(Struct, frozen=True):
     messages: tuple[Message, ...]
 
 
+class ContextMessage(Struct, frozen=True):
+    """A message of a conversation that the client keeps itself."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 class TurnRequest(Struct, frozen=True):
-    """Ask the agent for a turn. `message_id` makes a repeat harmless: the same id is one turn, told again."""
+    """Ask the agent for a turn. `message_id` makes a repeat harmless: the same id is one turn, told again.
+
+    `kind` says who asks: with `api` the turn belongs to no session that people see, and `context` is what came before
+    it, as the client keeps it.
+    """
 
     message: Text
     session_id: Name | None = None
     message_id: Id | None = None
+    kind: Literal["chat", "api"] = "chat"
+    context: Annotated[tuple[ContextMessage, ...], msgspec.Meta(max_length=4096)] = ()
 
 
 class Usage(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """The one door for JSON from outside, and the one shape of an error on the wire (OpenAI's, with a hint)."""
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -38,23 +39,34 @@ def decode(kind: type[T], data: bytes | str) -> T:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         raise OcgError(
-            Code.INVALID_REQUEST, f"the request does not fit: {error}", "see the API's description"
+            Code.INVALID_REQUEST,
+            f"the request does not fit: {error}",
+            "see the API's description",
+            param=_attribute(str(error)),
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OcgError(Code.INVALID_REQUEST, f"the body is not JSON: {error}", "send a JSON object") from None
 
 
+def _attribute(text: str) -> str | None:
+    """Return the attribute msgspec blames; it names it as a path below `$` or, where one is missing, in backticks."""
+    path = re.search(r" - at `\$\.?([^`]*)`", text)
+    missing = re.search(r"missing required field `([^`]+)`", text)
+    return ".".join(one[1] for one in (path, missing) if one and one[1]) or None
+
+
 def error_body(error: OcgError) -> bytes:
     """Turn an error into the body of an HTTP answer."""
     kind = "invalid_request_error" if error.code.http_status < 500 else "server_error"  # noqa: PLR2004 - HTTP's classes
-    return encode(ErrorBody(error=ErrorDetail(message=error.message, code=error.code, type=kind, hint=error.hint)))
+    detail = ErrorDetail(message=error.message, code=error.code, type=kind, param=error.param, hint=error.hint)
+    return encode(ErrorBody(error=detail))
 
 
 def read_error(status: int, data: bytes) -> OcgError:
     """Turn the body of an HTTP answer that is an error back into the error, whoever sent it."""
     try:
         found = msgspec.json.decode(data, type=ErrorBody).error
-        return OcgError(Code(found.code), found.message, found.hint)
+        return OcgError(Code(found.code), found.message, found.hint, param=found.param)
     except (msgspec.DecodeError, ValueError):
         text = data[:200].decode("utf-8", "replace").strip() or "no explanation"
         return OcgError(Code.PROVIDER, f"HTTP {status}: {text}")

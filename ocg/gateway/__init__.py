@@ -1,0 +1,1 @@
+"""ocg-gateway: who may talk, and in which dialect; keeps no conversation."""

@@ -1,0 +1,130 @@
+"""The agent's own API, passed through: each body and each answer is read and written anew, so nothing else crosses."""
+
+from collections.abc import AsyncGenerator
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from ocg.errors import Code, OcgError
+from ocg.gateway.stream import HEARTBEAT, EventStream, with_heartbeats
+from ocg.gateway.upstream import Agent
+from ocg.lifecycle import answers
+from ocg.protocol import sse, wire
+from ocg.protocol.events import TurnEvent
+from ocg.protocol.messages import Changed, MemoryRequest, Name, TurnRequest
+
+T = TypeVar("T")
+
+_MAX_MEMORIES = 1000
+_MAX_QUERY_CHARS = 8192
+_CHANGED = Changed(count=1)
+
+
+class NativeRoutes:
+    """Sessions, memories and turns."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def routes(self) -> list[BaseRoute]:
+        """List the routes."""
+        return [
+            Route("/v1/sessions", self.sessions),
+            Route("/v1/sessions/{id}", self.transcript, methods=["GET"]),
+            Route("/v1/sessions/{id}", self.delete_session, methods=["DELETE"]),
+            Route("/v1/memories", self.memories, methods=["GET"]),
+            Route("/v1/memories", self.remember, methods=["POST"]),
+            Route("/v1/memories/{id}", self.forget, methods=["DELETE"]),
+            Route("/v1/turns", self.turn, methods=["POST"]),
+            Route("/v1/turns/{id}/cancel", self.cancel, methods=["POST"]),
+        ]
+
+    async def sessions(self, _: Request) -> Response:
+        """List the conversations."""
+        return answers.answer(await self._agent.sessions())
+
+    async def transcript(self, request: Request) -> Response:
+        """Read a conversation."""
+        return answers.answer(await self._agent.transcript(_id_of(request)))
+
+    async def delete_session(self, request: Request) -> Response:
+        """Delete a conversation for good."""
+        await self._agent.delete_session(_id_of(request))
+        return answers.answer(_CHANGED)
+
+    async def memories(self, request: Request) -> Response:
+        """Find memories, or list the newest."""
+        query = request.query_params.get("q", "")
+        if len(query) > _MAX_QUERY_CHARS:
+            raise OcgError(Code.INVALID_REQUEST, f"q: longer than {_MAX_QUERY_CHARS} characters", "", param="q")
+        return answers.answer(await self._agent.memories(query, limit=_limit_of(request)))
+
+    async def remember(self, request: Request) -> Response:
+        """Keep a memory."""
+        asked = await answers.read(request, MemoryRequest, limit_bytes=1 << 20)
+        return answers.answer(await self._agent.remember(asked))
+
+    async def forget(self, request: Request) -> Response:
+        """Delete a memory for good."""
+        await self._agent.forget(_id_of(request))
+        return answers.answer(_CHANGED)
+
+    async def turn(self, request: Request) -> Response:
+        """Start a turn, or join it, and stream its events. It goes on when the client leaves."""
+        asked = await answers.read(request, TurnRequest)
+        events = with_heartbeats(self._agent.turn(asked))
+        try:
+            # Until the agent has answered, an error is an HTTP status.
+            first = await anext(events)
+        except BaseException:
+            await events.aclose()
+            raise
+        return EventStream(_frames(first, events))
+
+    async def cancel(self, request: Request) -> Response:
+        """End a turn."""
+        await self._agent.cancel(_id_of(request))
+        return answers.answer(_CHANGED)
+
+
+async def _frames(
+    first: TurnEvent | None, events: AsyncGenerator[TurnEvent | None, None]
+) -> AsyncGenerator[bytes, None]:
+    """Write events as the agent does; where the agent goes away, one event named `error` is the last."""
+    try:
+        yield _frame(first)
+        async for event in events:
+            yield _frame(event)
+    except OcgError as error:
+        yield b"event: error\n" + sse.frame(wire.error_body(error))
+    finally:
+        await events.aclose()
+
+
+def _frame(event: TurnEvent | None) -> bytes:
+    return HEARTBEAT if event is None else sse.frame(wire.encode(event), event_id=event.seq)
+
+
+def _id_of(request: Request) -> str:
+    """Return the id in the path. Raises INVALID_REQUEST when it is none, before it becomes part of another path."""
+    return _checked(request.path_params["id"], Name, "id")
+
+
+def _limit_of(request: Request) -> int:
+    text = request.query_params.get("limit", "20")
+    number = int(text) if text.isdecimal() and len(text) <= len(str(_MAX_MEMORIES)) else 0
+    if not 1 <= number <= _MAX_MEMORIES:
+        raise OcgError(
+            Code.INVALID_REQUEST, f"limit: expected a number from 1 to {_MAX_MEMORIES}", "correct it", param="limit"
+        )
+    return number
+
+
+def _checked(value: str, kind: type[T], name: str) -> T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise OcgError(Code.INVALID_REQUEST, f"{name}: {error}", "see the API's description", param=name) from None

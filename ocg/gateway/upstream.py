@@ -1,0 +1,140 @@
+"""The services behind the gateway: the protocol's clients, patient with an agent that restarts, quick about health."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ocg.gateway import probe
+from ocg.lifecycle.worker import Worker
+from ocg.protocol import messages
+from ocg.protocol.clients import AgentClient, ConnectionLostError, EmbeddingClient
+from ocg.protocol.events import TurnEvent
+
+if TYPE_CHECKING:
+    import aiohttp
+
+# How long a restart of the agent may take before its callers hear of it.
+PATIENCE_S = 5.0
+_FIRST_PAUSE_S = 0.02
+_LONGEST_PAUSE_S = 0.25
+
+_log = logging.getLogger(__name__)
+
+
+class Warmth:
+    """aiohttp, imported in a thread: it takes 0.2 s, which neither the start nor the event loop has to spare."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._import: asyncio.Task[None] | None = None
+
+    def begin(self) -> "asyncio.Task[None]":
+        """Begin to import it, once."""
+        if self._import is None:
+            self._import = asyncio.create_task(self._worker.run(_import_aiohttp))
+        return self._import
+
+    async def wait(self) -> None:
+        """Wait until it is there."""
+        task = self.begin()
+        if not task.done():
+            await asyncio.shield(task)
+
+
+def _import_aiohttp() -> None:
+    import aiohttp  # noqa: F401, PLC0415 - slow to import
+
+
+class Embedding(EmbeddingClient):
+    """ocg-embedding, as the gateway calls it."""
+
+    def __init__(self, folder: Path, warmth: Warmth) -> None:
+        super().__init__(folder)
+        self._warmth = warmth
+
+    @asynccontextmanager
+    async def send(
+        self, method: str, path: str, *, data: bytes | None = None, silence_s: float | None = None
+    ) -> "AsyncIterator[aiohttp.ClientResponse]":
+        """Send a request once aiohttp is there."""
+        await self._warmth.wait()
+        async with super().send(method, path, data=data, silence_s=silence_s) as response:
+            yield response
+
+    async def health(self) -> messages.Health:
+        """Ask how it is, without aiohttp."""
+        return await probe.health_tcp(self._locate().url)
+
+
+class Agent(AgentClient):
+    """ocg-agent, as the gateway calls it: a restart of it is waited for."""
+
+    def __init__(self, socket: Path, warmth: Warmth) -> None:
+        super().__init__(socket)
+        self._warmth = warmth
+
+    @asynccontextmanager
+    async def send(
+        self, method: str, path: str, *, data: bytes | None = None, silence_s: float | None = None
+    ) -> "AsyncIterator[aiohttp.ClientResponse]":
+        """Send a request, again and again while nobody is there to hear it, for five seconds at the most."""
+        await self._warmth.wait()
+        pauses = _Pauses()
+        async with AsyncExitStack() as stack:
+            while True:
+                try:
+                    response = await stack.enter_async_context(
+                        super().send(method, path, data=data, silence_s=silence_s)
+                    )
+                    break
+                except ConnectionLostError as error:
+                    # What only reads does no harm when it is asked twice.
+                    if (error.was_sent and method != "GET") or not await pauses.next():
+                        raise
+            yield response
+
+    async def turn(self, request: messages.TurnRequest) -> AsyncGenerator[TurnEvent, None]:
+        """Start a turn as the client does; one that was cut off before its first event is asked for again."""
+        asked = request if request.message_id else msgspec.structs.replace(request, message_id=str(uuid.uuid4()))
+        pauses, begun = _Pauses(), False
+        while True:
+            try:
+                async with aclosing(super().turn(asked)) as events:
+                    async for event in events:
+                        begun = True
+                        yield event
+            except ConnectionLostError:
+                # The message id makes it one turn, however often it is asked for.
+                if begun or not await pauses.next():
+                    raise
+            else:
+                return
+
+    async def health(self) -> messages.Health:
+        """Ask how it is, without aiohttp and without patience."""
+        self._locate()
+        return await probe.health_unix(self._socket)
+
+
+class _Pauses:
+    """Ever longer pauses between attempts, five seconds in all."""
+
+    def __init__(self) -> None:
+        self._end_s = asyncio.get_running_loop().time() + PATIENCE_S
+        self._pause_s = _FIRST_PAUSE_S
+
+    async def next(self) -> bool:
+        """Wait for the next attempt; whether there is one."""
+        left_s = self._end_s - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            return False
+        _log.debug("the agent is away; asking again in %g s", self._pause_s)
+        await asyncio.sleep(min(self._pause_s, left_s))
+        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        return True
