@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.websockets import WebSocket
@@ -27,7 +27,8 @@ _STATUS_CODES = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
 
 def create_app(routes: Sequence[BaseRoute]) -> Starlette:
     """Build an application whose every error is JSON in the one shape."""
-    return Starlette(routes=routes, exception_handlers={OcgError: _known, HTTPException: _http, Exception: _unknown})
+    handlers = {OcgError: _known, HTTPException: _http, ClientDisconnect: _gone, Exception: _unknown}
+    return Starlette(routes=routes, exception_handlers=handlers)
 
 
 async def read(request: Request, kind: type[T], *, limit_bytes: int = MAX_BODY_BYTES) -> T:
@@ -77,6 +78,12 @@ async def _http(request: Request | WebSocket, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     code = _STATUS_CODES.get(error.status_code, Code.INVALID_REQUEST)
     return error_response(OcgError(code, f"{request.url.path}: {error.detail}", "see the API's description"))
+
+
+async def _gone(request: Request | WebSocket, error: Exception) -> Response:
+    del error
+    _log.debug("%s: the client has gone", request.url.path)
+    return error_response(OcgError(Code.CANCELLED, "nobody waits for this any more"))
 
 
 async def _unknown(request: Request | WebSocket, error: Exception) -> Response:
