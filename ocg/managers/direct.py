@@ -5,7 +5,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,8 @@ class DirectManager:
         """See Manager."""
         with self._alone():
             yield from self.stop_running(force=False)
-            yield from self.launch(SERVICES)
+            for process in (yield from self.launch(SERVICES)).values():
+                process.close()
 
     def stop(self, *, force: bool = False) -> Iterator[Progress]:
         """See Manager."""
@@ -75,28 +76,30 @@ class DirectManager:
         except OcgError as error:
             return Status(pids, error.message)
 
-    def launch(self, services: tuple[str, ...], *, listener: socket.socket | None = None) -> Iterator[Progress]:
+    def launch(
+        self, services: tuple[str, ...], *, listener: socket.socket | None = None
+    ) -> Generator[Progress, None, dict[str, Process]]:
         """Start services in order, each once the one before is healthy; on any failure stop those already started.
 
-        `listener` is the agent's socket where the caller keeps it open; else one is made and handed over for good.
+        Returns their processes, which are the caller's to close. `listener` is the agent's socket where the caller
+        keeps it open; else one is made and handed over for good.
         """
-        started: list[Process] = []
+        started: dict[str, Process] = {}
         with ExitStack() as owned, NotifySocket(self._settings.pid_dir) as notify:
             if listener is None and AGENT in services:
                 listener = owned.enter_context(sockets.listen_unix(self._settings.agent_sock))
             try:
                 for service in services:
                     launch = self._spawn(service, notify, listener if service == AGENT else None)
-                    started.append(launch.process)
+                    started[service] = launch.process
                     yield from self._rise(launch, notify)
             except BaseException:
-                for process in reversed(started):
+                for process in reversed(started.values()):
                     with suppress(OcgError):
                         process.end(force=False)
-                raise
-            finally:
-                for process in started:
                     process.close()
+                raise
+        return started
 
     def _spawn(self, service: str, notify: NotifySocket, listener: socket.socket | None) -> _Launch:
         settings = self._settings

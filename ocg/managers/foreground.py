@@ -48,11 +48,7 @@ class Foreground:
                 yield from self._manager.stop_running()
 
     def _launch(self, services: tuple[str, ...], listener: socket.socket) -> Iterator[Progress]:
-        yield from self._manager.launch(services, listener=listener)
-        for service in services:
-            process = Process.find(self._settings.pid_dir, service)
-            if process is not None:
-                self._running[service] = process
+        self._running |= yield from self._manager.launch(services, listener=listener)
 
     def _watch(self, stop_fd: int, listener: socket.socket) -> Iterator[Progress]:
         while True:

@@ -22,7 +22,7 @@ def test_every_command_has_help_that_says_what_it_does(command: str, capsys: pyt
 
 def test_a_wrong_command_exits_with_2_and_names_the_right_ones(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        cli.run(["strat"])
+        cli.run(["begin"])
     assert caught.value.code == 2
     assert "start" in capsys.readouterr().err
 

@@ -139,3 +139,10 @@ def test_two_at_once_make_one_token(tmp_path: Path) -> None:
 def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OcgError, match="no such file"):
         config.gather(config.Common, {"OCG_CONFIG": str(tmp_path / "absent")})
+
+
+def test_the_documentation_has_every_setting_with_its_default() -> None:
+    text = (Path(__file__).parent.parent.parent / "docs" / "configuration.md").read_text()
+    for one in config.declared().values():
+        default = f"`{one.default}`" if one.default else ""
+        assert f"| `{one.key}` | {default} | {one.doc} |" in text
