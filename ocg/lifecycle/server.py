@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from ocg.errors import Code, OcgError
+from ocg.lifecycle.answers import error_response
 from ocg.lifecycle.connection import Connection
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _TICK_S = 1.0
 _DRAIN_POLL_S = 0.01
@@ -25,7 +27,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: "ASGIApp") -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                _answer_when_dropped(app),
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -84,3 +86,25 @@ class Server(uvicorn.Server):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _answer_when_dropped(app: "ASGIApp") -> "ASGIApp":
+    """Say 503 to who is dropped before an answer began: uvicorn would call it 500, which nobody asks again after."""
+
+    async def answer(scope: "Scope", receive: "Receive", send: "Send") -> None:
+        has_begun = False
+
+        async def watch(message: "Message") -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await app(scope, receive, watch)
+        except asyncio.CancelledError:
+            if has_begun or scope["type"] != "http":
+                raise
+            error = OcgError(Code.UNAVAILABLE, "the service is stopping", "ask again in a moment")
+            await error_response(error)(scope, receive, send)
+
+    return answer

