@@ -11,6 +11,11 @@ import pytest
 MODELS = Path(os.environ.get("OCG_DATA_DIR", "~/.ocg")).expanduser() / "models"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the browser's tests last: Playwright's event loop runs in this thread from then on, and no other can."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a thread, a child process or a descriptor behind."""

@@ -137,7 +137,7 @@ def _progress(name: str) -> "Iterator[Report]":
 
 
 class Lines:
-    """A line as each step begins, and one for each quarter of it, for logs."""
+    """A line as each step begins, and one for each quarter of a download, the one that takes long; for logs."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -149,7 +149,7 @@ class Lines:
         step = min(percent, 100) // _STEP_PERCENT * _STEP_PERCENT
         if what not in self._said:
             print(f"{self._name}: {what}" + (f" {total_bytes / 1e6:.0f} MB" if total_bytes else ""), flush=True)
-        if step > self._said.setdefault(what, 0):
+        if step > self._said.setdefault(what, 0) and what == "downloading":
             self._said[what] = step
             print(f"{self._name}: {what} {step} %", flush=True)
 

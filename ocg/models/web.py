@@ -32,6 +32,7 @@ def fetch(
 
     Only the size is certain afterwards; the checksum is the caller's to check.
     """
+    _require_https(url)
     failures = 0
     while _size(part) < size_bytes:
         before = _size(part)
@@ -62,7 +63,7 @@ def _go_on(url: str, part: Path, size_bytes: int, report: Report) -> None:
     if have:
         headers |= {"Range": f"bytes={have}-"} | ({"If-Range": tag} if tag else {})
     try:
-        answer = _opener().open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S)  # noqa: S310 - see _Strict
+        answer = _opener().open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S)  # noqa: S310 - checked in fetch
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -85,21 +86,19 @@ def _go_on(url: str, part: Path, size_bytes: int, report: Report) -> None:
 
 
 class _Strict(urllib.request.HTTPRedirectHandler):
-    """HTTPS and nothing else, through every redirect; plain HTTP only to this machine, where no wire is."""
-
-    def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
-        parts = urlsplit(request.full_url)
-        if parts.scheme != "https" and parts.hostname != "127.0.0.1":
-            raise OcgError(Code.DOWNLOAD_FAILED, f"{request.full_url} is not https", "models come by https only")
-        return request
+    """Redirects stay with HTTPS."""
 
     def redirect_request(self, *args: Any) -> urllib.request.Request | None:
-        request: urllib.request.Request = args[0]
-        if urlsplit(request.full_url).scheme == "https" and urlsplit(str(args[-1])).scheme != "https":
-            raise OcgError(
-                Code.DOWNLOAD_FAILED, f"{request.host} redirects away from https", "models come by https only"
-            )
+        before: urllib.request.Request = args[0]
+        _require_https(str(args[-1]), local=urlsplit(before.full_url).scheme != "https")
         return super().redirect_request(*args)
+
+
+def _require_https(url: str, *, local: bool = True) -> None:
+    """Raise DOWNLOAD_FAILED for all but HTTPS, and HTTP to this very machine where `local` has it, as no wire is."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (local and parts.scheme == "http" and parts.hostname == "127.0.0.1"):
+        raise OcgError(Code.DOWNLOAD_FAILED, f"{url} is not https", "models come by https only")
 
 
 def _opener() -> urllib.request.OpenerDirector:

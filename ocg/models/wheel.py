@@ -7,8 +7,8 @@ import sys
 import threading
 import zipfile
 from collections import deque
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ocg.errors import Code, OcgError
@@ -113,10 +113,15 @@ def _progress(line: str, report: Report) -> bool:
 
 
 def _failed(wheel: Wheel, said: deque[str]) -> OcgError:
-    errors = [line for line in said if line.startswith("ERROR")] or [line for line in said if line]
-    why = errors[-1].removeprefix("ERROR: ") if errors else "no explanation"
     if any(text in line for text in _FULL for line in said):
-        return OcgError(Code.DISK_FULL, f"{wheel.requirement}: {why}", "free some space; nothing was left behind")
+        return OcgError(
+            Code.DISK_FULL,
+            f"the disk became full while pip downloaded {wheel.requirement}",
+            "free some space, or set OCG_DATA_DIR to another disk; nothing was left behind",
+        )
+    # What pip did not foresee is "ERROR: Exception:" and a traceback, whose last line says it.
+    errors = [line for line in said if line.startswith("ERROR:") and not line.endswith(":")]
+    why = (errors or [line for line in said if line] or ["no explanation"])[-1].removeprefix("ERROR: ")
     return OcgError(
         Code.DOWNLOAD_FAILED,
         f"pip could not download {wheel.requirement}: {why}",

@@ -1,11 +1,11 @@
 """Server-sent events: the stream the agent's turns and OpenAI-compatible chats come in (WHATWG HTML, 9.2)."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 
 from ocg.errors import Code, OcgError
 
 CONTENT_TYPE = "text/event-stream"
-_MAX_LINE_BYTES = 4 << 20
+_MAX_EVENT_BYTES = 4 << 20
 
 
 def frame(data: bytes, *, event_id: int | None = None) -> bytes:
@@ -14,10 +14,10 @@ def frame(data: bytes, *, event_id: int | None = None) -> bytes:
     return head + b"data: " + data + b"\n\n"
 
 
-async def data_of(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def data_of(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
     """Give each event's data out of a byte stream cut anywhere; an unfinished event at its end is dropped.
 
-    Raises PROVIDER when a line is longer than 4 MiB.
+    Raises PROVIDER when an event is larger than 4 MiB.
     """
     rest = b""
     data: list[bytes] = []
@@ -31,7 +31,7 @@ async def data_of(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
             elif not line and data:
                 yield b"\n".join(data)
                 data = []
-        if len(rest) > _MAX_LINE_BYTES:
+        if len(rest) + sum(map(len, data)) > _MAX_EVENT_BYTES:
             raise OcgError(
-                Code.PROVIDER, "the stream has a line longer than 4 MiB", "check what answers at that address"
+                Code.PROVIDER, "the stream has an event larger than 4 MiB", "check what answers at that address"
             )

@@ -73,7 +73,9 @@ class Gateway:
         """Open a WebSocket, with the right token unless other headers are given."""
         sent = dict(BEARER if headers is None else headers)
         url = f"ws://127.0.0.1:{self.port}/ws/chat"
-        with connect(url, additional_headers=sent, compression=None, close_timeout=1, **options) as socket:
+        with connect(
+            url, additional_headers=sent, compression=None, close_timeout=1, ping_interval=None, **options
+        ) as socket:
             yield socket
 
     async def seen(self, *, turns: int = 0, cancelled: int = 0) -> Seen:

@@ -1,0 +1,122 @@
+"""`ocg chat` in a real terminal: a pseudo-terminal that types and reads."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.scripted import LONG, Provider
+from tests.processes import running
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
+
+
+class Terminal:
+    """A program in a pseudo-terminal."""
+
+    def __init__(self, command: list[str], env: dict[str, str], folder: Path) -> None:
+        self._master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            command,
+            env=env | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
+            cwd=folder,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self._seen = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def expect(self, text: str, timeout_s: float = 20) -> str:
+        """Read until the text appears; return what came before, and forget both."""
+        deadline = time.monotonic() + timeout_s
+        while text not in self._seen:
+            left = deadline - time.monotonic()
+            assert left > 0, f"no {text!r} in {self._seen!r}"
+            if select.select([self._master], [], [], left)[0]:
+                self._seen += self._read()
+        before, _, self._seen = self._seen.partition(text)
+        return before
+
+    def _read(self) -> str:
+        try:
+            return _ESCAPES.sub("", os.read(self._master, 65536).decode("utf-8", "replace"))
+        except OSError:
+            raise AssertionError(f"it ended, having said {self._seen!r}") from None
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    with Provider() as server:
+        from threading import Thread
+
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.ended.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, env: dict[str, str], provider: Provider) -> Iterator[Terminal]:
+    with running(tmp_path, "ocg.agent", env | {"OCG_BASE_URL": provider.base_url, "OCG_MODEL": "scripted"}):
+        found = Terminal([sys.executable, "-m", "ocg.cli", "chat"], env, tmp_path)
+        yield found
+        found.close()
+
+
+def test_a_conversation_with_history_commands_and_an_end(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.expect("/help shows the commands")
+    terminal.expect(">")
+    terminal.type("hello there\r")
+    terminal.expect("Unix socket lets two programs")
+    terminal.type("/sessions\r")
+    terminal.expect("hello there")
+    terminal.type("/nonsense\r")
+    terminal.expect("No command /nonsense")
+    terminal.expect(">")
+    terminal.type("\x04")
+    assert terminal.process.wait(10) == 0
+    history = tmp_path / "data" / "chat-history"
+    assert "+hello there" in history.read_text()
+    assert history.stat().st_mode & 0o777 == 0o600
+
+
+def test_several_lines_are_one_message(terminal: Terminal) -> None:
+    terminal.expect(">")
+    terminal.type("first line\x1b\rsecond line\r")
+    terminal.expect("Unix socket lets two programs")
+    terminal.type("/sessions\r")
+    listing = terminal.expect("first line")
+    assert "second line" not in listing
+
+
+def test_ctrl_c_stops_the_answer_and_not_the_program(terminal: Terminal) -> None:
+    terminal.expect(">")
+    terminal.type("long please\r")
+    terminal.expect("word3")
+    os.killpg(terminal.process.pid, signal.SIGINT)
+    said = terminal.expect("(stopped)")
+    assert LONG.split()[-1] not in said
+    terminal.type("hello again\r")
+    terminal.expect("Unix socket lets two programs")
+    assert terminal.process.poll() is None
