@@ -43,10 +43,10 @@ class _Turn:
         self.events: list[TurnEvent] = []
         self.more = asyncio.Event()
         self._request = request
-        self._session = request.session_id or f"s-{number}"
+        self.session = request.session_id or f"s-{number}"
 
     def add(self, kind: type, **fields: object) -> None:
-        self.events.append(kind(turn_id=self.id, session_id=self._session, seq=len(self.events) + 1, **fields))
+        self.events.append(kind(turn_id=self.id, session_id=self.session, seq=len(self.events) + 1, **fields))
         self.more.set()
 
     async def run(self) -> None:
@@ -154,7 +154,7 @@ class AgentDouble:
             if turn.id == found and not task.done():
                 task.cancel()
                 turn.add(TurnFailed, code=Code.CANCELLED, message="cancelled")
-                self._seen.cancelled.append(found)
+                self._seen.cancelled.append(turn.session)
                 self._news.set()
                 return answers.answer(messages.Changed(count=1))
         raise OcgError(Code.NOT_FOUND, f"no turn {found} runs", "it may be over")

@@ -1,7 +1,8 @@
 """The HTTP of ocg-agent: pure composition, everything passed in. Who may speak is the socket's mode."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -11,6 +12,7 @@ from starlette.routing import Route
 
 from ocg import __version__
 from ocg.agent.memory import Memories
+from ocg.agent.outbox import Outbox
 from ocg.agent.providers.base import Provider
 from ocg.agent.store import Store
 from ocg.agent.turns import Turns
@@ -22,7 +24,8 @@ from ocg.protocol.messages import Changed, Health, MemoryList, MemoryRequest, Tu
 
 _SILENCE_S = 15.0
 _MAX_LISTED = 1000
-_MAX_QUERY_CHARS = 4096
+_MAX_QUERY_CHARS = 8192
+_MAX_MEMORY_BYTES = 128 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,15 @@ class _Endpoints:
     store: Store
     turns: Turns
     memories: Memories
+    outbox: Outbox
     provider: Provider
 
     async def health(self, _: Request) -> Response:
         details: dict[str, str | int | None] = {
             "provider": self.provider.name,
-            "model": self.provider.model,
+            "model": self.provider.model_name or None,
             "sessions": await self.store.session_count(),
-            "vectors_pending": await self.memories.pending(),
+            "vectors_pending": await self.outbox.pending(),
         }
         return answers.answer(Health(service="ocg-agent", version=__version__, details=details))
 
@@ -56,9 +60,7 @@ class _Endpoints:
         return answers.answer(await self.store.transcript(request.path_params["session_id"]))
 
     async def delete_session(self, request: Request) -> Response:
-        session_id = request.path_params["session_id"]
-        await self.turns.cancel_session(session_id)
-        await self.store.delete_session(session_id)
+        await self.turns.delete_session(request.path_params["session_id"])
         return answers.answer(Changed(count=1))
 
     async def list_memories(self, request: Request) -> Response:
@@ -70,16 +72,17 @@ class _Endpoints:
         return answers.answer(MemoryList(memories=found))
 
     async def remember(self, request: Request) -> Response:
-        return answers.answer(await self.memories.store(await answers.read(request, MemoryRequest)))
+        asked = await answers.read(request, MemoryRequest, limit_bytes=_MAX_MEMORY_BYTES)
+        return answers.answer(await self.memories.store(asked))
 
     async def forget(self, request: Request) -> Response:
         await self.memories.forget(request.path_params["memory_id"])
         return answers.answer(Changed(count=1))
 
 
-def create_app(*, store: Store, turns: Turns, memories: Memories, provider: Provider) -> Starlette:
+def create_app(*, store: Store, turns: Turns, memories: Memories, outbox: Outbox, provider: Provider) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, provider)
+    ends = _Endpoints(store, turns, memories, outbox, provider)
     return answers.create_app(
         [
             Route("/health", ends.health),
@@ -103,22 +106,23 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-async def _frames(events: AsyncIterator[TurnEvent]) -> AsyncIterator[bytes]:
+async def _frames(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[bytes, None]:
     """Write events as they come, and a comment now and then while none does, so that nobody takes us for dead."""
-    pending: asyncio.Future[TurnEvent] | None = None
-    try:
+    async with aclosing(events):
         while True:
-            pending = pending or asyncio.ensure_future(anext(events))
-            done, _ = await asyncio.wait({pending}, timeout=_SILENCE_S)
-            if not done:
-                yield b": thinking\n\n"
-                continue
+            coming = asyncio.ensure_future(_next(events))
             try:
-                event = pending.result()
-            except StopAsyncIteration:
+                while not (await asyncio.wait({coming}, timeout=_SILENCE_S))[0]:
+                    yield b": thinking\n\n"
+            finally:
+                coming.cancel()
+                await asyncio.wait({coming})
+            event = coming.result()
+            if event is None:
                 return
-            pending = None
             yield sse.frame(wire.encode(event), event_id=event.seq)
-    finally:
-        if pending is not None:
-            pending.cancel()
+
+
+async def _next(events: AsyncGenerator[TurnEvent, None]) -> TurnEvent | None:
+    """Return what comes next, or None at the end: a task cannot raise StopAsyncIteration."""
+    return await anext(events, None)

@@ -1,20 +1,25 @@
 """A turn that runs now: its events, kept while it runs, and whoever follows them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncGenerator
 from typing import Any
 
-from ocg.agent.store import Turn
+from ocg.agent.rows import Turn
 from ocg.protocol.events import LAST, Event, TurnEvent
 
 
 class LiveTurn:
-    """A turn's events so far, and the news of more. Followers come and go; the turn goes on."""
+    """A turn's events so far, and the news of more. Followers come and go; the turn goes on.
+
+    `text` is what the model said since the last step that is on disk.
+    """
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
         self.text = ""
         self.is_cancelled = False
+        self.began_s = time.monotonic()
         self._events: list[TurnEvent] = []
         self._news = asyncio.Event()
         self._is_over = False
@@ -25,8 +30,8 @@ class LiveTurn:
         self._events.append(event)  # type: ignore[arg-type] # every class of events.py is one of TurnEvent
         self._tell()
 
-    def abandon(self) -> None:
-        """End without a last event: the agent stops, and takes the turn up again when it is back."""
+    def close(self) -> None:
+        """End. Without a last event before it, followers know that the turn goes on after the next start."""
         self._is_over = True
         self._tell()
 
@@ -34,7 +39,7 @@ class LiveTurn:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def follow(self) -> AsyncIterator[TurnEvent]:
+    async def follow(self) -> AsyncGenerator[TurnEvent, None]:
         """Give all events from the first, then each as it comes, to the last."""
         at = 0
         while True:

@@ -9,6 +9,7 @@ MIGRATIONS = (
         created_at REAL NOT NULL,
         updated_at REAL NOT NULL
     ) STRICT;
+    CREATE INDEX sessions_by_kind ON sessions (kind, updated_at);
 
     -- A turn is the request as it was accepted; its steps are the messages that carry its id.
     CREATE TABLE turns (

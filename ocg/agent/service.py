@@ -1,17 +1,19 @@
 """ocg-agent as a service: opens agent.db, takes up what was cut off, listens on its Unix socket."""
 
 import asyncio
-import importlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from socket import socket
 
 from ocg.agent import providers
 from ocg.agent.app import create_app
+from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
+from ocg.agent.outbox import Outbox
+from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
-from ocg.agent.tools import Toolbox
+from ocg.agent.tools import Toolbox, everything
 from ocg.agent.turns import Turns
 from ocg.config import AgentSettings
 from ocg.database import Database
@@ -41,25 +43,32 @@ class AgentService:
             embedding = await owned.enter_async_context(EmbeddingClient(settings.address_dir))
             provider = providers.choose(settings)
             owned.push_async_callback(provider.close)
-            memories, store = Memories(database, embedding), Store(database)
+            outbox, store = Outbox(database, embedding), Store(database)
+            memories = Memories(database, embedding, outbox)
             turns = Turns(
-                store=store, memories=memories, provider=provider, toolbox=Toolbox(memories), settings=settings
+                store=store,
+                memories=memories,
+                provider=provider,
+                toolbox=Toolbox(everything(memories)),
+                settings=settings,
+                limits=Limits(),
             )
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:
                 owned.callback(sockets.remove_unix, settings.agent_sock)
+            # Before anybody can connect: a new message must not overtake one that was cut off.
             owned.push_async_callback(turns.close)
-            background = asyncio.create_task(_background(turns, memories))
+            await turns.resume()
+            background = asyncio.create_task(_background(outbox))
             owned.push_async_callback(_ended, background)
-            app = create_app(store=store, turns=turns, memories=memories, provider=provider)
+            app = create_app(store=store, turns=turns, memories=memories, outbox=outbox, provider=provider)
             yield Serving(app, [listener], str(settings.agent_sock))
 
 
-async def _background(turns: Turns, memories: Memories) -> None:
-    """Do what need not be done before READY=1; aiohttp takes 0.2 s to import, so that happens in a thread."""
-    await asyncio.to_thread(importlib.import_module, "aiohttp")
-    await turns.resume()
-    await memories.keep_in_step()
+async def _background(outbox: Outbox) -> None:
+    """Do what need not be done before READY=1."""
+    await load_aiohttp()
+    await outbox.empty_for_ever()
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

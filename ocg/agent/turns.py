@@ -1,18 +1,25 @@
 """The turn engine: the next step follows from what is on disk, so that a turn cut off anywhere is taken up there.
 
 After the user or a tool, ask the model; after a reply with unanswered calls, run them; after a plain reply, done.
+Each step is on disk before the next begins.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
+from typing import Any, TypeVar
 
 from ocg.agent import context
 from ocg.agent.live import LiveTurn
 from ocg.agent.memory import Memories
-from ocg.agent.providers.base import Provider, Reply
-from ocg.agent.store import Store, Turn, TurnError
+from ocg.agent.providers.base import Provider, Reply, ToolSpec
+from ocg.agent.queue import Limits, TurnQueue
+from ocg.agent.rows import Turn, TurnError
+from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
+from ocg.agent.transcript import Step, next_step, open_calls
 from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
 from ocg.protocol import events
@@ -20,201 +27,239 @@ from ocg.protocol.events import TurnEvent
 from ocg.protocol.messages import Memory, Message, ToolUse, TurnRequest
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
-MAX_STEPS = 16
-MAX_TURN_S = 1800.0
-MAX_QUEUED_IN_SESSION = 8
-MAX_QUEUED = 64
+# When the estimate of tokens was wrong and the model refuses, older exchanges may take so much of the room.
+_OLDER_SHARES = (1.0, 0.5, 0.2, 0.0)
+# After a crash of everything the model may be back later than we are, and nobody is there to ask again.
+_RESUMED_PATIENCE_S = 30.0
+_RESUMED_PAUSE_S = 0.5
 
 
 class Turns:
     """Runs turns: one at a time in a session, in order; sessions side by side."""
 
     def __init__(
-        self, *, store: Store, memories: Memories, provider: Provider, toolbox: Toolbox, settings: AgentSettings
+        self,
+        *,
+        store: Store,
+        memories: Memories,
+        provider: Provider,
+        toolbox: Toolbox,
+        settings: AgentSettings,
+        limits: Limits,
     ) -> None:
         self._store = store
         self._memories = memories
         self._provider = provider
         self._toolbox = toolbox
         self._settings = settings
-        self._live: dict[str, LiveTurn] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._limits = limits
+        self._queue = TurnQueue(limits)
 
     async def resume(self) -> None:
-        """Take up the turns that a stop or a crash cut off."""
+        """Take up the turns that a stop or a crash cut off, before anything newer."""
         for turn in await self._store.unfinished():
-            if turn.id not in self._live:  # its client may have been faster
-                _log.info("taking up turn %s where it stopped", turn.id)
-                self._launch(turn)
+            _log.info("taking up turn %s where it stopped", turn.id)
+            self._launch(turn)
 
-    async def submit(self, request: TurnRequest) -> AsyncIterator[TurnEvent]:
+    async def submit(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
         """Keep a message on disk, then give its turn's events, to the last. A repeat joins the turn there is.
 
         Raises BUSY, with nothing kept, when too much waits already.
         """
-        self._check_room(request)
-        turn = await self._store.accept(request)
-        if turn.is_open and turn.id not in self._live:
-            self._launch(turn)
-        live = self._live.get(turn.id)
+        turn = await self._store.known(request)
+        if turn is None:
+            with self._queue.place(request.session_id):
+                return self._join(await self._store.accept(request))
+        return self._join(turn)
+
+    def _join(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
+        live = self._queue.get(turn.id)
+        if live is None and turn.is_open:
+            live = self._launch(turn)
         return live.follow() if live is not None else self._replay(turn)
 
-    def _check_room(self, request: TurnRequest) -> None:
-        """Raise BUSY when a queue is full, unless the request repeats one that is in it."""
-        waiting = [live.turn for live in self._live.values()]
-        if any(turn.message_id == request.message_id for turn in waiting):
-            return
-        here = sum(turn.session_id == request.session_id for turn in waiting)
-        if here >= MAX_QUEUED_IN_SESSION or len(waiting) >= MAX_QUEUED:
-            raise OcgError(Code.BUSY, f"{max(here, 1)} messages wait already", "wait for an answer, then ask again")
-
-    def _launch(self, turn: Turn) -> None:
-        live = self._live[turn.id] = LiveTurn(turn)
-        task = self._tasks[turn.id] = asyncio.create_task(self._run(live), name=f"turn {turn.id}")
-        task.add_done_callback(lambda _: self._forget(turn))
-
-    def _forget(self, turn: Turn) -> None:
-        self._live.pop(turn.id, None)
-        self._tasks.pop(turn.id, None)
-        if not any(live.turn.session_id == turn.session_id for live in self._live.values()):
-            self._locks.pop(turn.session_id, None)
+    def _launch(self, turn: Turn) -> LiveTurn:
+        live = LiveTurn(turn)
+        live.emit(events.TurnStarted, message_id=turn.message_id)
+        self._queue.enter(live, asyncio.create_task(self._run(live), name=f"turn {turn.id}"))
+        return live
 
     async def cancel(self, turn_id: str) -> None:
         """End a turn now; what it said is kept. Raises NOT_FOUND when it does not run."""
-        live, task = self._live.get(turn_id), self._tasks.get(turn_id)
-        if live is None or task is None:
+        live = self._queue.get(turn_id)
+        if live is None:
             raise OcgError(Code.NOT_FOUND, f"turn {turn_id!r} does not run", "it may be over")
-        live.is_cancelled = True
-        task.cancel()
-        await asyncio.wait({task})
+        await self._queue.cancel([live])
 
-    async def cancel_session(self, session_id: str) -> None:
-        """End all turns of a session."""
-        for live in [live for live in self._live.values() if live.turn.session_id == session_id]:
-            await self.cancel(live.turn.id)
+    async def delete_session(self, session_id: str) -> None:
+        """Delete a session for good; what runs in it ends. Raises NOT_FOUND."""
+        await self._queue.cancel(self._queue.of_session(session_id))
+        await self._store.delete_session(session_id)
 
     async def close(self) -> None:
         """Leave what runs as it is on disk; the next start takes it up."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._queue.close()
 
     async def _run(self, live: LiveTurn) -> None:
         """Wait for the session's turn, run, and put every end it can have on disk."""
-        turn = live.turn
+        limit_s = self._limits.turn_s
         try:
-            async with self._locks.setdefault(turn.session_id, asyncio.Lock()), asyncio.timeout(MAX_TURN_S):
-                await self._store.begin(turn)
-                live.emit(events.TurnStarted, message_id=turn.message_id)
+            async with self._queue.lock(live.turn.session_id), asyncio.timeout(limit_s):
                 await self._advance(live)
         except asyncio.CancelledError:
             if not live.is_cancelled:
-                live.abandon()
                 raise
-            await self._fail(live, OcgError(Code.CANCELLED, "the turn was cancelled"))
+            await self._end(live, OcgError(Code.CANCELLED, "the turn was cancelled"))
         except TimeoutError:
-            await self._fail(
-                live, OcgError(Code.TIMEOUT, f"the turn took longer than {MAX_TURN_S:g} s", "ask for less")
-            )
+            await self._end(live, OcgError(Code.TIMEOUT, f"the turn took longer than {limit_s:g} s", "ask for less"))
         except OcgError as error:
-            await self._fail(live, error)
+            await self._end(live, error)
         except Exception:  # noqa: BLE001 - whatever a turn meets, its client hears of it
-            _log.exception("turn %s ended by a bug", turn.id)
-            await self._fail(live, OcgError(Code.INTERNAL, "a bug in OCG; the log has its traceback", "ocg logs"))
+            _log.exception("turn %s ended by a bug", live.turn.id)
+            await self._end(live, OcgError(Code.INTERNAL, "a bug in OCG; the log has its traceback", "ocg logs"))
 
     async def _advance(self, live: LiveTurn) -> None:
         turn = live.turn
+        steps = await _whole(self._store.begin(turn))
+        _tell(live, steps)
+        if turn.state == "running":  # it was cut off; what a tool was doing then is not known
+            await self._give_up_unsafe(live, open_calls(steps))
         memories = await self._recall(turn.message)
-        for _ in range(MAX_STEPS):
+        while True:
             steps = await self._store.steps(turn.id)
-            open_calls = _open_calls(steps)
-            if open_calls:
-                for call in open_calls:
-                    await self._call(live, call)
-            elif steps[-1].role == "assistant":
-                await self._complete(live, steps[-1].content)
-                return
-            else:
-                await self._ask(live, memories)
-        raise OcgError(Code.TOO_LARGE, f"the turn took more than {MAX_STEPS} steps", "ask for less at once")
+            match next_step(steps):
+                case Step.DONE:
+                    await self._end(live)
+                    return
+                case Step.CALL:
+                    for call in open_calls(steps):
+                        await self._call(live, call)
+                case Step.ASK:
+                    if sum(step.role == "assistant" for step in steps) >= self._limits.steps:
+                        raise OcgError(
+                            Code.TOO_LARGE,
+                            f"the turn took more than {self._limits.steps} steps",
+                            "ask for less at once",
+                        )
+                    await self._ask(live, memories)
+
+    async def _give_up_unsafe(self, live: LiveTurn, calls: Sequence[ToolUse]) -> None:
+        for call in calls:
+            if not self._toolbox.is_repeatable(call):
+                await self._call(live, call, is_interrupted=True)
 
     async def _ask(self, live: LiveTurn, memories: tuple[Memory, ...]) -> None:
         """Ask the model for the next step and keep it."""
-        turn = live.turn
-        tools = self._toolbox.specs() if self._provider.takes_tools else ()
-        prompt = context.build(
-            await self._store.history(turn.session_id),
-            context=turn.context,
-            memories=memories,
-            tools=tools,
-            context_tokens=await self._provider.context_tokens(),
-        )
-        live.text = ""
-        async for piece in self._provider.reply(prompt.messages, tools, max_tokens=prompt.max_tokens):
-            if isinstance(piece, Reply):
-                live.text = ""
-                await self._store.add(turn, "assistant", piece.text, tool_calls=piece.tool_calls, usage=piece.usage)
+        patience_s = _RESUMED_PATIENCE_S if live.turn.state == "running" else 0.0
+        while True:
+            try:
+                reply = await self._reply(live, memories)
+            except OcgError as error:
+                if error.code is not Code.UNAVAILABLE or time.monotonic() - live.began_s > patience_s:
+                    raise
+                await asyncio.sleep(_RESUMED_PAUSE_S)
             else:
+                break
+        await _whole(self._keep(live, reply))
+
+    async def _reply(self, live: LiveTurn, memories: tuple[Memory, ...]) -> Reply:
+        model = await self._provider.model()
+        tools = self._toolbox.specs() if model.takes_tools else ()
+        history = await self._store.history(live.turn.session_id)
+        for share in _OLDER_SHARES:
+            prompt = context.build(
+                history, model=model, context=live.turn.context, memories=memories, tools=tools, older_share=share
+            )
+            try:
+                return await self._stream(live, prompt, tools)
+            except OcgError as error:
+                if error.code is not Code.CONTEXT_LENGTH or not prompt.older:
+                    raise
+                _log.info("turn %s: %s; older messages are left out", live.turn.id, error.message)
+        raise OcgError(Code.CONTEXT_LENGTH, "the message does not fit the model", "send less at once")
+
+    async def _stream(self, live: LiveTurn, prompt: context.Prompt, tools: Sequence[ToolSpec]) -> Reply:
+        live.text = ""
+        pieces = self._provider.reply(prompt.messages, tools, max_tokens=prompt.max_tokens)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if isinstance(piece, Reply):
+                    return piece
                 live.text += piece
                 live.emit(events.TextDelta, text=piece)
+        raise OcgError(Code.INTERNAL, f"{self._provider.name} gave no reply", "this is a bug in OCG")
 
-    async def _call(self, live: LiveTurn, call: ToolUse) -> None:
+    async def _keep(self, live: LiveTurn, reply: Reply) -> None:
+        await self._store.add(live.turn, "assistant", reply.text, tool_calls=reply.tool_calls, usage=reply.usage)
+        live.text = ""
+
+    async def _call(self, live: LiveTurn, call: ToolUse, *, is_interrupted: bool = False) -> None:
         live.emit(events.ToolCall, call_id=call.id, name=call.name, arguments=call.arguments)
-        outcome = await self._toolbox.run(call)
-        await self._store.add(live.turn, "tool", outcome.content, tool_call_id=call.id)
+        outcome = self._toolbox.interrupted(call) if is_interrupted else await self._toolbox.run(call)
+        await _whole(self._store.add(live.turn, "tool", outcome.content, tool_call_id=call.id))
         live.emit(
             events.ToolResult, call_id=call.id, name=call.name, content=outcome.content, is_error=outcome.is_error
         )
 
-    async def _complete(self, live: LiveTurn, text: str) -> None:
-        done = await self._store.finish(live.turn.id)
-        live.emit(events.TurnCompleted, text=text, usage=done.usage)
-        _log.info("turn %s completed, %d tokens", live.turn.id, done.usage.total_tokens)
-
-    async def _fail(self, live: LiveTurn, error: OcgError) -> None:
-        """Keep what was said, and why it ended."""
-        _log.info("turn %s failed: %s", live.turn.id, error)
+    async def _end(self, live: LiveTurn, error: OcgError | None = None) -> None:
+        """Keep how a turn ended, and what was said until then; tell it."""
+        turn, kept = live.turn, TurnError(error.code, error.message, error.hint) if error else None
         try:
-            if live.text:
-                await self._store.add(live.turn, "assistant", live.text)
-            await self._store.finish(live.turn.id, TurnError(error.code, error.message, error.hint))
+            turn = await _whole(self._store.finish(turn, kept, said=live.text))
+            kept, steps = turn.error, await self._store.steps(turn.id)
         except OcgError as worse:
-            _log.error("the end of turn %s could not be kept: %s", live.turn.id, worse)
-        live.emit(events.TurnFailed, code=error.code, message=error.message, hint=error.hint)
+            _log.info("the end of turn %s could not be kept: %s", turn.id, worse)
+            kept, steps = kept or TurnError(worse.code, worse.message, worse.hint), []
+        _tell_end(live, turn, kept, steps)
+        how = f"failed: {kept.message} [{kept.code}]" if kept else f"completed, {turn.usage.total_tokens} tokens"
+        _log.info("turn %s of %.2f s %s", turn.id, time.monotonic() - live.began_s, how)
 
     async def _recall(self, message: str) -> tuple[Memory, ...]:
         settings = self._settings
         if not settings.auto_recall or not settings.recall_limit:
             return ()
-        found = await self._memories.search(message, settings.recall_limit)
-        return tuple(memory for memory in found if (memory.score or 0.0) >= settings.recall_min_score)
+        return await self._memories.recall(message, settings.recall_limit, min_score=settings.recall_min_score)
 
-    async def _replay(self, turn: Turn) -> AsyncIterator[TurnEvent]:
+    async def _replay(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         """Tell a turn that is over once more, from disk."""
         live = LiveTurn(turn)
         live.emit(events.TurnStarted, message_id=turn.message_id)
         steps = await self._store.steps(turn.id)
-        names = {call.id: call.name for step in steps for call in step.tool_calls}
-        for step in steps:
-            if step.role == "assistant" and step.content:
-                live.emit(events.TextDelta, text=step.content)
-            for call in step.tool_calls:
-                live.emit(events.ToolCall, call_id=call.id, name=call.name, arguments=call.arguments)
-            if step.role == "tool" and step.tool_call_id:
-                name = names.get(step.tool_call_id, "")
-                live.emit(events.ToolResult, call_id=step.tool_call_id, name=name, content=step.content)
-        if turn.error is not None:
-            live.emit(events.TurnFailed, code=turn.error.code, message=turn.error.message, hint=turn.error.hint)
-        else:
-            live.emit(events.TurnCompleted, text=steps[-1].content if steps else "", usage=turn.usage)
+        _tell(live, steps)
+        _tell_end(live, turn, turn.error, steps)
         async for event in live.follow():
             yield event
 
 
-def _open_calls(steps: list[Message]) -> list[ToolUse]:
-    """Return the calls of a turn that have no result yet."""
-    answered = {step.tool_call_id for step in steps}
-    return [call for step in steps for call in step.tool_calls if call.id not in answered]
+def _tell(live: LiveTurn, steps: Sequence[Message]) -> None:
+    """Tell what happened so far; calls that are yet to be run are told when they are."""
+    names = {call.id: call.name for step in steps for call in step.tool_calls}
+    waiting = {call.id for call in open_calls(steps)}
+    for step in steps:
+        if step.role == "assistant" and step.content:
+            live.emit(events.TextDelta, text=step.content)
+        for call in step.tool_calls:
+            if call.id not in waiting:
+                live.emit(events.ToolCall, call_id=call.id, name=call.name, arguments=call.arguments)
+        if step.role == "tool" and step.tool_call_id:
+            name, is_error = names.get(step.tool_call_id, ""), step.content.startswith("error: ")
+            live.emit(events.ToolResult, call_id=step.tool_call_id, name=name, content=step.content, is_error=is_error)
+
+
+def _tell_end(live: LiveTurn, turn: Turn, error: TurnError | None, steps: Sequence[Message]) -> None:
+    if error is not None:
+        live.emit(events.TurnFailed, code=error.code, message=error.message, hint=error.hint)
+    else:
+        live.emit(events.TurnCompleted, text=steps[-1].content if steps else "", usage=turn.usage)
+
+
+async def _whole(job: Coroutine[Any, Any, T]) -> T:
+    """Do a job to its end, even when we are cancelled meanwhile: half a write is not known to be one."""
+    task = asyncio.ensure_future(job)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

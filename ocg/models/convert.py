@@ -35,10 +35,12 @@ def convert(folder: Path, output: Path, *, name: str, half: bool = False) -> Non
         if target is None:
             raise ValueError(f"the tensor {source} has no place in a bert GGUF")
         _add_tensor(writer, target, tensor, half=half)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    try:
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+    finally:
+        writer.close()
 
 
 def _describe(writer: Any, shape: dict[str, Any], name: str, file_type: int) -> None:

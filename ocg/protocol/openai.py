@@ -75,11 +75,28 @@ class TokenCount(Struct, frozen=True, kw_only=True):
         )
 
 
+class FunctionCall(Struct, frozen=True, kw_only=True):
+    """Which function, with which arguments as JSON."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A tool the model calls; in a chunk it has an `index`."""
+
+    id: str
+    function: FunctionCall
+    type: Literal["function"]
+    index: int | None = None
+
+
 class AnswerMessage(Struct, frozen=True, kw_only=True):
     """The answer, whole."""
 
-    content: str
+    content: str | None
     role: str = "assistant"
+    tool_calls: tuple[ToolCall, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -106,6 +123,7 @@ class Delta(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     role: str | None = None
     content: str | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):
@@ -153,11 +171,12 @@ class EmbeddingAnswer(Struct, frozen=True, kw_only=True):
 
 
 class ModelItem(Struct, frozen=True, kw_only=True):
-    """A model that can be asked for; `kind` and `context` are ours."""
+    """A model that can be asked for; `kind`, `context` and `tools` (it calls them reliably) are ours."""
 
     id: str
     kind: Literal["agent", "chat", "embedding"]
     context: int | None = None
+    tools: bool = False
     created: int = 0
     owned_by: str = "ocg"
     object: str = "model"

@@ -2,15 +2,15 @@
 
 import contextlib
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.scripted import Provider
+from tests.browser.scripted import Model
 from tests.browser.stack import Complaints, Stack
+from tests.provider import provider
 
 _ARGUMENTS = (
     "--no-sandbox",
@@ -43,18 +43,12 @@ def stack(tmp_path: Path, env: dict[str, str]) -> Iterator[Stack]:
 @pytest.fixture
 def scripted(tmp_path: Path, env: dict[str, str]) -> Iterator[Stack]:
     """The services with a model that follows a script."""
-    with Provider() as provider:
-        thread = threading.Thread(target=provider.serve_forever, args=(0.05,))
-        thread.start()
-        more = {"OCG_BASE_URL": provider.base_url, "OCG_API_KEY": "a-key", "OCG_MODEL": "scripted"}
-        try:
-            with contextlib.closing(Stack(tmp_path, env | more)) as found:
-                found.start()
-                yield found
-        finally:
-            provider.ended.set()
-            provider.shutdown()
-            thread.join()
+    with (
+        provider(Model()) as model,
+        contextlib.closing(Stack(tmp_path, env | model.env)) as found,
+    ):
+        found.start()
+        yield found
 
 
 @pytest.fixture

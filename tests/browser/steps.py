@@ -1,5 +1,7 @@
 """What a person does on the page."""
 
+import re
+
 from playwright.sync_api import Locator, Page, expect
 
 
@@ -26,7 +28,10 @@ def words(page: Page) -> str:
 
 
 def expect_phase(page: Page, phase: str) -> None:
-    expect(answer(page)).to_have_attribute("data-phase", phase, timeout=60_000)
+    """Wait for a phase; an answer that is over in another one is shown at once, since it says why."""
+    expect(answer(page)).to_have_attribute("data-phase", re.compile(f"^({phase}|failed|done)$"), timeout=60_000)
+    found = answer(page).get_attribute("data-phase")
+    assert found == phase, f"{found}: {answer(page).inner_text()}"
 
 
 def answered(page: Page, message: str) -> str:

@@ -159,4 +159,4 @@ async def test_a_turn_of_a_session_goes_on_without_its_client(gateway: Gateway) 
     await asyncio.to_thread(_leave, gateway, body, after_bytes=300)
     # The one that belongs to no session, asked for last.
     seen = await gateway.seen(turns=len(before.turns) + 3, cancelled=len(before.cancelled) + 1)
-    assert len(seen.cancelled) == len(before.cancelled) + 1
+    assert not {"ann-True", "ann-False"} & set(seen.cancelled)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.scripted import LONG, Provider
+from tests.browser.scripted import LONG, Model
 from tests.processes import running
+from tests.provider import provider
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
 
@@ -64,21 +65,11 @@ class Terminal:
 
 
 @pytest.fixture
-def provider() -> Iterator[Provider]:
-    with Provider() as server:
-        from threading import Thread
-
-        thread = Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield server
-        server.ended.set()
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def terminal(tmp_path: Path, env: dict[str, str], provider: Provider) -> Iterator[Terminal]:
-    with running(tmp_path, "ocg.agent", env | {"OCG_BASE_URL": provider.base_url, "OCG_MODEL": "scripted"}):
+def terminal(tmp_path: Path, env: dict[str, str]) -> Iterator[Terminal]:
+    with (
+        provider(Model()) as server,
+        running(tmp_path, "ocg.agent", env | server.env),
+    ):
         found = Terminal([sys.executable, "-m", "ocg.cli", "chat"], env, tmp_path)
         yield found
         found.close()

@@ -53,6 +53,14 @@ async def test_leaving_early_closes_the_source() -> None:
     assert source.is_closed
 
 
+async def test_leaving_between_two_items_closes_the_source_too() -> None:
+    source = _Source(0, 60)
+    beats = with_heartbeats(source.items())
+    assert await anext(beats) == b"0"
+    await beats.aclose()
+    assert source.is_closed
+
+
 async def test_an_error_of_the_source_comes_through() -> None:
     async def broken() -> AsyncGenerator[int, None]:
         yield 1
@@ -72,6 +80,18 @@ async def test_a_stream_whose_client_has_gone_is_closed_at_once() -> None:
         await EventStream(source.items())({"type": "http"}, _receive(0.05), send)
     assert source.is_closed
     assert [message.get("body") for message in sent] == [None, b"0"]
+
+
+async def test_a_stream_whose_client_takes_nothing_is_closed_when_it_goes() -> None:
+    source = _Source(0, 60)
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            await asyncio.sleep(60)
+
+    async with asyncio.timeout(5):
+        await EventStream(source.items())({"type": "http"}, _receive(0.05), send)
+    assert source.is_closed
 
 
 async def test_a_stream_is_closed_when_the_service_drops_it() -> None:

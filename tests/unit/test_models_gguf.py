@@ -40,6 +40,14 @@ def test_another_kind_of_file_is_damaged(tmp_path: Path, content: bytes) -> None
     assert caught.value.code is Code.MODEL_DAMAGED
 
 
+@pytest.mark.parametrize("start", [b"GGML\3", b"GGUF\1", b"GGUF\4"])
+def test_a_foreign_magic_or_version_is_named_as_such(tmp_path: Path, start: bytes) -> None:
+    whole = write_gguf(tmp_path / "whole.gguf")
+    whole.write_bytes(start + whole.read_bytes()[5:])
+    with pytest.raises(OcgError, match="it is not a GGUF file"):
+        gguf.check(whole)
+
+
 def test_a_wrong_size_is_said_with_both_numbers(tmp_path: Path) -> None:
     whole = write_gguf(tmp_path / "whole.gguf")
     size = whole.stat().st_size

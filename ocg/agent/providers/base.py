@@ -1,6 +1,6 @@
 """What a provider of replies is: whoever runs the model."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -27,6 +27,16 @@ class ToolSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Model:
+    """What must be known of a model to write a prompt for it; a small one is told little and given no tools."""
+
+    name: str
+    context_tokens: int
+    takes_tools: bool = True
+    is_small: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A whole reply: text, tool calls, or both."""
 
@@ -39,15 +49,17 @@ class Provider(Protocol):
     """Streams a model's replies."""
 
     name: str
-    model: str
-    takes_tools: bool
 
-    async def context_tokens(self) -> int:
-        """How many tokens prompt and answer may have together."""
+    @property
+    def model_name(self) -> str:
+        """The model's name as far as it is known without asking."""
+
+    async def model(self) -> Model:
+        """Say which model it is. Raises as `reply` does."""
 
     def reply(
         self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
-    ) -> AsyncIterator[str | Reply]:
+    ) -> AsyncGenerator[str | Reply, None]:
         """Give the reply's text as it comes and the whole Reply at the end.
 
         Raises PROVIDER with the provider's name, what it said and what to do; UNAVAILABLE, TIMEOUT, CONTEXT_LENGTH.

@@ -2,28 +2,44 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from ocg.agent.memory import Memories
 from ocg.agent.providers.base import ToolSpec
 from ocg.agent.tools.base import Outcome, Tool, failed, parse, spec
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
 from ocg.agent.tools.time import TimeTool
+from ocg.agent.transcript import INTERRUPTED
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ToolUse
 
 _log = logging.getLogger(__name__)
+_MAX_RESULT_CHARS = 16_000
+
+
+def everything(memories: Memories) -> tuple[Tool, ...]:
+    """Return all tools there are."""
+    return (TimeTool(), MemorySearchTool(memories), MemoryStoreTool(memories))
 
 
 class Toolbox:
     """The tools of an agent."""
 
-    def __init__(self, memories: Memories) -> None:
-        tools: tuple[Tool, ...] = (TimeTool(), MemorySearchTool(memories), MemoryStoreTool(memories))
+    def __init__(self, tools: Sequence[Tool]) -> None:
         self._tools = {tool.name: tool for tool in tools}
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """Describe all of them."""
         return tuple(spec(tool) for tool in self._tools.values())
+
+    def is_repeatable(self, call: ToolUse) -> bool:
+        """Whether a call that was cut off may simply be done again; an unknown tool did nothing."""
+        tool = self._tools.get(call.name)
+        return tool is None or tool.is_repeatable
+
+    def interrupted(self, call: ToolUse) -> Outcome:
+        """Say that a call was cut off."""
+        return Outcome(INTERRUPTED.format(name=call.name), is_error=True)
 
     async def run(self, call: ToolUse) -> Outcome:
         """Do a call; whatever goes wrong is an outcome that the model is told."""
@@ -34,7 +50,7 @@ class Toolbox:
         try:
             arguments = parse(tool, call.arguments)
             async with asyncio.timeout(tool.timeout_s):
-                return Outcome(await tool.run(arguments))
+                return Outcome(_cut(await tool.run(arguments)))
         except TimeoutError:
             return failed(OcgError(Code.TIMEOUT, f"{call.name} took longer than {tool.timeout_s:g} s", "ask for less"))
         except OcgError as error:
@@ -42,3 +58,9 @@ class Toolbox:
         except Exception:  # noqa: BLE001 - a tool may fail in any way, the turn goes on
             _log.exception("the tool %s failed", call.name)
             return failed(OcgError(Code.INTERNAL, f"{call.name} failed by a bug in OCG", "do without it"))
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _MAX_RESULT_CHARS:
+        return text
+    return f"{text[:_MAX_RESULT_CHARS]}\n… ({len(text) - _MAX_RESULT_CHARS} more characters were left out)"

@@ -41,8 +41,14 @@ def spec(tool: Tool) -> ToolSpec:
 
 
 def parse(tool: Tool, text: str) -> Any:
-    """Read a call's arguments. Raises INVALID_REQUEST saying what was expected."""
-    return wire.decode(tool.arguments, text or "{}")
+    """Read a call's arguments. Raises INVALID_REQUEST saying what is wrong and what was expected."""
+    try:
+        return wire.decode(tool.arguments, text or "{}")
+    except OcgError as error:
+        wanted = msgspec.json.encode(spec(tool).parameters.get("properties", {})).decode()
+        why = error.message.replace("the request does not fit", "the arguments do not fit")
+        why = why.replace("the body is not JSON", "the arguments are not JSON")
+        raise OcgError(error.code, why, f"call {tool.name} again with {wanted}") from None
 
 
 def failed(error: OcgError) -> Outcome:

@@ -1,0 +1,108 @@
+"""Keeps ocg-embedding's vectors in step with the memories: what it was not told yet waits in agent.db.
+
+A note is only an id: what becomes of it, put or delete, follows from whether the memory is there when it is told.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from contextlib import suppress
+
+from ocg.agent.imports import load_aiohttp
+from ocg.database import Database
+from ocg.errors import Code, OcgError
+from ocg.protocol.clients import EmbeddingClient
+from ocg.protocol.messages import VectorItem
+
+_log = logging.getLogger(__name__)
+
+COLLECTION = "memories"
+_BATCH = 50
+_RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+_MIN_CHARS = 16
+# What asking again cannot mend.
+_LASTING = frozenset({Code.INVALID_REQUEST, Code.CONTEXT_LENGTH, Code.TOO_LARGE})
+
+
+class Outbox:
+    """The notes, and the task that empties them."""
+
+    def __init__(self, database: Database, embedding: EmbeddingClient) -> None:
+        self._database = database
+        self._embedding = embedding
+        self._news = asyncio.Event()
+        self._news.set()
+
+    def wake(self) -> None:
+        """There is something new, or ocg-embedding is back."""
+        self._news.set()
+
+    async def pending(self) -> int:
+        """How many changes ocg-embedding has not been told yet."""
+        sql = "SELECT count(*) FROM memory_outbox"
+        return await self._database.read(lambda db: int(db.execute(sql).fetchone()[0]))
+
+    async def empty_for_ever(self) -> None:
+        """Empty the outbox whenever there is something in it; a failure waits, ever longer, and tries again."""
+        failures = 0
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            try:
+                while await self._deliver():
+                    failures = 0
+            except Exception as error:  # noqa: BLE001 - the task must outlive whatever comes
+                delay_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
+                failures += 1
+                level = logging.INFO if isinstance(error, OcgError) else logging.ERROR
+                _log.log(level, "memories wait for ocg-embedding, next try in %g s: %s", delay_s, error)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), delay_s)
+                self._news.set()
+
+    async def _deliver(self) -> bool:
+        """Tell ocg-embedding of some changes; return whether there were any."""
+        noted, texts = await self._database.read(_noted)
+        if not noted:
+            return False
+        await load_aiohttp()
+        if texts:
+            await self._put(texts)
+        gone = sorted({memory_id for _, memory_id in noted} - texts.keys())
+        if gone:
+            await self._embedding.delete(gone, collection=COLLECTION)
+        last = noted[-1][0]
+        await self._database.write(lambda db: db.execute("DELETE FROM memory_outbox WHERE seq <= ?", (last,)).rowcount)
+        return True
+
+    async def _put(self, texts: dict[str, str]) -> None:
+        """Send texts to be embedded; when one of them is refused for good, each by itself."""
+        items = [VectorItem(id=memory_id, text=text) for memory_id, text in texts.items()]
+        try:
+            await self._embedding.upsert(items, collection=COLLECTION)
+        except OcgError as error:
+            if error.code not in _LASTING:
+                raise
+            for memory_id, text in texts.items():
+                await self._put_alone(memory_id, text)
+
+    async def _put_alone(self, memory_id: str, text: str) -> None:
+        """Send one text, shorter and shorter while it is too long for the model; its beginning tells enough of it."""
+        try:
+            await self._embedding.upsert([VectorItem(id=memory_id, text=text)], collection=COLLECTION)
+        except OcgError as error:
+            if error.code is Code.CONTEXT_LENGTH and len(text) > _MIN_CHARS:
+                await self._put_alone(memory_id, text[: len(text) // 2])
+            elif error.code in _LASTING:
+                _log.warning("memory %s is found by words only: %s", memory_id, error)
+            else:
+                raise
+
+
+def _noted(db: sqlite3.Connection) -> tuple[list[tuple[int, str]], dict[str, str]]:
+    """Return the oldest notes, and the texts of those memories that still exist."""
+    noted = [tuple(row) for row in db.execute("SELECT seq, id FROM memory_outbox ORDER BY seq LIMIT ?", (_BATCH,))]
+    ids = {memory_id for _, memory_id in noted}
+    marks = ",".join("?" * len(ids))
+    found = db.execute(f"SELECT id, text FROM memories WHERE id IN ({marks})", tuple(ids))
+    return noted, {row["id"]: row["text"] for row in found}

@@ -1,0 +1,89 @@
+"""The local model: ocg-embedding's own chat, found by the address it publishes."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+import msgspec
+
+from ocg.agent.imports import load_aiohttp
+from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
+from ocg.agent.providers.completions import SILENCE_S, Completions, request_body
+from ocg.agent.providers.refusal import Refusal, from_service
+from ocg.errors import Code, OcgError
+from ocg.protocol import address
+from ocg.protocol.address import Address
+from ocg.protocol.clients import EmbeddingClient
+
+# On two cores a prompt of 8,192 tokens takes minutes before the first word comes.
+_FIRST_SILENCE_S = 600.0
+
+
+class _Item(msgspec.Struct):
+    id: str
+    kind: str = ""
+    context: int | None = None
+    tools: bool = False
+
+
+class _List(msgspec.Struct):
+    data: list[_Item]
+
+
+class LocalProvider:
+    """See Provider."""
+
+    name = "the local model"
+
+    def __init__(self, address_dir: Path) -> None:
+        self._address_dir = address_dir
+        self._embedding = EmbeddingClient(address_dir)
+        self._known: tuple[Address, Model] | None = None
+        self._completions = Completions(
+            self.name,
+            self._locate,
+            self._explain,
+            hint="see `ocg status`, then ocg restart",
+            first_silence_s=_FIRST_SILENCE_S,
+            silence_s=SILENCE_S,
+        )
+
+    @property
+    def model_name(self) -> str:
+        """See Provider."""
+        return self._known[1].name if self._known else ""
+
+    def _locate(self) -> Address:
+        found = address.find(self._address_dir)
+        return Address(f"{found.url}/v1", found.token)
+
+    async def model(self) -> Model:
+        """See Provider. ocg-embedding is asked once each time it was started: its address is then a new one."""
+        where = self._locate()
+        if self._known is None or self._known[0] != where:
+            await load_aiohttp()
+            found = (await self._embedding.call("GET", "/v1/models", _List)).data
+            chat = next((one for one in found if one.kind == "chat"), None)
+            if chat is None:
+                raise OcgError(Code.MODEL_MISSING, "ocg-embedding has no chat model", "ocg models pull")
+            model = Model(chat.id, chat.context or 2048, takes_tools=chat.tools, is_small=not chat.tools)
+            self._known = where, model
+        return self._known[1]
+
+    async def close(self) -> None:
+        """See Provider."""
+        await self._completions.close()
+        await self._embedding.__aexit__(None, None, None)
+
+    async def reply(
+        self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
+    ) -> AsyncGenerator[str | Reply, None]:
+        """See Provider."""
+        body = request_body((await self.model()).name, messages, tools, max_tokens=max_tokens)
+        async with aclosing(self._completions.reply(body)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    def _explain(self, status: int, retry_after: str, body: bytes) -> Refusal:
+        del retry_after
+        return from_service(status, body)

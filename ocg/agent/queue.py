@@ -1,0 +1,88 @@
+"""Who may run, and when: a bounded number of turns, one at a time in a session, in the order they came."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ocg.agent.live import LiveTurn
+from ocg.errors import Code, OcgError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may wait, and how far a turn may go."""
+
+    queued_in_session: int = 8
+    queued: int = 64
+    steps: int = 16
+    turn_s: float = 1800.0
+
+
+class TurnQueue:
+    """The turns that run or wait, by id, with their tasks."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._entering: list[str] = []
+        self._live: dict[str, LiveTurn] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    def get(self, turn_id: str) -> LiveTurn | None:
+        """Return a turn that runs or waits."""
+        return self._live.get(turn_id)
+
+    def of_session(self, session_id: str) -> list[LiveTurn]:
+        """Return a session's turns that run or wait."""
+        return [live for live in self._live.values() if live.turn.session_id == session_id]
+
+    @contextmanager
+    def place(self, session_id: str | None) -> Iterator[None]:
+        """Hold a place for a turn that is being accepted. Raises BUSY when there is none."""
+        waiting = [live.turn.session_id for live in self._live.values()] + self._entering
+        here = waiting.count(session_id) if session_id else 0
+        if here >= self._limits.queued_in_session:
+            raise OcgError(
+                Code.BUSY, f"{here} messages of this conversation wait already", "wait for an answer, then ask again"
+            )
+        if len(waiting) >= self._limits.queued:
+            raise OcgError(Code.BUSY, f"{len(waiting)} messages wait already", "wait a little, then ask again")
+        self._entering.append(session_id or "")
+        try:
+            yield
+        finally:
+            self._entering.remove(session_id or "")
+
+    def enter(self, live: LiveTurn, task: "asyncio.Task[None]") -> None:
+        """Take a turn in, with the task that runs it; it leaves when the task is done."""
+        self._live[live.turn.id], self._tasks[live.turn.id] = live, task
+        task.add_done_callback(lambda _: self._leave(live))
+
+    def _leave(self, live: LiveTurn) -> None:
+        live.close()
+        self._live.pop(live.turn.id, None)
+        self._tasks.pop(live.turn.id, None)
+        if not self.of_session(live.turn.session_id):
+            self._locks.pop(live.turn.session_id, None)
+
+    def lock(self, session_id: str) -> asyncio.Lock:
+        """Return what the session's running turn holds; it is handed on in the order it was asked for."""
+        return self._locks.setdefault(session_id, asyncio.Lock())
+
+    async def cancel(self, lives: list[LiveTurn]) -> None:
+        """End turns now, once each, and wait until that is on disk."""
+        tasks = {self._tasks[live.turn.id] for live in lives if live.turn.id in self._tasks}
+        for live in lives:
+            if not live.is_cancelled and live.turn.id in self._tasks:
+                live.is_cancelled = True
+                self._tasks[live.turn.id].cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def close(self) -> None:
+        """Leave what runs as it is on disk."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

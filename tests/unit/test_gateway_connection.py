@@ -1,0 +1,102 @@
+"""A connection's head and body are bounded in size and time, and who is dropped before an answer hears that."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ocg.lifecycle import answers, connection, sockets
+from ocg.lifecycle.server import Server
+
+
+async def _read(request: Request) -> Response:
+    return Response(await answers.read_bytes(request, limit_bytes=100))
+
+
+async def _hang(_: Request) -> Response:
+    await asyncio.sleep(60)
+    return Response()
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Server, int]]:
+    """A server with little patience."""
+    monkeypatch.setattr(connection, "_HEAD_S", 0.2)
+    monkeypatch.setattr(answers, "BODY_TIMEOUT_S", 0.2)
+    listener = sockets.listen_tcp("127.0.0.1", [0], key="X")
+    found = Server(answers.create_app([Route("/", _read, methods=["GET", "POST"]), Route("/hang", _hang)]))
+    serving = asyncio.create_task(found.serve(sockets=[listener]))
+    await found.listening.wait()
+    yield found, listener.getsockname()[1]
+    await found.drop()
+    await serving
+
+
+async def _say(port: int, *parts: bytes, pause_s: float = 0.0) -> bytes:
+    """Send parts with pauses between, and return all that comes until the peer closes, within three seconds."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(3):
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(pause_s)
+            return await reader.read()
+    except ConnectionError:
+        return b"reset"
+    finally:
+        writer.close()
+
+
+async def test_who_says_nothing_is_hung_up_on(server: tuple[Server, int]) -> None:
+    assert await _say(server[1]) in {b"", b"reset"}
+
+
+async def test_who_never_ends_a_head_is_hung_up_on_at_the_second_request_too(server: tuple[Server, int]) -> None:
+    whole = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    for parts in ((b"GET / HTTP/1.1\r\nX: y\r\n",), (whole, b"GET / HT")):
+        answer = await _say(server[1], *parts, pause_s=0.1)
+        assert answer.count(b"HTTP/1.1 200") == len(parts) - 1
+
+
+async def test_an_idle_connection_is_kept_for_a_further_request(server: tuple[Server, int]) -> None:
+    whole = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert (await _say(server[1], whole, last, pause_s=0.5)).count(b"HTTP/1.1 200") == 2
+
+
+async def test_a_head_over_its_bound_is_refused(server: tuple[Server, int]) -> None:
+    answer = await _say(server[1], b"GET / HTTP/1.1\r\nX: ", *[b"x" * 30_000] * 3, pause_s=0.02)
+    assert answer == b"reset" or answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(server: tuple[Server, int]) -> None:
+    answer = await _say(server[1], b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 50\r\n\r\nabc")
+    assert answer.startswith(b"HTTP/1.1 504 ")
+
+
+async def test_a_body_that_is_announced_too_large_is_not_waited_for(server: tuple[Server, int]) -> None:
+    answer = await _say(server[1], b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_who_is_dropped_before_an_answer_began_is_told_to_come_back(server: tuple[Server, int]) -> None:
+    asking = asyncio.create_task(_say(server[1], b"GET /hang HTTP/1.1\r\nHost: x\r\n\r\n"))
+    while not server[0].server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    await server[0].drop()
+    answer = await asking
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1" in answer.lower()
+
+
+async def test_many_silent_connections_are_all_hung_up_on(server: tuple[Server, int]) -> None:
+    silent = [socket.create_connection(("127.0.0.1", server[1])) for _ in range(50)]
+    await asyncio.sleep(0.6)
+    assert not server[0].server_state.connections
+    for one in silent:
+        one.close()
