@@ -92,13 +92,12 @@ class Memories:
         """Return ids with their cosines, best first; nothing when ocg-embedding cannot be asked."""
         try:
             async with asyncio.timeout(_SEARCH_TIMEOUT_S):
+                await self._outbox.deliver_some()  # so that what was stored a moment ago is found by its meaning too
                 await load_aiohttp()
                 hits = await self._embedding.search(query, top_k=limit, collection=COLLECTION)
         except (OcgError, TimeoutError) as error:
             _log.info("recall by words only: %s", str(error) or "ocg-embedding is slow")
             return {}
-        if await self._outbox.pending():
-            self._outbox.wake()
         return {hit.id: min(max(hit.score, 0.0), 1.0) for hit in hits}
 
 

@@ -30,6 +30,7 @@ class Outbox:
     def __init__(self, database: Database, embedding: EmbeddingClient) -> None:
         self._database = database
         self._embedding = embedding
+        self._delivering = asyncio.Lock()
         self._news = asyncio.Event()
         self._news.set()
 
@@ -49,7 +50,7 @@ class Outbox:
             await self._news.wait()
             self._news.clear()
             try:
-                while await self._deliver():
+                while await self.deliver_some():
                     failures = 0
             except Exception as error:  # noqa: BLE001 - the task must outlive whatever comes
                 delay_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
@@ -60,8 +61,12 @@ class Outbox:
                     await asyncio.wait_for(self._news.wait(), delay_s)
                 self._news.set()
 
+    async def deliver_some(self) -> bool:
+        """Tell ocg-embedding of the oldest changes; return whether there were any."""
+        async with self._delivering:
+            return await self._deliver()
+
     async def _deliver(self) -> bool:
-        """Tell ocg-embedding of some changes; return whether there were any."""
         noted, texts = await self._database.read(_noted)
         if not noted:
             return False

@@ -4,6 +4,7 @@ Chinese, Japanese and Korean run words together: each character is indexed alone
 neighbours, which is nearly as good as knowing the words.
 """
 
+import functools
 import itertools
 import re
 import unicodedata
@@ -13,17 +14,12 @@ _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020
 _TOKEN = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
 _MAX_TERMS = 32
 # Words that say nothing of what a text is about; without them what is left would drown in chance matches.
-_STOP = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        a about all also am an and any are as at be been but by can could did do doe for from get give ha had has hello
-        he her hey hi him his how i if in is it its just know let like ll may me might mine must my of on or our please
-        re remember s shall she should so some t tell than thank that the their them then there these they thi this
-        those to us user ve wa want was we were what when where which who whom whose why will with would you your
-        """,
-    )
-)
+_SMALL_WORDS = """
+    a about all also am an and any are as at be been but by can could did do does for from get give had has have he
+    hello her hey hi him his how i if in is it its just know let like ll may me might mine must my of on or our please
+    re remember s shall she should so some t tell than thank thanks that the their them then there these they this
+    those to us user ve was want we were what when where which who whom whose why will with would you your
+"""
 _STOP_CHARACTERS = frozenset("的了是在我你您他她它们吗呢吧啊么什怎哪谁有和与跟就也都很请把被这那个会要不")
 
 
@@ -49,18 +45,24 @@ def share(wanted: list[str], text: str) -> float:
 
 def _terms(tokens: list[str]) -> Iterator[str]:
     run: list[str] = []
+    small = _small_words()
     for token in [*tokens, ""]:
         if _is_cjk(token) and token not in _STOP_CHARACTERS:
             run.append(token)
             continue
         yield from run if len(run) == 1 else map(" ".join, itertools.pairwise(run))
         run = []
-        if token and token not in _STOP and not _is_cjk(token):
+        if token and token not in small and not _is_cjk(token):
             yield token
 
 
 def _is_cjk(token: str) -> bool:
     return len(token) == 1 and re.match(rf"[{_CJK}]", token) is not None
+
+
+@functools.cache
+def _small_words() -> frozenset[str]:
+    return frozenset(words(_SMALL_WORDS))
 
 
 def _singular(word: str) -> str:

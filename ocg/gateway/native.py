@@ -9,9 +9,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ocg.errors import Code, OcgError
-from ocg.gateway.stream import HEARTBEAT, EventStream, with_heartbeats
+from ocg.gateway.stream import HEARTBEAT, with_heartbeats
 from ocg.gateway.upstream import Agent
 from ocg.lifecycle import answers
+from ocg.lifecycle.stream import EventStream
 from ocg.protocol import sse, wire
 from ocg.protocol.events import TurnEvent
 from ocg.protocol.messages import Changed, MemoryRequest, Name, TurnRequest

@@ -13,8 +13,10 @@ def sign_in(page: Page, url: str, token: str) -> None:
 
 
 def ask(page: Page, message: str) -> None:
+    asked = page.locator(".question").count()
     page.get_by_label("Message", exact=True).fill(message)
     page.keyboard.press("Enter")
+    expect(page.locator(".question")).to_have_count(asked + 1)
 
 
 def answer(page: Page) -> Locator:

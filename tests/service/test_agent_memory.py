@@ -70,7 +70,7 @@ class TestRecall:
         found, model = pair
         model.play(
             calls("memory_store", '{"text": "The user was born in Oslo."}'),
-            calls("memory_search", '{"query": "birthplace", "limit": 2}'),
+            calls("memory_search", '{"query": "Where was the user born?", "limit": 2}'),
             says("Oslo"),
         )
         events = found.turn("Remember it, then look it up.")

@@ -229,11 +229,11 @@ class TestProviders:
     def test_a_broken_stream_keeps_what_was_said_and_is_not_asked_again(
         self, shared: Agent, model: ScriptedProvider
     ) -> None:
-        model.play(breaks("half an ans"))
+        model.play(breaks("half of it"))
         events = shared.turn("hello", session_id="broken")
         assert events[-1]["code"] == "provider_error"
         assert "in the middle" in events[-1]["message"]
-        assert shared.transcript("broken")[1:] == [("assistant", "half an ans")]
+        assert shared.transcript("broken")[1:] == [("assistant", "half of it")]
         assert len(model.asked) == 1
 
     def test_an_error_in_the_stream_is_told(self, shared: Agent, model: ScriptedProvider) -> None:

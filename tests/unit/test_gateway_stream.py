@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from ocg.gateway.stream import EventStream, while_listening, with_heartbeats
+from ocg.gateway.stream import with_heartbeats
 from ocg.gateway.tasks import Tasks
 from ocg.gateway.websocket import _Outbox
+from ocg.lifecycle.stream import EventStream, while_listening
 
 
 class _Source:

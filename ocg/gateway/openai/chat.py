@@ -10,10 +10,11 @@ from ocg.errors import Code, OcgError
 from ocg.gateway.openai.answer import Chunks, completion, error_frame, failure
 from ocg.gateway.openai.models import Models
 from ocg.gateway.openai.request import AgentChat, ModelNamed, turn_of
-from ocg.gateway.stream import HEARTBEAT, EventStream, while_listening, with_heartbeats
+from ocg.gateway.stream import HEARTBEAT, with_heartbeats
 from ocg.gateway.tasks import Tasks
 from ocg.gateway.upstream import Agent
 from ocg.lifecycle import answers
+from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
 from ocg.protocol.events import LAST, TextDelta, TurnCompleted, TurnEvent, TurnFailed, TurnStarted
 from ocg.protocol.messages import TurnRequest

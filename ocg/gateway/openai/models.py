@@ -10,9 +10,9 @@ from starlette.responses import Response
 from ocg.errors import Code, OcgError
 from ocg.gateway.openai.answer import error_frame
 from ocg.gateway.openai.request import AGENT_MODEL, ModelNamed
-from ocg.gateway.stream import EventStream, while_listening
 from ocg.gateway.upstream import Embedding
 from ocg.lifecycle import answers
+from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
 from ocg.protocol.openai import ModelItem, ModelList
 
@@ -25,7 +25,7 @@ class Models:
 
     def __init__(self, embedding: Embedding) -> None:
         self._embedding = embedding
-        self._agent = ModelItem(id=AGENT_MODEL, kind="agent", created=int(time.time()))
+        self._agent = ModelItem(id=AGENT_MODEL, kind="agent", tools=True, created=int(time.time()))
 
     async def list(self, _: Request) -> Response:
         """List the agent and the models."""

@@ -1,0 +1,207 @@
+"""Parts of the agent that a whole process shows badly: silences, interrupted tools, cancelled writes."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ocg.agent.memory import Memories
+from ocg.agent.outbox import Outbox
+from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
+from ocg.agent.providers.openai import OpenAIProvider
+from ocg.agent.queue import Limits
+from ocg.agent.schema import MIGRATIONS
+from ocg.agent.store import Store
+from ocg.agent.tools import Toolbox
+from ocg.agent.turns import Turns
+from ocg.config import AgentSettings
+from ocg.database import Database
+from ocg.errors import Code, OcgError
+from ocg.protocol.clients import EmbeddingClient
+from ocg.protocol.events import TurnEvent
+from ocg.protocol.messages import ToolUse, TurnRequest
+from tests.provider import Exchange, provider, says, waits
+
+
+class _Nothing(msgspec.Struct):
+    """No arguments."""
+
+
+class SlowTool:
+    """A tool that must not be run twice, and takes its time."""
+
+    name = "launch"
+    description = "Launch it."
+    arguments = _Nothing
+    timeout_s = 60.0
+    is_repeatable = False
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.began = asyncio.Event()
+
+    async def run(self, arguments: _Nothing) -> str:  # noqa: ARG002 - Tool's signature
+        self.runs += 1
+        self.began.set()
+        await asyncio.sleep(60)
+        return "launched"
+
+
+class CallingModel:
+    """Calls the tool until it has a result, then says so."""
+
+    name = model_name = "calling"
+
+    async def model(self) -> Model:
+        return Model("calling", 4096)
+
+    async def close(self) -> None:
+        pass
+
+    async def reply(
+        self,
+        messages: Sequence[PromptMessage],
+        tools: Sequence[ToolSpec],  # noqa: ARG002 - Provider's signature
+        *,
+        max_tokens: int,  # noqa: ARG002 - as above
+    ) -> AsyncGenerator[str | Reply, None]:
+        if messages[-1].role == "tool":
+            yield Reply(f"told: {messages[-1].content}")
+        else:
+            yield Reply("", (ToolUse(id="c", name="launch", arguments="{}"),))
+
+
+class Engine:
+    """A turn engine over a real database."""
+
+    def __init__(self, database: Database, folder: Path, tool: SlowTool, limits: Limits) -> None:
+        embedding = EmbeddingClient(folder)
+        memories = Memories(database, embedding, Outbox(database, embedding))
+        self.store = Store(database)
+        self.turns = Turns(
+            store=self.store,
+            memories=memories,
+            provider=CallingModel(),
+            toolbox=Toolbox([tool]),
+            settings=AgentSettings(auto_recall=False),
+            limits=limits,
+        )
+
+    async def turn(self, message: str = "go") -> list[TurnEvent]:
+        return [event async for event in await self.turns.submit(TurnRequest(message=message, message_id="m"))]
+
+
+async def test_a_tool_that_is_not_safe_to_repeat_is_never_run_twice(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    try:
+        first = Engine(database, tmp_path, tool, Limits())
+        running = asyncio.create_task(first.turn())
+        await tool.began.wait()
+        await first.turns.close()
+        assert (await running)[-1].__class__.__name__ == "ToolCall"
+        second = Engine(database, tmp_path, tool, Limits())
+        await second.turns.resume()
+        last = (await second.turn())[-1]
+        assert getattr(last, "text", None) == (
+            "told: error: launch was interrupted; whether it had an effect is not known"
+        )
+        assert tool.runs == 1
+    finally:
+        await database.close()
+
+
+async def test_a_turn_that_takes_too_long_is_ended_and_told(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    try:
+        engine = Engine(database, tmp_path, tool, Limits(turn_s=0.1))
+        last = (await engine.turn())[-1]
+        assert getattr(last, "code", None) == Code.TIMEOUT
+        (turn,) = [await engine.store.accept(TurnRequest(message="go", message_id="m"))]
+        roles = [one.role for one in (await engine.store.transcript(turn.session_id)).messages]
+        assert roles == ["user", "assistant", "tool"]  # the call that was cut off has its result
+    finally:
+        await database.close()
+
+
+async def test_cancelling_twice_at_once_still_tells_the_end(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    try:
+        engine = Engine(database, tmp_path, tool, Limits())
+        events = await engine.turns.submit(TurnRequest(message="go"))
+        turn_id = (await anext(events)).turn_id
+        await tool.began.wait()
+        await asyncio.gather(*(engine.turns.cancel(turn_id) for _ in range(5)))
+        async with asyncio.timeout(2):
+            last = [event async for event in events][-1]
+        assert getattr(last, "code", None) == Code.CANCELLED
+    finally:
+        await database.close()
+
+
+async def test_a_burst_never_gets_past_the_bound(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    try:
+        engine = Engine(database, tmp_path, tool, Limits(queued=5))
+        asked = (engine.turns.submit(TurnRequest(message="go")) for _ in range(20))
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        refused = [one for one in results if isinstance(one, OcgError)]
+        assert len(refused) == 15
+        assert {one.code for one in refused} == {Code.BUSY}
+        await engine.turns.close()
+        for one in results:
+            if not isinstance(one, BaseException):
+                await one.aclose()
+    finally:
+        await database.close()
+
+
+async def _replies(server_url: str, silence_s: float) -> list[str | Reply]:
+    found = OpenAIProvider(server_url, "", model="m", context_tokens=4096, silence_s=silence_s)
+    try:
+        async with aclosing(found.reply([PromptMessage("user", "hi")], [], max_tokens=9)) as pieces:
+            return [piece async for piece in pieces]
+    finally:
+        await found.close()
+
+
+async def test_endless_silence_is_ended_even_when_comments_come() -> None:
+    def hums(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.delta(content="well")
+        while not exchange.closing.wait(0.02):
+            exchange.raw(b": still here\n\n")
+
+    with provider(hums) as server, pytest.raises(OcgError, match="silent for too long") as raised:
+        await _replies(server.base_url, 0.3)
+    assert raised.value.code is Code.TIMEOUT
+
+
+async def test_a_server_that_never_answers_is_given_up() -> None:
+    with provider(waits(threading.Event(), says("never"))) as server:
+        with pytest.raises(OcgError) as raised:
+            await _replies(server.base_url, 0.3)
+        assert raised.value.code is Code.TIMEOUT
+        assert len(server.asked) == 1
+
+
+async def test_a_stream_that_stays_open_after_its_end_is_not_waited_for() -> None:
+    def lingers(exchange: Exchange) -> None:
+        says("done")(exchange)
+        exchange.closing.wait(20)
+
+    with provider(lingers) as server:
+        async with asyncio.timeout(3):
+            *_, reply = await _replies(server.base_url, 20)
+    assert isinstance(reply, Reply)
+    assert (reply.text, reply.usage.total_tokens) == ("done", 16)
+
+
+async def test_an_empty_answer_is_asked_for_again() -> None:
+    with provider(lambda exchange: exchange.begin(), says("second")) as server:
+        *_, reply = await _replies(server.base_url, 5)
+    assert isinstance(reply, Reply)
+    assert reply.text == "second"
