@@ -37,16 +37,20 @@ class Process:
 
     def wait_ready(self, timeout_s: float = 30.0) -> None:
         """Wait for READY=1; fail with the log when the process ends or the time is over."""
+        self.wait_for("READY=1", timeout_s)
+
+    def wait_for(self, text: str, timeout_s: float = 10.0) -> None:
+        """Wait for a notification with this text in it, from the first on."""
         deadline = time.monotonic() + timeout_s
         pidfd = os.pidfd_open(self.popen.pid)
         try:
-            while not any("READY=1" in one for one in self.notifications):
+            while not any(text in one for one in self.notifications):
                 left = deadline - time.monotonic()
                 readable, _, _ = select.select([self._notify.fileno(), pidfd], [], [], max(left, 0))
                 if self._notify.fileno() in readable:
                     self.notifications.append(self._notify.recv(4096).decode())
                 else:
-                    why = "ended" if readable else "was not ready in time"
+                    why = "ended" if readable else f"did not say {text} in time"
                     raise AssertionError(f"{self.popen.args!r} {why}:\n{self.log}")
         finally:
             os.close(pidfd)
