@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from ocg import config
 from ocg.errors import Code, OcgError
 from ocg.managers.base import AGENT, EMBEDDING
-from ocg.protocol import address
 
 _TIMEOUT_S = 5.0
 _MAX_BYTES = 65536
@@ -38,6 +37,8 @@ def gateway_url(settings: config.Common) -> str:
 def location(service: str, settings: config.Common) -> str:
     """Where a running service serves, for people."""
     if service == EMBEDDING:
+        from ocg.protocol import address  # noqa: PLC0415 - msgspec takes 15 ms, and `ocg status` needs none of it
+
         return address.find(settings.address_dir).url
     return str(settings.agent_sock) if service == AGENT else gateway_url(settings)
 
