@@ -57,8 +57,10 @@ class Outbox:
                 failures += 1
                 level = logging.INFO if isinstance(error, OcgError) else logging.ERROR
                 _log.log(level, "memories wait for ocg-embedding, next try in %g s: %s", delay_s, error)
+                # wait_for of Python 3.11 can swallow the cancellation that a stop begins with.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), delay_s)
+                    async with asyncio.timeout(delay_s):
+                        await self._news.wait()
                 self._news.set()
 
     async def deliver_some(self) -> bool:
