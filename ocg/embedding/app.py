@@ -13,11 +13,11 @@ from ocg import __version__
 from ocg.embedding.chat import ChatModel
 from ocg.embedding.completions import Completions
 from ocg.embedding.encoder import Embedded, Encoder
-from ocg.embedding.generator import MAX_CONTEXT
 from ocg.embedding.vectors import VectorStore
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
 from ocg.lifecycle.guard import Guard
+from ocg.lifecycle.stream import while_listening
 from ocg.protocol import openai
 from ocg.protocol.messages import (
     Changed,
@@ -55,23 +55,27 @@ class _Endpoints:
         details: dict[str, str | int | None] = {
             "model": self.encoder.name,
             "dim": self.encoder.dim,
+            "vectors": await self.vectors.count(),
             "chat": f"{self.chat.name} {state}",
         }
         return answers.answer(Health(service="ocg-embedding", version=__version__, details=details))
 
     async def models(self, _: Request) -> Response:
         embedding = openai.ModelItem(id=self.encoder.name, kind="embedding", context=self.encoder.context)
-        chat = openai.ModelItem(id=self.chat.name, kind="chat", context=MAX_CONTEXT)
+        chat = openai.ModelItem(id=self.chat.name, kind="chat", context=self.chat.context, tools=self.chat.calls_tools)
         return answers.answer(openai.ModelList(data=(embedding, chat)))
 
     async def embeddings(self, request: Request) -> Response:
         asked = await answers.read(request, openai.EmbeddingRequest)
         if asked.model and asked.model != self.encoder.name:
             raise OcgError(
-                Code.MODEL_UNKNOWN, f"no embedding model {asked.model!r} is here", f"ask for {self.encoder.name!r}"
+                Code.MODEL_UNKNOWN,
+                f"no embedding model {asked.model[:100]!r} is here",
+                f"ask for {self.encoder.name!r}",
+                param="model",
             )
         texts = (asked.input,) if isinstance(asked.input, str) else asked.input
-        found = await self.encoder.embed(texts)
+        found = await while_listening(request, self.encoder.embed(texts))
         encode = _base64 if asked.encoding_format == "base64" else _numbers
         data = tuple(openai.EmbeddingItem(embedding=encode(one), index=at) for at, one in enumerate(found))
         usage = openai.TokenCount.of(Usage(prompt_tokens=sum(one.tokens for one in found)))
@@ -85,7 +89,8 @@ class _Endpoints:
         )
 
     async def upsert(self, request: Request) -> Response:
-        return answers.answer(Changed(count=await self.vectors.upsert(await answers.read(request, UpsertRequest))))
+        asked = await answers.read(request, UpsertRequest)
+        return answers.answer(Changed(count=await while_listening(request, self.vectors.upsert(asked))))
 
     async def delete(self, request: Request) -> Response:
         return answers.answer(Changed(count=await self.vectors.delete(await answers.read(request, DeleteRequest))))

@@ -4,19 +4,19 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from ocg.embedding.generator import Finish, Generator, Sampling
+from ocg.embedding.generator import MAX_CONTEXT, Asked, Finish, Generator, Piece, Sampling
+from ocg.embedding.llama import CLOSE_S
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.worker import Worker
+from ocg.models import catalog
 
 _log = logging.getLogger(__name__)
 MAX_WAITING = 16
-
-Piece = str | Finish
 
 
 class ChatModel:
@@ -27,10 +27,15 @@ class ChatModel:
         self._locate = locate
         self._threads = threads
         self._idle_s = idle_s
-        self._worker = Worker("chat", max_queue=MAX_WAITING)
+        self._worker = Worker("chat")
         self._generator: Generator | None = None
         self._running: set[threading.Event] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._unloading: asyncio.Task[None] | None = None
+        known = catalog.get(name)
+        self.calls_tools = known is not None and known.tools
+        # Of a model that the catalog does not have it is known once it was loaded.
+        self.context = min(known.context, MAX_CONTEXT) if known else None
 
     @property
     def is_loaded(self) -> bool:
@@ -38,20 +43,20 @@ class ChatModel:
         return self._generator is not None
 
     @asynccontextmanager
-    async def generate(
-        self, messages: Sequence[dict[str, str]], sampling: Sampling
-    ) -> AsyncIterator[AsyncIterator[Piece]]:
-        """Give an iterator of texts and one Finish at its end; leaving the block ends the generation.
+    async def generate(self, asked: Asked) -> AsyncIterator[AsyncIterator[Piece]]:
+        """Give an iterator of texts, a call perhaps, and one Finish at its end; leaving the block ends the generation.
 
         Raises BUSY when too many wait, MODEL_MISSING, CONTEXT_LENGTH and what the generator raises.
         """
+        if len(self._running) > MAX_WAITING:  # the worker's own queue would count those who have gone, too
+            raise OcgError(Code.BUSY, f"{self.name} has too many requests waiting", "try again shortly")
         loop, pieces = asyncio.get_running_loop(), asyncio.Queue[Piece]()
         cancelled = threading.Event()
 
         def emit(piece: Piece) -> None:
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        job = asyncio.ensure_future(self._worker.run(lambda: self._run(messages, sampling, emit, cancelled)))
+        job = asyncio.ensure_future(self._worker.run(lambda: self._run(asked, emit, cancelled)))
         self._running.add(cancelled)
         self._keep()
         try:
@@ -62,19 +67,14 @@ class ChatModel:
             self._running.discard(cancelled)
             self._keep()
 
-    def _run(
-        self,
-        messages: Sequence[dict[str, str]],
-        sampling: Sampling,
-        emit: Callable[[Piece], None],
-        cancelled: threading.Event,
-    ) -> None:
+    def _run(self, asked: Asked, emit: Callable[[Piece], None], cancelled: threading.Event) -> None:
         """Do one generation in the worker's thread."""
         if self._generator is None:
             began = time.monotonic()
             self._generator = Generator(self._locate(), threads=self._threads)
+            self.context = self._generator.context
             _log.info("%s loaded in %.2f s", self.name, time.monotonic() - began)
-        emit(self._generator.run(messages, sampling, emit, cancelled))
+        emit(self._generator.run(asked, emit, cancelled))
 
     def _keep(self) -> None:
         """Begin the idle time anew; nobody's model is unloaded while a generation runs."""
@@ -82,8 +82,10 @@ class ChatModel:
             self._timer.cancel()
             self._timer = None
         if not self._running and self._idle_s:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._idle_s, lambda: loop.create_task(self._unload()))
+            self._timer = asyncio.get_running_loop().call_later(self._idle_s, self._expired)
+
+    def _expired(self) -> None:
+        self._unloading = asyncio.get_running_loop().create_task(self._unload())
 
     async def _unload(self) -> None:
         try:
@@ -98,12 +100,12 @@ class ChatModel:
             _log.info("%s unloaded after %g s without a chat", self.name, self._idle_s)
 
     async def close(self) -> None:
-        """End what runs and free the model."""
+        """End what runs. A thread that loads a large model cannot be ended: it goes with the process."""
         if self._timer is not None:
             self._timer.cancel()
         for cancelled in self._running:
             cancelled.set()
-        await self._worker.close()
+        await self._worker.close(CLOSE_S)
 
 
 async def _follow(job: "asyncio.Future[None]", pieces: "asyncio.Queue[Piece]") -> AsyncIterator[Piece]:

@@ -2,20 +2,24 @@
 
 import time
 import uuid
-from collections.abc import AsyncIterator
-from typing import TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from ocg.embedding.chat import ChatModel, sampling_of
-from ocg.embedding.generator import Finish, Sampling
+from ocg.embedding.chat import ChatModel
+from ocg.embedding.generator import Asked, Call, Finish, Piece
+from ocg.embedding.request import LocalChat
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
+from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import openai, sse, wire
 from ocg.protocol.messages import Usage
 
-T = TypeVar("T")
+
+def _new_id() -> str:
+    return f"chatcmpl-{uuid.uuid4().hex}"
 
 
 class Completions:
@@ -25,70 +29,102 @@ class Completions:
         self._chat = chat
 
     async def answer(self, request: Request) -> Response:
-        """Answer whole or as a stream; a client that goes away ends its generation."""
-        asked = await answers.read(request, openai.ChatRequest)
-        if asked.model and asked.model != self._chat.name:
-            raise OcgError(Code.MODEL_UNKNOWN, f"no chat model {asked.model!r} is here", f"ask for {self._chat.name!r}")
-        sampling = sampling_of(
-            max_tokens=asked.max_completion_tokens or asked.max_tokens,
-            temperature=asked.temperature,
-            top_p=asked.top_p,
-            seed=asked.seed,
-            stop=asked.stop,
-        )
-        if not asked.stream:
-            return answers.answer(await self._whole(asked, sampling))
-        stream = self._stream(asked, sampling)
-        # The first piece is awaited here, so that what fails before it is an answer with a status of its own.
-        first = await anext(stream)
-        return StreamingResponse(_with(first, stream), media_type=sse.CONTENT_TYPE)
+        """Answer whole or as a stream; a client that goes away ends its generation, whatever stage it is at."""
+        chat = await answers.read(request, LocalChat)
+        if chat.model and chat.model != self._chat.name:
+            raise OcgError(
+                Code.MODEL_UNKNOWN,
+                f"no chat model {chat.model[:100]!r} is here",
+                f"ask for {self._chat.name!r}",
+                param="model",
+            )
+        asked = chat.asked()
+        if not chat.stream:
+            return answers.answer(await while_listening(request, self._whole(asked)))
+        chunks = _Chunks(self._chat.name, wants_usage=chat.wants_usage)
+        stream = self._stream(asked, chunks)
+        # The first chunk is awaited here, so that what fails before it is an answer with a status of its own.
+        first = await while_listening(request, _next(stream))
+        return EventStream(_after(first, stream))
 
-    def _messages(self, asked: openai.ChatRequest) -> list[dict[str, str]]:
-        """Lay the messages out as templates know them, which have no `developer`."""
-        roles = {"developer": "system"}
-        return [{"role": roles.get(one.role, one.role), "content": one.text} for one in asked.messages]
-
-    async def _whole(self, asked: openai.ChatRequest, sampling: Sampling) -> openai.ChatAnswer:
-        text, finish = [], Finish("stop", 0, 0)
-        async with self._chat.generate(self._messages(asked), sampling) as pieces:
+    async def _whole(self, asked: Asked) -> openai.ChatAnswer:
+        text, calls, finish = [], [], Finish("stop", 0, 0)
+        async with self._chat.generate(asked) as pieces:
             async for piece in pieces:
-                if isinstance(piece, Finish):
-                    finish = piece
-                else:
-                    text.append(piece)
-        choice = openai.Choice(message=openai.AnswerMessage(content="".join(text)), finish_reason=finish.reason)
+                match piece:
+                    case str():
+                        text.append(piece)
+                    case Call():
+                        calls.append(_tool_call(piece))
+                    case Finish():
+                        finish = piece
+        said = "".join(text)
+        message = openai.AnswerMessage(content=said or None, tool_calls=tuple(calls)) if calls else None
+        choice = openai.Choice(message=message or openai.AnswerMessage(content=said), finish_reason=finish.reason)
         return openai.ChatAnswer(
             id=_new_id(), created=int(time.time()), model=self._chat.name, choices=(choice,), usage=_usage(finish)
         )
 
-    async def _stream(self, asked: openai.ChatRequest, sampling: Sampling) -> AsyncIterator[bytes]:
-        answer_id, created, model = _new_id(), int(time.time()), self._chat.name
-
-        def chunk(*choices: openai.ChunkChoice, usage: openai.TokenCount | None = None) -> bytes:
-            made = openai.ChatChunk(id=answer_id, created=created, model=model, choices=choices, usage=usage)
-            return sse.frame(wire.encode(made))
-
-        async with self._chat.generate(self._messages(asked), sampling) as pieces:
+    async def _stream(self, asked: Asked, chunks: "_Chunks") -> AsyncGenerator[bytes, None]:
+        async with self._chat.generate(asked) as pieces:
             first = await anext(pieces)
-            yield chunk(openai.ChunkChoice(delta=openai.Delta(role="assistant", content="")))
-            async for piece in _with(first, pieces):
-                if not isinstance(piece, Finish):
-                    yield chunk(openai.ChunkChoice(delta=openai.Delta(content=piece)))
-                    continue
-                yield chunk(openai.ChunkChoice(delta=openai.Delta(), finish_reason=piece.reason))
-                if asked.wants_usage:
-                    yield chunk(usage=_usage(piece))
+            yield chunks.begin()
+            try:
+                yield chunks.of(first)
+                async for piece in pieces:
+                    yield chunks.of(piece)
+            except OcgError as error:  # the status has been sent, so it is said in the stream
+                yield sse.frame(wire.error_body(error))
+                return
         yield sse.frame(b"[DONE]")
 
 
-async def _with(first: T, rest: AsyncIterator[T]) -> AsyncIterator[T]:
-    yield first
-    async for one in rest:
-        yield one
+@dataclass(frozen=True, slots=True)
+class _Chunks:
+    """Writes the chunks of one answer."""
+
+    model: str
+    wants_usage: bool
+    id: str = field(default_factory=_new_id)
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def begin(self) -> bytes:
+        """Write the chunk that says who speaks."""
+        return self._chunk(openai.ChunkChoice(delta=openai.Delta(role="assistant", content="")))
+
+    def of(self, piece: Piece) -> bytes:
+        """Write a piece of the answer, the usage behind the last if it is wanted."""
+        match piece:
+            case str():
+                return self._chunk(openai.ChunkChoice(delta=openai.Delta(content=piece)))
+            case Call():
+                return self._chunk(openai.ChunkChoice(delta=openai.Delta(tool_calls=(_tool_call(piece, index=0),))))
+            case Finish():
+                end = self._chunk(openai.ChunkChoice(delta=openai.Delta(), finish_reason=piece.reason))
+                return end + (self._chunk(usage=_usage(piece)) if self.wants_usage else b"")
+
+    def _chunk(self, *choices: openai.ChunkChoice, usage: openai.TokenCount | None = None) -> bytes:
+        made = openai.ChatChunk(id=self.id, created=self.created, model=self.model, choices=choices, usage=usage)
+        return sse.frame(wire.encode(made))
 
 
-def _new_id() -> str:
-    return f"chatcmpl-{uuid.uuid4().hex}"
+async def _next(stream: AsyncIterator[bytes]) -> bytes:
+    return await anext(stream)
+
+
+async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Give the first, then the rest, which is closed in every case."""
+    try:
+        yield first
+        async for chunk in rest:
+            yield chunk
+    finally:
+        await rest.aclose()
+
+
+def _tool_call(call: Call, *, index: int | None = None) -> openai.ToolCall:
+    function = openai.FunctionCall(name=call.name, arguments=call.arguments)
+    return openai.ToolCall(id=f"call_{uuid.uuid4().hex[:24]}", function=function, type="function", index=index)
 
 
 def _usage(finish: Finish) -> openai.TokenCount:

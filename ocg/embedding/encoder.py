@@ -1,15 +1,15 @@
 """The embedding model: texts to vectors of length 1, in a thread of its own."""
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ocg.embedding.llama import library
+from ocg.embedding.llama import CLOSE_S, damaged, library, trained_context
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.worker import Worker
+from ocg.protocol.messages import MAX_TEXT_CHARS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,12 +54,16 @@ class Encoder:
         return [await self._worker.run(partial(self._one, text, at)) for at, text in enumerate(texts)]
 
     async def close(self) -> None:
-        """Free the model once what is queued is done."""
-        await self._worker.close()
+        """Let what runs end; what is queued behind it is not waited for long."""
+        await self._worker.close(CLOSE_S)
 
     def _one(self, text: str, at: int) -> Embedded:
         import numpy as np  # noqa: PLC0415 - llama_cpp has it imported
 
+        if len(text) > MAX_TEXT_CHARS:  # which alone take a second to tokenize
+            raise OcgError(
+                Code.INVALID_REQUEST, f"text {at} has {len(text)} characters of {MAX_TEXT_CHARS}", "split the text"
+            )
         try:
             tokens = self._model.tokenize(text.encode("utf-8"), add_bos=True, special=False)
         except UnicodeEncodeError:
@@ -78,9 +82,9 @@ class Encoder:
 
 def _load(path: Path, threads: int) -> Any:
     llama = library()
-    context = min(_trained_context(llama, path), _MAX_CONTEXT)
+    context = min(trained_context(path), _MAX_CONTEXT)
     try:
-        return llama.Llama(
+        model = llama.Llama(
             str(path),
             embedding=True,
             n_ctx=context,
@@ -91,32 +95,11 @@ def _load(path: Path, threads: int) -> Any:
             verbose=False,
         )
     except (ValueError, RuntimeError) as error:
-        raise _damaged(path, str(error)) from None
-
-
-def _trained_context(llama: Any, path: Path) -> int:
-    """Read how many tokens the model was trained for out of its metadata, before anything is allocated for them."""
-    parameters = llama.llama_model_default_params()
-    parameters.vocab_only = True
-    model = llama.llama_model_load_from_file(str(path).encode(), parameters)
-    if not model:
-        raise _damaged(path, "it has no readable header")
-    try:
-        architecture = _metadata(llama, model, "general.architecture")
-        return int(_metadata(llama, model, f"{architecture}.context_length"))
-    except ValueError:
-        raise _damaged(path, "it does not say its context length") from None
-    finally:
-        llama.llama_model_free(model)
-
-
-def _metadata(llama: Any, model: Any, key: str) -> str:
-    buffer = ctypes.create_string_buffer(256)
-    llama.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
-    return buffer.value.decode("utf-8", "replace")
-
-
-def _damaged(path: Path, why: str) -> OcgError:
-    return OcgError(
-        Code.MODEL_DAMAGED, f"llama.cpp cannot load {path}: {why}", "ocg models verify, or choose another model"
-    )
+        raise damaged(path, str(error)) from None
+    if model.pooling_type() == llama.LLAMA_POOLING_TYPE_NONE:  # a vector a token instead of one for the text
+        raise OcgError(
+            Code.CONFIG_INVALID,
+            f"{path} is not an embedding model",
+            "set EMBEDDING_MODEL_PATH to one, or leave it empty for the default",
+        )
+    return model

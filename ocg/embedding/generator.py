@@ -1,14 +1,17 @@
 """Text out of a chat model, token by token, in the thread that owns the model."""
 
-import codecs
 import ctypes
+import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ocg.embedding.llama import library
+from ocg.embedding.form import Form
+from ocg.embedding.layout import CALL_BEGIN, Layout, Messages
+from ocg.embedding.llama import damaged, library, trained_context
+from ocg.embedding.writer import Writer
 from ocg.errors import Code, OcgError
 
 MAX_CONTEXT = 8192
@@ -28,12 +31,33 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What to answer, and how."""
+
+    messages: Messages
+    sampling: Sampling
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool the model calls; `arguments` is JSON."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
-    """Why a generation ended (`stop` or `length`), and what it took."""
+    """Why a generation ended (`stop`, `length` or `tool_calls`), and what it took."""
 
     reason: str
     prompt_tokens: int
     completion_tokens: int
+
+
+Piece = str | Call | Finish
+Emit = Callable[[str | Call], None]
 
 
 class Generator:
@@ -45,16 +69,19 @@ class Generator:
         try:
             self._model = self._llama.Llama(
                 str(path),
-                n_ctx=MAX_CONTEXT,
+                n_ctx=min(trained_context(path), MAX_CONTEXT),
                 n_batch=_BATCH,
                 n_threads=threads,
                 n_threads_batch=threads,
+                flash_attn=True,
                 verbose=False,
             )
         except (ValueError, RuntimeError) as error:
-            raise OcgError(Code.MODEL_DAMAGED, f"llama.cpp cannot load {path}: {error}", "ocg models verify") from None
-        self._ends = frozenset({self._model.token_eos(), self._llama.llama_vocab_eot(self._model._model.vocab)})  # noqa: SLF001 - the one way to the vocabulary
-        self._template = self._make_template()
+            raise damaged(path, str(error)) from None
+        self.context: int = self._model.n_ctx()
+        self._vocabulary = self._model._model.vocab  # noqa: SLF001 - the one way to it
+        self._ends = frozenset({self._model.token_eos(), self._llama.llama_vocab_eot(self._vocabulary)})
+        self._layout = Layout(self._model, self.name)
         self._cancelled = threading.Event()
         # Asked by llama.cpp between the steps of a batch, so that a long prompt ends as promptly as an answer.
         self._abort = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)(lambda _: self._cancelled.is_set())
@@ -62,63 +89,80 @@ class Generator:
             self._model.ctx, ctypes.cast(self._abort, self._llama.ggml_abort_callback), None
         )
 
-    def _make_template(self) -> Any:
-        from llama_cpp.llama_chat_format import Jinja2ChatFormatter  # noqa: PLC0415 - llama_cpp is imported by now
-
-        text = self._model.metadata.get("tokenizer.chat_template")
-        if not text:
-            raise OcgError(Code.MODEL_DAMAGED, f"{self.name} has no chat template", "choose an instruction-tuned model")
-        token = self._model.detokenize
-        return Jinja2ChatFormatter(
-            template=text,
-            bos_token=token([self._model.token_bos()], special=True).decode("utf-8", "replace"),
-            eos_token=token([self._model.token_eos()], special=True).decode("utf-8", "replace"),
-            stop_token_ids=[self._model.token_eos()],
-        )
-
     def close(self) -> None:
         """Free the model."""
         self._model.close()
 
-    def run(
-        self,
-        messages: Sequence[dict[str, str]],
-        sampling: Sampling,
-        emit: Callable[[str], None],
-        cancelled: threading.Event,
-    ) -> Finish:
-        """Generate an answer, giving its text to `emit` as it comes, until it ends or is cancelled.
+    def run(self, asked: Asked, emit: Emit, cancelled: threading.Event) -> Finish:
+        """Generate an answer, giving what it is made of to `emit` as it comes, until it ends or is cancelled.
 
         Raises CONTEXT_LENGTH with both numbers when the prompt leaves no room, CANCELLED when it was.
         """
         self._cancelled = cancelled
-        prompt = self._prompt(messages)
-        room = self._model.n_ctx() - len(prompt)
-        if room <= 0:
+        if cancelled.is_set():  # while it waited in the queue
+            raise OcgError(Code.CANCELLED, "the generation was cancelled")
+        prompt = self._layout.prompt(asked.messages, asked.form)
+        if len(prompt) >= self.context:
             raise OcgError(
                 Code.CONTEXT_LENGTH,
-                f"the conversation has {len(prompt)} tokens, {self.name} takes {self._model.n_ctx()}",
+                f"the conversation has {len(prompt)} tokens, {self.name} takes {self.context}",
                 "send fewer or shorter messages",
+                param="messages",
             )
-        if sampling.seed is not None:
-            self._model.set_seed(sampling.seed)
-        writer = _Writer(emit, sampling.stop)
+        # The model keeps its seed, so without one the last caller's would be used again.
+        seed = asked.sampling.seed
+        self._model.set_seed(self._llama.LLAMA_DEFAULT_SEED if seed is None else seed)
         try:
-            reason, count = self._generate(prompt, sampling, writer, min(sampling.max_tokens, room))
+            finish = self._answer(prompt, asked, emit)
         except RuntimeError as error:
             self._model.reset()
             if not cancelled.is_set():
                 raise OcgError(Code.INTERNAL, f"llama.cpp failed: {error}", "see the log of ocg-embedding") from error
         if cancelled.is_set():
             raise OcgError(Code.CANCELLED, "the generation was cancelled")
-        writer.close()
-        return Finish(reason, len(prompt), count)
+        return finish
 
-    def _generate(self, prompt: list[int], sampling: Sampling, writer: "_Writer", limit: int) -> tuple[str, int]:
-        """Write tokens until one ends the answer; return why it ended and how many there were."""
+    def _answer(self, prompt: list[int], asked: Asked, emit: Emit) -> Finish:
+        form, sampling = asked.form, asked.sampling
+        writer = Writer(emit, (*sampling.stop, CALL_BEGIN) if form.tools else sampling.stop)
         count = 0
+        if not form.must_call:
+            reason, count = self._generate(prompt, sampling, writer, sampling.max_tokens, form.grammar)
+            writer.close()
+            if writer.found != CALL_BEGIN:
+                return Finish(reason, len(prompt), count)
+        # From here on it is a call, and a grammar sees to it that it is one of a tool there is.
+        begun = prompt + self._layout.tokens(f"{writer.text}{CALL_BEGIN}\n".encode())
+        reason, more = self._call(begun, sampling, sampling.max_tokens - count, form, emit)
+        return Finish(reason, len(prompt), count + more)
+
+    def _call(self, prompt: list[int], sampling: Sampling, limit: int, form: Form, emit: Emit) -> tuple[str, int]:
+        written = Writer(lambda _: None, ())
+        reason, count = self._generate(prompt, sampling, written, limit, form.call_grammar())
+        written.close()
+        if reason != "stop" or self._cancelled.is_set():
+            return reason, count
+        try:
+            made = json.loads(written.text)
+        except (ValueError, RecursionError) as error:  # lists in lists without end
+            raise OcgError(Code.INTERNAL, f"{self.name} wrote a call that cannot be read: {error}") from None
+        emit(Call(made["name"], json.dumps(made["arguments"], ensure_ascii=False)))
+        return "tool_calls", count
+
+    def _generate(
+        self, prompt: list[int], sampling: Sampling, writer: Writer, limit: int, grammar: str | None
+    ) -> tuple[str, int]:
+        """Write tokens until one ends the answer; return why it ended and how many there were."""
+        count, limit = 0, min(limit, self.context - len(prompt))
+        if limit <= 0:
+            return "length", 0
         for token in self._model.generate(
-            prompt, temp=sampling.temperature, top_p=sampling.top_p, repeat_penalty=_REPEAT_PENALTY
+            prompt,
+            temp=sampling.temperature,
+            top_p=sampling.top_p,
+            # JSON repeats its quotes and braces by nature.
+            repeat_penalty=_REPEAT_PENALTY if grammar is None else 1.0,
+            grammar=self._checked(grammar),
         ):
             if self._cancelled.is_set() or token in self._ends:
                 return "stop", count
@@ -129,51 +173,13 @@ class Generator:
                 break
         return "length", count
 
-    def _prompt(self, messages: Sequence[dict[str, str]]) -> list[int]:
-        try:
-            made = self._template(messages=list(messages))
-            data = made.prompt.encode("utf-8")
-        except UnicodeEncodeError:
-            raise OcgError(Code.INVALID_REQUEST, "a message has a lone surrogate", "send valid Unicode") from None
-        except Exception as error:  # noqa: BLE001 - the template is the model's own program: it may raise whatever it likes
-            raise OcgError(
-                Code.INVALID_REQUEST, f"{self.name} cannot lay out these messages: {error}", "check their roles"
-            ) from None
-        tokens: list[int] = self._model.tokenize(data, add_bos=not made.added_special, special=True)
-        return tokens
-
-
-class _Writer:
-    """Turns bytes into text and holds back what may be the beginning of a stop text."""
-
-    def __init__(self, emit: Callable[[str], None], stop: tuple[str, ...]) -> None:
-        self._emit = emit
-        self._stop = stop
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._held = ""
-
-    def write(self, data: bytes) -> bool:
-        """Take a token's bytes; return whether a stop text is complete."""
-        self._held += self._decoder.decode(data)
-        found = [at for at in (self._held.find(text) for text in self._stop) if at >= 0]
-        if found:
-            self._held = self._held[: min(found)]
-            return True
-        keep = self._beginning()
-        self._give(len(self._held) - keep)
-        return False
-
-    def close(self) -> None:
-        """Give what is left."""
-        self._held += self._decoder.decode(b"", final=True)
-        self._give(len(self._held))
-
-    def _beginning(self) -> int:
-        """How many characters at the end begin a stop text."""
-        lengths = (n for text in self._stop for n in range(len(text) - 1, 0, -1) if self._held.endswith(text[:n]))
-        return max(lengths, default=0)
-
-    def _give(self, length: int) -> None:
-        if length:
-            self._emit(self._held[:length])
-            self._held = self._held[length:]
+    def _checked(self, grammar: str | None) -> Any:
+        """Wrap a grammar. Raises INVALID_REQUEST when llama.cpp will not have it."""
+        if grammar is None:
+            return None
+        # llama-cpp-python does not look whether it got a sampler, and crashes without one.
+        sampler = self._llama.llama_sampler_init_grammar(self._vocabulary, grammar.encode(), b"root")
+        if not sampler:
+            raise OcgError(Code.INVALID_REQUEST, f"{self.name} cannot follow the JSON schema", "send a simpler one")
+        self._llama.llama_sampler_free(sampler)
+        return self._llama.LlamaGrammar.from_string(grammar)

@@ -4,7 +4,12 @@ import ctypes
 import functools
 import logging
 import os
+from pathlib import Path
 from typing import Any
+
+from ocg.errors import Code, OcgError
+
+CLOSE_S = 1.0  # what a stop waits for a thread of llama.cpp, which may be in the middle of a load
 
 _log = logging.getLogger("ocg.embedding.llama")
 _LEVELS = {
@@ -37,3 +42,36 @@ def _callback() -> Any:
 def thread_count(setting: int) -> int:
     """How many threads a model computes with: the setting, or the cores this process may use when it is 0."""
     return setting or len(os.sched_getaffinity(0))
+
+
+def trained_context(path: Path) -> int:
+    """Read how many tokens a model was trained for out of its metadata, before anything is allocated for them.
+
+    Raises MODEL_DAMAGED.
+    """
+    llama = library()
+    parameters = llama.llama_model_default_params()
+    parameters.vocab_only = True
+    model = llama.llama_model_load_from_file(str(path).encode(), parameters)
+    if not model:
+        raise damaged(path, "it has no readable header")
+    try:
+        architecture = _metadata(llama, model, "general.architecture")
+        return int(_metadata(llama, model, f"{architecture}.context_length"))
+    except ValueError:
+        raise damaged(path, "it does not say its context length") from None
+    finally:
+        llama.llama_model_free(model)
+
+
+def _metadata(llama: Any, model: Any, key: str) -> str:
+    buffer = ctypes.create_string_buffer(256)
+    llama.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
+    return buffer.value.decode("utf-8", "replace")
+
+
+def damaged(path: Path, why: str) -> OcgError:
+    """Make the error for a file that llama.cpp will not have."""
+    return OcgError(
+        Code.MODEL_DAMAGED, f"llama.cpp cannot load {path}: {why}", "ocg models verify, or choose another model"
+    )

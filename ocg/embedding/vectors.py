@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -17,6 +18,8 @@ from ocg.protocol.messages import DeleteRequest, Hit, Metadata, SearchRequest, U
 
 if TYPE_CHECKING:
     from ocg.embedding.encoder import Vector
+
+Value = str | int | float | bool | None
 
 _MIGRATIONS = (
     """
@@ -37,6 +40,9 @@ _UPSERT = """
     ON CONFLICT (collection, id) DO UPDATE SET vector = excluded.vector, metadata = excluded.metadata
     RETURNING row
 """
+_log = logging.getLogger(__name__)
+_MAX_INTEGER = 2**63  # SQLite's
+_CLOSE_S = 1.0
 _VARIABLES = 500  # SQLite takes 32,766 parameters; these many are a statement worth caching
 
 
@@ -55,8 +61,9 @@ class VectorStore:
         self._encoder = encoder
         self._worker = Worker("faiss")
         self._indexes: dict[str, Index] = {}
-        # A commit and the index's update belong together: two upserts of one id must reach both in one order.
-        self._writing = asyncio.Lock()
+        self._version = 0
+        # Holds commits, the updates of the indexes and their building apart: all see one order of writes.
+        self._lock = asyncio.Lock()
 
     @classmethod
     async def open(cls, path: Path, encoder: Encoder) -> Self:
@@ -65,8 +72,12 @@ class VectorStore:
 
     async def close(self) -> None:
         """Let what runs end, and close."""
-        await self._worker.close()
-        await self._database.close()
+        await self._worker.close(_CLOSE_S)
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self._database.close()
+        except TimeoutError:
+            _log.warning("vectors.db is still busy; what was acknowledged is in it")
 
     async def count(self) -> int:
         """How many vectors there are."""
@@ -78,31 +89,44 @@ class VectorStore:
         return await asyncio.shield(self._put(request.collection, items))
 
     async def _put(self, collection: str, items: Sequence[_Prepared]) -> int:
-        async with self._writing:
-            index = await self._index(collection)
-            rows = await self._database.write(lambda db: self._write(db, collection, items))
+        async with self._lock:
+            rows = await self._database.write(lambda db: _write(db, collection, items, self._encoder))
             # One id may stand in a request twice: the last one counts, in SQLite as in FAISS.
             latest = dict(zip(rows, items, strict=True))
-            await self._worker.run(lambda: index.put(list(latest), _stack([item.vector for item in latest.values()])))
+            vectors = _stack([item.vector for item in latest.values()])
+            await self._update(collection, lambda index: index.put(list(latest), vectors))
         return len(items)
 
     async def delete(self, request: DeleteRequest) -> int:
-        """Delete vectors by id, and return how many there were."""
+        """Delete vectors by id, and return how many there were. A collection of another model can be emptied too."""
         return await asyncio.shield(self._drop(request.collection, request.ids))
 
     async def _drop(self, collection: str, ids: Sequence[str]) -> int:
-        async with self._writing:
-            index = await self._index(collection)
+        async with self._lock:
             rows = await self._database.write(lambda db: _delete(db, collection, ids))
-            await self._worker.run(lambda: index.remove(rows))
+            await self._update(collection, lambda index: index.remove(rows))
         return len(rows)
+
+    async def _update(self, collection: str, change: Callable[[Index], None]) -> None:
+        """Let an index that is there follow a commit; one that cannot is thrown away, and built anew when needed."""
+        index = self._indexes.get(collection)
+        if index is None:
+            return
+        try:
+            await self._worker.run(lambda: change(index))
+        except Exception as error:  # noqa: BLE001 - whatever it was, the commit stands and SQLite has it
+            del self._indexes[collection]
+            _log.warning("the index of %r is dropped: %s", collection, error)
 
     async def search(self, request: SearchRequest) -> tuple[Hit, ...]:
         """Return the nearest vectors. A filter loses none: what it lets through is searched exactly."""
         if (request.query is None) == (request.vector is None):
             raise OcgError(Code.INVALID_REQUEST, "a search takes a query or a vector", "give one of the two")
+        _check_metadata(request.filter, "filter")
         vector = await self._vector(request.query, request.vector)
         index = await self._index(request.collection)
+        if index is None:
+            return ()
         among = None
         if request.filter:
             among = await self._database.read(lambda db: _matching(db, request.collection, request.filter))
@@ -114,6 +138,7 @@ class VectorStore:
     async def _prepare(self, item: VectorItem) -> _Prepared:
         if (item.text is None) == (item.vector is None):
             raise OcgError(Code.INVALID_REQUEST, f"item {item.id!r} takes a text or a vector", "give one of the two")
+        _check_metadata(item.metadata, "metadata")
         return _Prepared(item.id, await self._vector(item.text, item.vector), json.dumps(item.metadata))
 
     async def _vector(self, text: str | None, values: Sequence[float] | None) -> "Vector":
@@ -121,27 +146,42 @@ class VectorStore:
             return (await self._encoder.embed([text]))[0].vector
         return _normalised(values or (), self._encoder.dim)
 
-    async def _index(self, collection: str) -> Index:
-        """Return a collection's index, built from SQLite at its first use. Raises CONFLICT for another model's."""
-        if collection not in self._indexes:
-            found = await self._database.read(lambda db: _load(db, collection, self._encoder))
-            rows, blobs = [row for row, _ in found], [blob for _, blob in found]
-            index = await self._worker.run(lambda: _build(self._encoder.dim, rows, blobs))
-            self._indexes.setdefault(collection, index)
-        return self._indexes[collection]
+    async def _index(self, collection: str) -> Index | None:
+        """Return a collection's index, or None when it has no vectors. Raises CONFLICT for another model's."""
+        version = await self._database.read(_data_version)
+        if version == self._version and collection in self._indexes:
+            return self._indexes[collection]
+        async with self._lock:
+            version = await self._database.read(_data_version)
+            if version != self._version:  # somebody else wrote to the file: SQLite is right
+                self._indexes.clear()
+                self._version = version
+            if collection not in self._indexes:
+                found = await self._database.read(lambda db: _load(db, collection, self._encoder))
+                if not found:
+                    return None
+                rows, blobs = [row for row, _ in found], [blob for _, blob in found]
+                self._indexes[collection] = await self._worker.run(lambda: _build(self._encoder.dim, rows, blobs))
+            return self._indexes[collection]
 
-    def _write(self, db: sqlite3.Connection, collection: str, items: Sequence[_Prepared]) -> list[int]:
-        db.execute(
-            "INSERT INTO collections VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (collection, self._encoder.name, self._encoder.dim),
-        )
-        return [
-            int(db.execute(_UPSERT, (collection, item.id, item.vector.tobytes(), item.metadata)).fetchone()[0])
-            for item in items
-        ]
+
+def _data_version(db: sqlite3.Connection) -> int:
+    """Return a number that changes when another connection has written (sqlite.org/pragma.html#pragma_data_version)."""
+    return int(db.execute("PRAGMA data_version").fetchone()[0])
 
 
-def _load(db: sqlite3.Connection, collection: str, encoder: Encoder) -> list[tuple[int, bytes]]:
+def _write(db: sqlite3.Connection, collection: str, items: Sequence[_Prepared], encoder: Encoder) -> list[int]:
+    _check_model(db, collection, encoder)
+    db.execute(
+        "INSERT INTO collections VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (collection, encoder.name, encoder.dim)
+    )
+    return [
+        int(db.execute(_UPSERT, (collection, item.id, item.vector.tobytes(), item.metadata)).fetchone()[0])
+        for item in items
+    ]
+
+
+def _check_model(db: sqlite3.Connection, collection: str, encoder: Encoder) -> None:
     found = db.execute("SELECT model, dim FROM collections WHERE name = ?", (collection,)).fetchone()
     if found and tuple(found) != (encoder.name, encoder.dim):
         raise OcgError(
@@ -150,6 +190,10 @@ def _load(db: sqlite3.Connection, collection: str, encoder: Encoder) -> list[tup
             f" the model now is {encoder.name} ({encoder.dim})",
             "go back to that model, or use another collection",
         )
+
+
+def _load(db: sqlite3.Connection, collection: str, encoder: Encoder) -> list[tuple[int, bytes]]:
+    _check_model(db, collection, encoder)
     return [tuple(row) for row in db.execute("SELECT row, vector FROM vectors WHERE collection = ?", (collection,))]
 
 
@@ -160,10 +204,29 @@ def _delete(db: sqlite3.Connection, collection: str, ids: Sequence[str]) -> list
 
 def _matching(db: sqlite3.Connection, collection: str, wanted: Metadata) -> list[int]:
     """Return the rows whose metadata has every wanted value; keys are compared whole, whatever is in them."""
-    clause = " AND EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND value IS ?)"
-    parameters = [part for pair in wanted.items() for part in pair]
-    sql = f"SELECT row FROM vectors WHERE collection = ?{clause * len(wanted)}"
-    return [row[0] for row in db.execute(sql, (collection, *parameters))]
+    clauses: list[str] = []
+    parameters: list[Value] = [collection]
+    for key, value in wanted.items():
+        types, test = _test(value)
+        clauses.append(f" AND EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type IN ({types}){test})")
+        parameters += [key, value] if test else [key]
+    sql = f"SELECT row FROM vectors WHERE collection = ?{''.join(clauses)}"
+    return [row[0] for row in db.execute(sql, parameters)]
+
+
+def _test(value: Value, /) -> tuple[str, str]:
+    """Return the JSON types a value may have, and the test of the value where the type does not say it all.
+
+    To SQL alone true is 1, and what is absent is null.
+    """
+    match value:
+        case None:
+            return "'null'", ""
+        case bool():
+            return f"'{'true' if value else 'false'}'", ""
+        case str():
+            return "'text'", " AND value = ?"
+    return "'integer', 'real'", " AND value = ?"
 
 
 def _hits(db: sqlite3.Connection, found: Sequence[tuple[int, float]]) -> tuple[Hit, ...]:
@@ -181,6 +244,17 @@ def _hits(db: sqlite3.Connection, found: Sequence[tuple[int, float]]) -> tuple[H
         for row, score in found
         if row in known
     )
+
+
+def _check_metadata(metadata: Metadata, name: str) -> None:
+    """Raise INVALID_REQUEST for what SQLite cannot compare: it cuts texts at NUL, and its integers have 64 bits."""
+    for key, value in metadata.items():
+        if "\0" in key or (isinstance(value, str) and "\0" in value):
+            raise OcgError(Code.INVALID_REQUEST, f"{name}: {key!r} has a NUL in it", "take it out", param=name)
+        if isinstance(value, int) and not -_MAX_INTEGER <= value < _MAX_INTEGER:
+            raise OcgError(
+                Code.INVALID_REQUEST, f"{name}: {key!r} needs more than 64 bits", "send it as a text", param=name
+            )
 
 
 def _build(dim: int, rows: list[int], blobs: list[bytes]) -> Index:
