@@ -21,7 +21,7 @@ class Database:
     """One file, one connection, one thread; jobs run in order and a write is one transaction."""
 
     def __init__(self, worker: Worker, connection: sqlite3.Connection, path: Path) -> None:
-        self._worker = worker
+        self.worker = worker
         self._connection = connection
         self._path = path
 
@@ -41,16 +41,16 @@ class Database:
 
     async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a job that only reads."""
-        return await self._worker.run(lambda: _guarded(self._path, lambda: job(self._connection)))
+        return await self.worker.run(lambda: _guarded(self._path, lambda: job(self._connection)))
 
     async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a job as one transaction; when this returns, what it wrote survives a power cut."""
-        return await self._worker.run(lambda: _guarded(self._path, lambda: _transact(self._connection, job)))
+        return await self.worker.run(lambda: _guarded(self._path, lambda: _transact(self._connection, job)))
 
     async def close(self) -> None:
         """Do what is queued and close."""
-        await self._worker.run(self._connection.close)
-        await self._worker.close()
+        await self.worker.run(self._connection.close)
+        await self.worker.close()
 
 
 def _connect(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from socket import socket
 
+from ocg import config
 from ocg.agent import providers
 from ocg.agent.app import create_app
 from ocg.agent.imports import load_aiohttp
@@ -21,6 +22,9 @@ from ocg.lifecycle import sockets
 from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
 from ocg.protocol.clients import EmbeddingClient
+
+# What a reload can take over.
+_LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common)
 
 
 class AgentService:
@@ -41,7 +45,7 @@ class AgentService:
             database = await Database.open(settings.data_dir / "agent.db", MIGRATIONS)
             owned.push_async_callback(database.close)
             embedding = await owned.enter_async_context(EmbeddingClient(settings.address_dir))
-            provider = providers.choose(settings)
+            provider = providers.Switch(providers.choose(settings))
             owned.push_async_callback(provider.close)
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
@@ -62,7 +66,14 @@ class AgentService:
             background = asyncio.create_task(_background(outbox))
             owned.push_async_callback(_ended, background)
             app = create_app(store=store, turns=turns, memories=memories, outbox=outbox, provider=provider)
-            yield Serving(app, [listener], str(settings.agent_sock))
+
+            async def apply(new: AgentSettings) -> frozenset[str]:
+                await provider.switch(providers.choose(new))
+                turns.apply(new)
+                return _LIVE
+
+            where = str(settings.agent_sock)
+            yield Serving(app, [listener], where, workers=(database.worker,), apply=apply)
 
 
 async def _background(outbox: Outbox) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
+from ocg import log
 from ocg.agent import context
 from ocg.agent.live import LiveTurn
 from ocg.agent.memory import Memories
@@ -56,6 +57,10 @@ class Turns:
         self._settings = settings
         self._limits = limits
         self._queue = TurnQueue(limits)
+
+    def apply(self, settings: AgentSettings) -> None:
+        """Recall as new settings say, from the next turn on."""
+        self._settings = settings
 
     async def resume(self) -> None:
         """Take up the turns that a stop or a crash cut off, before anything newer."""
@@ -104,6 +109,10 @@ class Turns:
 
     async def _run(self, live: LiveTurn) -> None:
         """Wait for the session's turn, run, and put every end it can have on disk."""
+        with log.about(OCG_TURN=live.turn.id, OCG_SESSION=live.turn.session_id):
+            await self._run_to_end(live)
+
+    async def _run_to_end(self, live: LiveTurn) -> None:
         limit_s = self._limits.turn_s
         try:
             async with self._queue.lock(live.turn.session_id), asyncio.timeout(limit_s):

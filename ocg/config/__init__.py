@@ -2,11 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeVar
 
 from ocg.config.envfile import ensure_token
-from ocg.config.envfile import read as read_file
 from ocg.config.settings import (
     TOKEN_KEY,
     AgentSettings,
@@ -14,9 +12,13 @@ from ocg.config.settings import (
     EmbeddingSettings,
     GatewaySettings,
     Setting,
+    changed,
     declared,
+    keys_of,
     load,
+    replaced,
 )
+from ocg.config.sources import Sources
 
 S = TypeVar("S", bound=Common)
 
@@ -27,19 +29,20 @@ __all__ = [
     "EmbeddingSettings",
     "GatewaySettings",
     "Setting",
+    "Sources",
+    "changed",
     "declared",
     "ensure_token",
     "gather",
+    "keys_of",
     "load",
-    "read_file",
+    "replaced",
 ]
 
 
-def gather(cls: type[S], args: Mapping[str, str]) -> S:
-    """Build settings from where they really are: `args`, this process's environment, and OCG_CONFIG or ./env.config.
+def gather(cls: type[S], args: Mapping[str, str], environ: Mapping[str, str] | None = None) -> S:
+    """Build settings from where they really are: `args`, credentials, the environment (ours by default), env.config.
 
     Raises CONFIG_INVALID; a file that was asked for by name must exist.
     """
-    named = args.get("OCG_CONFIG") or os.environ.get("OCG_CONFIG")
-    found = read_file(Path(named or "env.config"), required=bool(named))
-    return load(cls, args=args, environ=os.environ, file=found)
+    return Sources.find(args, os.environ if environ is None else environ).load(cls)

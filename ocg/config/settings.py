@@ -1,7 +1,7 @@
 """The settings of each service: what they are called, what they mean, what they are when nobody says."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,7 +57,9 @@ class Common:
     data_dir: Path = _setting(
         "OCG_DATA_DIR", "~/.ocg", "Where databases and models lie", values.path, systemd="STATE_DIRECTORY"
     )
-    pid_dir: Path = _setting("OCG_PID_DIR", "/tmp/ocg", "Where PID files lie (--pid-dir)", values.path)
+    pid_dir: Path = _setting(
+        "OCG_PID_DIR", "/tmp/ocg", "Where PID files lie (--pid-dir)", values.path, systemd="RUNTIME_DIRECTORY"
+    )
     runtime_dir: Path | None = _setting(
         "OCG_RUNTIME_DIR",
         "",
@@ -141,18 +143,29 @@ def declared() -> dict[str, Setting]:
     return {one.key: one for one in found}
 
 
+def keys_of(cls: type[Common]) -> frozenset[str]:
+    """Return the keys of a class's settings."""
+    return frozenset(item.metadata["setting"].key for item in fields(cls))
+
+
 def load(
     cls: type[S],
     *,
     args: Mapping[str, str] | None = None,
+    credentials: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
     file: Mapping[str, str] | None = None,
 ) -> S:
-    """Build settings from maps of key to text: command line over environment over env.config over default.
+    """Build settings from maps of key to text: command line, credentials, environment, env.config, default.
 
     An empty text counts as not given. Raises CONFIG_INVALID with the key, its source and what was expected.
     """
-    sources = (("the command line", args or {}), ("the environment", environ or {}), ("env.config", file or {}))
+    sources = (
+        ("the command line", args or {}),
+        ("the credential", credentials or {}),
+        ("the environment", environ or {}),
+        ("env.config", file or {}),
+    )
     found: dict[str, Any] = {}
     for item in fields(cls):
         setting: Setting = item.metadata["setting"]
@@ -164,3 +177,15 @@ def load(
             if text := (environ or {}).get(setting.systemd):
                 found[item.name] = setting.read(text, f"${setting.systemd}")
     return cls(**found)
+
+
+def changed(old: Common, new: Common) -> tuple[str, ...]:
+    """Return the keys of the settings in which two objects of one class differ."""
+    both = ((item.metadata["setting"], getattr(old, item.name), getattr(new, item.name)) for item in fields(old))
+    return tuple(setting.key for setting, before, after in both if before != after)
+
+
+def replaced(old: S, new: S, keys: Collection[str]) -> S:
+    """Return `old` with the settings of these keys as `new` has them."""
+    names = (item.name for item in fields(old) if item.metadata["setting"].key in keys)
+    return replace(old, **{name: getattr(new, name) for name in names})

@@ -17,6 +17,7 @@ from ocg.models import catalog
 
 _log = logging.getLogger(__name__)
 MAX_WAITING = 16
+_LOAD_S = 600.0  # a model of many GB is checked and loaded from a slow disk, and shows nothing meanwhile
 
 
 class ChatModel:
@@ -26,8 +27,8 @@ class ChatModel:
         self.name = name
         self._locate = locate
         self._threads = threads
-        self._idle_s = idle_s
-        self._worker = Worker("chat")
+        self.idle_s = idle_s
+        self.worker = Worker("chat")
         self._generator: Generator | None = None
         self._running: set[threading.Event] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -56,7 +57,7 @@ class ChatModel:
         def emit(piece: Piece) -> None:
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        job = asyncio.ensure_future(self._worker.run(lambda: self._run(asked, emit, cancelled)))
+        job = asyncio.ensure_future(self.worker.run(lambda: self._run(asked, emit, cancelled)))
         self._running.add(cancelled)
         self._keep()
         try:
@@ -71,7 +72,8 @@ class ChatModel:
         """Do one generation in the worker's thread."""
         if self._generator is None:
             began = time.monotonic()
-            self._generator = Generator(self._locate(), threads=self._threads)
+            self.worker.beat(ahead_s=_LOAD_S)
+            self._generator = Generator(self._locate(), threads=self._threads, beat=self.worker.beat)
             self.context = self._generator.context
             _log.info("%s loaded in %.2f s", self.name, time.monotonic() - began)
         emit(self._generator.run(asked, emit, cancelled))
@@ -81,15 +83,15 @@ class ChatModel:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._running and self._idle_s:
-            self._timer = asyncio.get_running_loop().call_later(self._idle_s, self._expired)
+        if not self._running and self.idle_s:
+            self._timer = asyncio.get_running_loop().call_later(self.idle_s, self._expired)
 
     def _expired(self) -> None:
         self._unloading = asyncio.get_running_loop().create_task(self._unload())
 
     async def _unload(self) -> None:
         try:
-            await self._worker.run(self._free)
+            await self.worker.run(self._free)
         except OcgError:
             self._keep()  # the queue is full, so it is not idle after all
 
@@ -97,7 +99,7 @@ class ChatModel:
         if self._generator is not None and not self._running:
             self._generator.close()
             self._generator = None
-            _log.info("%s unloaded after %g s without a chat", self.name, self._idle_s)
+            _log.info("%s unloaded after %g s without a chat", self.name, self.idle_s)
 
     async def close(self) -> None:
         """End what runs. A thread that loads a large model cannot be ended: it goes with the process."""
@@ -105,7 +107,7 @@ class ChatModel:
             self._timer.cancel()
         for cancelled in self._running:
             cancelled.set()
-        await self._worker.close(CLOSE_S)
+        await self.worker.close(CLOSE_S)
 
 
 async def _follow(job: "asyncio.Future[None]", pieces: "asyncio.Queue[Piece]") -> AsyncIterator[Piece]:

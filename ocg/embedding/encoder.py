@@ -33,7 +33,7 @@ class Encoder:
     """One loaded embedding model. A later batcher goes behind `embed`; callers see no difference."""
 
     def __init__(self, worker: Worker, model: Any, name: str) -> None:
-        self._worker = worker
+        self.worker = worker
         self._model = model
         self.name = name
         self.dim: int = model.n_embd()
@@ -51,11 +51,11 @@ class Encoder:
 
         Raises INVALID_REQUEST for an empty text, CONTEXT_LENGTH with both numbers for one that is too long.
         """
-        return [await self._worker.run(partial(self._one, text, at)) for at, text in enumerate(texts)]
+        return [await self.worker.run(partial(self._one, text, at)) for at, text in enumerate(texts)]
 
     async def close(self) -> None:
         """Let what runs end; what is queued behind it is not waited for long."""
-        await self._worker.close(CLOSE_S)
+        await self.worker.close(CLOSE_S)
 
     def _one(self, text: str, at: int) -> Embedded:
         import numpy as np  # noqa: PLC0415 - llama_cpp has it imported

@@ -61,9 +61,9 @@ Emit = Callable[[str | Call], None]
 
 
 class Generator:
-    """One loaded chat model."""
+    """One loaded chat model; it calls `beat` as it makes progress."""
 
-    def __init__(self, path: Path, *, threads: int) -> None:
+    def __init__(self, path: Path, *, threads: int, beat: Callable[[], None]) -> None:
         self._llama = library()
         self.name = path.stem
         try:
@@ -83,11 +83,17 @@ class Generator:
         self._ends = frozenset({self._model.token_eos(), self._llama.llama_vocab_eot(self._vocabulary)})
         self._layout = Layout(self._model, self.name)
         self._cancelled = threading.Event()
+        self._beat = beat
         # Asked by llama.cpp between the steps of a batch, so that a long prompt ends as promptly as an answer.
-        self._abort = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)(lambda _: self._cancelled.is_set())
+        self._abort = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)(self._must_end)
         self._llama.llama_set_abort_callback(
             self._model.ctx, ctypes.cast(self._abort, self._llama.ggml_abort_callback), None
         )
+
+    def _must_end(self, _: ctypes.c_void_p) -> bool:
+        """Tell whether to abort; being asked is progress."""
+        self._beat()
+        return self._cancelled.is_set()
 
     def close(self) -> None:
         """Free the model."""

@@ -24,6 +24,8 @@ from ocg.protocol import address
 _log = logging.getLogger(__name__)
 _PORTS = range(50000, 60001)
 _EXTEND_S = 20.0
+# What a reload can take over.
+_LIVE = frozenset({config.TOKEN_KEY, "OCG_LOCAL_MODEL_IDLE"})
 
 
 class EmbeddingService:
@@ -48,16 +50,27 @@ class EmbeddingService:
             owned.push_async_callback(chat.close)
             listener = inherited[0] if inherited else self._listen()
             where = address.Address(f"http://127.0.0.1:{listener.getsockname()[1]}", address.new_token())
-            ui_token = settings.ui_token or await asyncio.to_thread(config.ensure_token, settings.config_file)
+            tokens = [where.token, await _ui_token(settings)]
 
-            def accepts(token: str) -> bool:
-                return same_token(token, where.token) or same_token(token, ui_token)
+            async def apply(new: EmbeddingSettings) -> frozenset[str]:
+                tokens[1] = await _ui_token(new)
+                chat.idle_s = new.chat_idle_s
+                return _LIVE
 
             pidfile.open_dir(settings.address_dir)
             address.publish(settings.address_dir, where)
             owned.callback(address.withdraw, settings.address_dir, where)
             yield Serving(
-                create_app(encoder=encoder, vectors=vectors, chat=chat, accepts=accepts), [listener], where.url
+                create_app(
+                    encoder=encoder,
+                    vectors=vectors,
+                    chat=chat,
+                    accepts=lambda token: any(same_token(token, one) for one in tokens),
+                ),
+                [listener],
+                where.url,
+                workers=(encoder.worker, chat.worker, *vectors.workers),
+                apply=apply,
             )
 
     async def _load(self, notifier: Notifier) -> Encoder:
@@ -87,3 +100,7 @@ class EmbeddingService:
     def _listen(self) -> socket:
         port = self._settings.embedding_port
         return sockets.listen_tcp("127.0.0.1", [port] if port else _PORTS, key="EMBEDDING_SERVER_PORT")
+
+
+async def _ui_token(settings: EmbeddingSettings) -> str:
+    return settings.ui_token or await asyncio.to_thread(config.ensure_token, settings.config_file)

@@ -70,6 +70,11 @@ class VectorStore:
         """Open or make vectors.db."""
         return cls(await Database.open(path, _MIGRATIONS), encoder)
 
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The threads it works in."""
+        return self._worker, self._database.worker
+
     async def close(self) -> None:
         """Let what runs end, and close."""
         await self._worker.close(_CLOSE_S)

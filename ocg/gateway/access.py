@@ -46,6 +46,10 @@ class Access:
             raise OcgError(Code.BUSY, "too many wrong tokens just now", "try again shortly")
         return same_token(token, self._token)
 
+    def is_of(self, token: str) -> bool:
+        """Whether it judges by this token."""
+        return same_token(token, self._token)
+
     def accepts_cookie(self, cookies: Mapping[str, str]) -> bool:
         """Judge the login cookie, which nobody can guess."""
         value = cookies.get(login.COOKIE_NAME, "")

@@ -5,8 +5,10 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ocg.config import GatewaySettings, ensure_token
+from ocg.config import TOKEN_KEY, GatewaySettings, ensure_token
 from ocg.gateway.access import Access
 from ocg.gateway.app import Parts, create_app
 from ocg.gateway.page import FOLDER, Page
@@ -17,8 +19,15 @@ from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
 from ocg.lifecycle.worker import Worker
 
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
 # A peer that takes nothing for so long is gone, or holds our memory on purpose: the kernel resets the connection.
 _STUCK_PEER_MS = 30_000
+# The listener's name in the manager's store of descriptors.
+_FDNAME = "http"
+# What a reload can take over.
+_LIVE = frozenset({TOKEN_KEY, "OCG_ALLOWED_HOSTS"})
 
 
 class GatewayService:
@@ -36,11 +45,11 @@ class GatewayService:
         notifier.status("Opening the port")
         settings = self._settings
         async with AsyncExitStack() as stack:
-            listener = inherited[0] if inherited else _listen(settings)
+            listener = _kept(inherited, settings, notifier) or _listen(settings, notifier)
             stack.callback(listener.close)
             worker = Worker("ocg-gateway-files")
             stack.push_async_callback(worker.close)
-            token = settings.ui_token or await worker.run(functools.partial(ensure_token, settings.config_file))
+            token = await _token(settings, worker)
             warmth = Warmth(worker)
             agent = await stack.enter_async_context(Agent(settings.agent_sock, warmth))
             embedding = await stack.enter_async_context(Embedding(settings.address_dir, warmth))
@@ -53,13 +62,57 @@ class GatewayService:
                 hosts=(settings.host, *settings.allowed_hosts),
             )
             warmth.begin()
-            yield Serving(create_app(parts), [listener], _where(listener))
+            switch = _Switch(parts)
+
+            async def apply(new: GatewaySettings) -> frozenset[str]:
+                switch.apply(await _token(new, worker), (settings.host, *new.allowed_hosts))
+                return _LIVE
+
+            yield Serving(switch, [listener], _where(listener), workers=(worker,), apply=apply)
 
 
-def _listen(settings: GatewaySettings) -> socket.socket:
+class _Switch:
+    """The application as the settings want it now: what is being answered goes on in the one it came to."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._app = create_app(parts)
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Answer by the application there is."""
+        await self._app(scope, receive, send)
+
+    def apply(self, token: str, hosts: tuple[str, ...]) -> None:
+        """Build it anew; codes that were used stay used unless the token they hang on has changed."""
+        access = self._parts.access
+        if not access.is_of(token):
+            access = Access(token, started_s=time.time())
+        self._parts = replace(self._parts, access=access, hosts=hosts)
+        self._app = create_app(self._parts)
+
+
+async def _token(settings: GatewaySettings, worker: Worker) -> str:
+    return settings.ui_token or await worker.run(functools.partial(ensure_token, settings.config_file))
+
+
+def _kept(inherited: list[socket.socket], settings: GatewaySettings, notifier: Notifier) -> socket.socket | None:
+    """Return the listener that outlived a restart, unless the settings name another place by now."""
+    if not inherited:
+        return None
+    wanted = {one[4][:2] for one in socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)}
+    if inherited[0].getsockname()[:2] in wanted:
+        return inherited[0]
+    notifier.forget(_FDNAME)
+    for one in inherited:
+        one.close()
+    return None
+
+
+def _listen(settings: GatewaySettings, notifier: Notifier) -> socket.socket:
     listener = sockets.listen_tcp(settings.host, [settings.port], key="OCG_PORT")
     # Connections accepted inherit it (tcp(7)); it counts for a closed receive window too.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_PEER_MS)
+    notifier.keep(listener, _FDNAME)
     return listener
 
 

@@ -6,6 +6,7 @@ import faulthandler
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -16,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ocg import __version__, config, log
 from ocg.errors import EX_SOFTWARE, Code, OcgError
-from ocg.lifecycle import sockets
+from ocg.lifecycle import sockets, watchdog
 from ocg.lifecycle.ladder import Ladder
-from ocg.lifecycle.notify import Notifier, watchdog_interval_s
+from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.pidfile import PidFile
+from ocg.lifecycle.reload import Apply, Reloader
 from ocg.lifecycle.server import Server
+from ocg.lifecycle.worker import Worker
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -31,11 +34,16 @@ S = TypeVar("S", bound=config.Common)
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What a service has built: its application, the sockets it listens on, and where that is, for people."""
+    """What a service has built: its application, the sockets it listens on, and where that is, for people.
+
+    `workers` are the threads that the watchdog looks after; `apply` takes over what a reload brings.
+    """
 
     app: "ASGIApp"
     listeners: list[socket.socket]
     where: str
+    workers: tuple[Worker, ...] = ()
+    apply: Apply[Any] | None = None
 
 
 class Service(Protocol):
@@ -52,9 +60,9 @@ def main(name: str, settings: type[S], build: Callable[[S], Service], argv: Sequ
     """Read the settings, run the service and exit. The one place where a service's errors become an exit status."""
     faulthandler.enable()
     try:
-        found = _settings(name, settings, argv)
-        log.set_up(found.log_level)
-        status = asyncio.run(run(build(found)))
+        reloader = Reloader(_sources(name, argv), settings)
+        log.set_up(reloader.settings.log_level)
+        status = asyncio.run(run(build(reloader.settings), reloader))
     except OcgError as error:
         log.set_up()
         status = _report(name, error)
@@ -79,30 +87,44 @@ def _report(name: str, error: OcgError) -> int:
     return error.code.exit_status
 
 
-def _settings(name: str, settings: type[S], argv: Sequence[str] | None) -> S:
+def _sources(name: str, argv: Sequence[str] | None) -> config.Sources:
     parser = argparse.ArgumentParser(prog=name)
     parser.add_argument("--config", metavar="FILE", help="the env.config to read (default: ./env.config)")
     parser.add_argument("--pid-dir", metavar="DIR", help="where the PID file goes (default: /tmp/ocg)")
     parser.add_argument("--version", action="version", version=f"{name} {__version__}")
     parsed = parser.parse_args(argv)
-    return config.gather(settings, {"OCG_CONFIG": parsed.config or "", "OCG_PID_DIR": parsed.pid_dir or ""})
+    return config.Sources.find({"OCG_CONFIG": parsed.config or "", "OCG_PID_DIR": parsed.pid_dir or ""}, os.environ)
 
 
-async def run(service: Service) -> int:
+async def run(service: Service, reloader: Reloader[Any]) -> int:
     """Be a service: signals, PID file, start, READY=1, serve, STOPPING=1, save. Returns the exit status."""
-    ladder, notifier = Ladder(), Notifier()
+    ladder, notifier, hangup = Ladder(), Notifier(), asyncio.Event()
     ladder.install()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
     pid_file = PidFile(service.pid_dir, service.name)
     pid_file.acquire()
     try:
-        await _live(service, ladder, notifier)
+        await _live(service, ladder, notifier, _Reloading(reloader, hangup))
     finally:
         ladder.close()
         pid_file.release()
     return 0
 
 
-async def _live(service: Service, ladder: Ladder, notifier: Notifier) -> None:
+@dataclass(frozen=True, slots=True)
+class _Reloading:
+    """Reloads, one after the other, at each SIGHUP; what comes while one is at work makes one more."""
+
+    reloader: Reloader[Any]
+    hangup: asyncio.Event
+
+    async def run(self, serving: Serving, notifier: Notifier, status: str) -> None:
+        while await self.hangup.wait():
+            self.hangup.clear()
+            await self.reloader.reload(serving.apply, notifier, status)
+
+
+async def _live(service: Service, ladder: Ladder, notifier: Notifier, reloading: _Reloading) -> None:
     context = service.open(notifier, sockets.inherited())
     entering = asyncio.ensure_future(context.__aenter__())
     await _first(entering, ladder.finish.wait())
@@ -112,7 +134,7 @@ async def _live(service: Service, ladder: Ladder, notifier: Notifier) -> None:
         return
     serving = entering.result()
     try:
-        await _serve(service.name, serving, ladder, notifier)
+        await _serve(service.name, serving, ladder, notifier, reloading)
     except BaseException as error:
         if not await context.__aexit__(type(error), error, error.__traceback__):
             raise
@@ -127,18 +149,20 @@ async def _first(task: "asyncio.Future[Any]", other: Coroutine[Any, Any, object]
     waiting.cancel()
 
 
-async def _serve(name: str, serving: Serving, ladder: Ladder, notifier: Notifier) -> None:
+async def _serve(name: str, serving: Serving, ladder: Ladder, notifier: Notifier, reloading: _Reloading) -> None:
     """Serve until the ladder says finish; then give what runs its time, and drop what outlasts it."""
-    server = Server(serving.app)
+    server, status = Server(serving.app), f"Serving at {serving.where}"
     # What was built to serve lives as long as the service: looking through it at each collection is wasted.
     gc.freeze()
     async with asyncio.TaskGroup() as group:
         serve = group.create_task(server.serve(sockets=serving.listeners))
         await _first(serve, server.listening.wait())
-        notifier.ready(f"Serving at {serving.where}")
+        notifier.ready(status)
         _log.info("%s %s serves at %s", name, __version__, serving.where)
-        ping = group.create_task(_ping(notifier))
+        ping = group.create_task(watchdog.ping(notifier, serving.workers))
+        reload = group.create_task(reloading.run(serving, notifier, status))
         await _first(serve, ladder.finish.wait())
+        reload.cancel()
         notifier.stopping()
         server.finish()
         await _first(serve, ladder.drop.wait())
@@ -148,11 +172,3 @@ async def _serve(name: str, serving: Serving, ladder: Ladder, notifier: Notifier
     if not ladder.finish.is_set():
         raise OcgError(Code.INTERNAL, f"{name} stopped serving on its own", "its log says more")
     _log.info("%s stopped", name)
-
-
-async def _ping(notifier: Notifier) -> None:
-    """Ping the watchdog as long as the event loop turns."""
-    if interval := watchdog_interval_s():
-        while True:
-            notifier.watchdog()
-            await asyncio.sleep(interval)

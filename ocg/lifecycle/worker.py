@@ -6,6 +6,7 @@ asyncio's own executor is not it: its threads are waited for at exit, so that a 
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -19,7 +20,8 @@ class Worker:
     """One thread and a bounded queue of jobs, done in order."""
 
     def __init__(self, name: str, *, max_queue: int = 1024) -> None:
-        self._name = name
+        self.name = name
+        self._alive_s: float | None = None
         self._jobs: queue.Queue[tuple[Future[Any], Callable[[], Any]] | None] = queue.Queue(max_queue)
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -30,8 +32,18 @@ class Worker:
         try:
             self._jobs.put_nowait((future, job))
         except queue.Full:
-            raise OcgError(Code.BUSY, f"{self._name} has too many requests waiting", "try again shortly") from None
+            raise OcgError(Code.BUSY, f"{self.name} has too many requests waiting", "try again shortly") from None
         return await asyncio.wrap_future(future)
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the job at work began or last showed progress; 0 when there is none."""
+        alive_s = self._alive_s
+        return 0.0 if alive_s is None else time.monotonic() - alive_s
+
+    def beat(self, *, ahead_s: float = 0.0) -> None:
+        """Show progress, from within a job; with `ahead_s`, ask for patience with what shows none for so long."""
+        self._alive_s = time.monotonic() + ahead_s
 
     async def close(self, timeout_s: float = 3.0) -> None:
         """Do what is queued, then end the thread; one that is stuck is left to die with the process."""
@@ -49,10 +61,12 @@ class Worker:
             future, job = item
             if not future.set_running_or_notify_cancel():
                 continue
+            self.beat()
             try:
                 result = job()
             except BaseException as error:  # noqa: BLE001 - it is raised again where the job was asked for
                 future.set_exception(error)
             else:
                 future.set_result(result)
+            self._alive_s = None
             del item, future, job  # or they live until the next job comes

@@ -3,9 +3,10 @@
 from ocg.agent.providers.base import Model, PromptMessage, Provider, Reply, ToolSpec
 from ocg.agent.providers.local import LocalProvider
 from ocg.agent.providers.openai import OpenAIProvider
+from ocg.agent.providers.switch import Switch
 from ocg.config import AgentSettings
 
-__all__ = ["Model", "PromptMessage", "Provider", "Reply", "ToolSpec", "choose"]
+__all__ = ["Model", "PromptMessage", "Provider", "Reply", "Switch", "ToolSpec", "choose"]
 
 
 def choose(settings: AgentSettings) -> Provider:

@@ -48,7 +48,9 @@ class Reply:
 class Provider(Protocol):
     """Streams a model's replies."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in logs and errors."""
 
     @property
     def model_name(self) -> str:
