@@ -40,9 +40,6 @@ class _JournalHandler(logging.Handler):
                 PRIORITY=str(_PRIORITY.get(record.levelno, 6)),
                 SYSLOG_IDENTIFIER=self._identifier,
                 LOGGER=record.name,
-                CODE_FILE=record.pathname,
-                CODE_LINE=str(record.lineno),
-                CODE_FUNC=record.funcName or "",
                 **_about.get(),
                 **getattr(record, "fields", {}),
             )

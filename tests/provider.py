@@ -139,9 +139,10 @@ class ScriptedProvider(ThreadingHTTPServer):
     """The server; `asked` are the bodies it got, `keys` the Authorization headers, `hung_up` a client that left."""
 
     daemon_threads = False
+    request_queue_size = 128
 
-    def __init__(self, *scripts: Script) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, *scripts: Script, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.closing = threading.Event()
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str] = []

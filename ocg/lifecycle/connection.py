@@ -2,14 +2,21 @@
 
 Neither uvicorn nor llhttp bounds them, so that anyone who can connect, token or not, could fill our memory with one
 endless header, or our descriptors with connections that never say a word.
+
+And it stops politely: who has just connected, or has just asked, is still answered.
 """
 
+import array
 import asyncio
+import fcntl
+import termios
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _HEAD_BYTES = 64 << 10
 _HEAD_S = 20.0
+# How long a stop waits for the first request of who has connected and not asked yet.
+_GRACE_S = 0.25
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -19,6 +26,7 @@ class Connection(HttpToolsProtocol):
     _in_head = False
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _end_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Begin."""
@@ -28,6 +36,8 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._disarm()
+        if self._end_timer is not None:
+            self._end_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -52,6 +62,23 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._disarm()
         super().on_headers_complete()
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+            super().shutdown()
+
+    def shutdown(self) -> None:
+        """Close after the answer to what was asked; at once when nothing was and nothing is on its way."""
+        has_asked = bool(self.cycle)  # uvicorn's own type has forgotten that there may be none yet
+        if not has_asked or self._in_head or self._has_unread():
+            self._end_timer = asyncio.get_running_loop().call_later(_GRACE_S, self.transport.close)
+        else:
+            super().shutdown()
+
+    def _has_unread(self) -> bool:
+        """Whether the kernel holds bytes of a request that we have not seen; closing now would reset it (tcp(7))."""
+        count = array.array("i", [0])
+        fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.FIONREAD, count)
+        return count[0] > 0
 
     def _arm(self) -> None:
         if self._head_timer is None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TICK_S = 1.0
 _DRAIN_POLL_S = 0.01
+_ACCEPT_STEPS = 5
 _KEEP_ALIVE_S = 75
 
 
@@ -71,6 +72,8 @@ class Server(uvicorn.Server):
             server.close()
         for listener in sockets or []:
             listener.close()
+        for _ in range(_ACCEPT_STEPS):  # what asyncio has accepted is on its way to us
+            await asyncio.sleep(0)
         for connection in list(self.server_state.connections):
             connection.shutdown()
         # uvicorn has no event for the last of them.

@@ -146,3 +146,43 @@ def test_the_documentation_has_every_setting_with_its_default() -> None:
     for one in config.declared().values():
         default = f"`{one.default}`" if one.default else ""
         assert f"| `{one.key}` | {default} | {one.doc} |" in text
+
+
+def test_credentials_win_over_the_environment_and_the_file(tmp_path: Path) -> None:
+    (tmp_path / "env.config").write_text("OCG_UI_TOKEN=from-the-file\nOCG_MODEL=kept\n")
+    (tmp_path / "OCG_UI_TOKEN").write_text("from-the-credential\n")
+    environ = {
+        "CONFIGURATION_DIRECTORY": str(tmp_path),
+        "CREDENTIALS_DIRECTORY": str(tmp_path),
+        "OCG_UI_TOKEN": "from-the-environment",
+    }
+    found = config.gather(config.AgentSettings, {}, environ)
+    assert (found.ui_token, found.model) == ("from-the-credential", "kept")
+
+
+def test_a_credential_that_is_no_text_is_an_error_without_its_content(tmp_path: Path) -> None:
+    (tmp_path / "OCG_UI_TOKEN").write_bytes(b"\xff\xfesecret")
+    with pytest.raises(OcgError, match="credential OCG_UI_TOKEN") as caught:
+        config.gather(config.Common, {}, {"CREDENTIALS_DIRECTORY": str(tmp_path), "CONFIGURATION_DIRECTORY": "/none"})
+    assert "secret" not in str(caught.value)
+
+
+def test_what_systemd_took_from_the_file_changes_with_the_file(tmp_path: Path) -> None:
+    """EnvironmentFile= puts the file's lines into the environment, where they would win for ever."""
+    file = tmp_path / "env.config"
+    file.write_text("OCG_MODEL=old\nOCG_LOG_LEVEL=debug\n")
+    environ = {"CONFIGURATION_DIRECTORY": str(tmp_path), "OCG_MODEL": "old", "OCG_LOG_LEVEL": "debug", "OCG_PORT": "1"}
+    sources = config.Sources.find({}, environ)
+    old = sources.load(config.AgentSettings)
+    file.write_text("OCG_MODEL=new\n")
+    new = sources.load(config.AgentSettings)
+    assert (old.model, old.log_level, old.port) == ("old", "DEBUG", 1)
+    assert (new.model, new.log_level, new.port) == ("new", "INFO", 1)
+    assert set(config.changed(old, new)) == {"OCG_MODEL", "OCG_LOG_LEVEL"}
+    assert config.replaced(old, new, {"OCG_MODEL"}).log_level == "DEBUG"
+
+
+def test_the_configuration_directory_stands_in_for_this_folder(tmp_path: Path) -> None:
+    found = config.gather(config.Common, {}, {"CONFIGURATION_DIRECTORY": str(tmp_path)})
+    assert found.config_file == tmp_path / "env.config"
+    assert config.gather(config.Common, {}, {}).config_file == Path("env.config").absolute()

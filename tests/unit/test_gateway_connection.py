@@ -1,6 +1,7 @@
 """A connection's head and body are bounded in size and time, and who is dropped before an answer hears that."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -109,3 +110,46 @@ async def test_many_silent_connections_are_all_hung_up_on(server: tuple[Server, 
     found = await asyncio.gather(*(_say(server[1]) for _ in range(50)))
     assert set(found) <= {b"", b"reset"}
     assert not server[0].server_state.connections
+
+
+async def _connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    return reader, writer
+
+
+async def test_who_has_connected_before_a_stop_is_still_answered(server: tuple[Server, int]) -> None:
+    found, port = server
+    connections = [await _connected(port) for _ in range(20)]
+    found.finish()
+    await asyncio.sleep(0.05)
+    for _, writer in connections:
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answers = [await asyncio.wait_for(reader.read(), 3) for reader, _ in connections]
+    assert all(answer.startswith(b"HTTP/1.1 200") and b"connection: close" in answer for answer in answers)
+    for _, writer in connections:
+        writer.close()
+
+
+async def test_a_request_on_its_way_over_an_old_connection_is_answered_before_the_stop(
+    server: tuple[Server, int],
+) -> None:
+    found, port = server
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=3) as raw:
+        raw.sendall(request)
+        assert (await asyncio.to_thread(raw.recv, 4096)).startswith(b"HTTP/1.1 200")
+        raw.sendall(request)
+        (one,) = found.server_state.connections
+        one.shutdown()  # before the event loop has seen a byte of it
+        assert (await asyncio.to_thread(raw.recv, 4096)).startswith(b"HTTP/1.1 200")
+        assert await asyncio.to_thread(raw.recv, 4096) == b""
+
+
+async def test_an_idle_connection_does_not_hold_up_a_stop(server: tuple[Server, int]) -> None:
+    found, port = server
+    reader, writer = await _connected(port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    found.finish()
+    assert await asyncio.wait_for(reader.read(), 0.2) == b""
+    writer.close()
