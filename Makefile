@@ -39,7 +39,7 @@ ocg/gateway/page/index.html: $(PAGE_SOURCES) | .make/venv
 	$(NPM) run --silent build
 
 models: bin/ocg
-	@bin/ocg models pull
+	@OCG_MANAGER=direct bin/ocg models pull
 
 .make/dev: constraints-dev.txt .make/venv
 	packaging/system-packages.sh test

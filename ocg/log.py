@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from ocg.imports import without_running
+
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 _COLOUR = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[1;31m"}
 _about: ContextVar[Mapping[str, str]] = ContextVar("_about", default={})  # noqa: B039 - it is only ever replaced
@@ -27,7 +29,8 @@ class _JournalHandler(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        from pystemd import journal  # noqa: PLC0415 - 10 ms, where a journal takes it
+        without_running("pystemd")
+        from pystemd import journal  # noqa: PLC0415 - where a journal takes it
 
         self._send = journal.sendv
         self._identifier = os.path.basename(sys.argv[0]) or "ocg"  # noqa: PTH119 - a word, not a path

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from ocg import __version__
 from ocg.cli import terminal
@@ -20,6 +21,7 @@ class Command:
     name: str
     module: str
     summary: str
+    hidden: bool = False
 
 
 COMMANDS = (
@@ -31,6 +33,8 @@ COMMANDS = (
     Command("chat", "chat", "talk to the agent, or ask it one thing"),
     Command("agent", "chat", "the same as chat"),
     Command("models", "models", "list, pull, check and remove models"),
+    Command("service", "service", "install, remove or show the units for systemd"),
+    Command("alert", "alert", "report that a service gave up (run by its unit)", hidden=True),
     Command("version", "version", "print the version"),
 )
 
@@ -43,7 +47,8 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ocg {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
-        child = commands.add_parser(command.name, help=command.summary, description=command.summary)
+        shown: dict[str, Any] = {} if command.hidden else {"help": command.summary}
+        child = commands.add_parser(command.name, description=command.summary, **shown)
         child.add_argument("--config", metavar="FILE", help="the env.config to read (default: ./env.config)")
         if only in {None, command.name}:
             module = _module(command)

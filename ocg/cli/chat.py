@@ -5,7 +5,7 @@ import asyncio
 import sys
 
 from ocg import config
-from ocg.cli import terminal
+from ocg.cli import services, terminal
 from ocg.cli.answer import Answerer
 from ocg.errors import Code, OcgError
 from ocg.protocol.clients import AgentClient
@@ -15,13 +15,14 @@ _MAX_INPUT_CHARS = 1 << 20
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
+    services.add_manager(parser)
     parser.add_argument("question", nargs="*", help="ask this and print the answer; standard input is added to it")
     parser.add_argument("--session", metavar="ID", help="go on with this conversation (default: a new one)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask once when there is a question or standard input is no terminal, else converse."""
-    settings = config.gather(config.Common, {"OCG_CONFIG": arguments.config or ""})
+    settings = services.settings_of(arguments)
     question = " ".join(arguments.question)
     if not sys.stdin.isatty():
         question = f"{question}\n\n{_piped()}".strip()

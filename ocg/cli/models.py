@@ -8,8 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from ocg import config
-from ocg.cli import terminal
+from ocg.cli import services, terminal
 from ocg.errors import OcgError
 from ocg.models import catalog, store
 
@@ -45,6 +44,7 @@ class Row:
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands."""
+    services.add_manager(parser)
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = commands.add_parser("list", help="list the catalog and what is here")
     listing.add_argument("--json", action="store_true", help="print one JSON array")
@@ -58,7 +58,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what is asked."""
-    folder = config.gather(config.Common, {"OCG_CONFIG": arguments.config or ""}).models_dir
+    folder = services.settings_of(arguments).models_dir
     match arguments.action:
         case "list":
             _list(folder, as_json=arguments.json)

@@ -19,7 +19,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the link, and hand it to the desktop's browser where there is one."""
-    address = link(services.settings_of(arguments))
+    settings = services.settings_of(arguments)
+    address = link(settings, gateway_url(settings))
     print(address)
     opener = shutil.which("xdg-open")
     if opener and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
@@ -27,8 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def link(settings: config.Common) -> str:
-    """Build the link, or the bare address when no token is known here."""
+def link(settings: config.Common, url: str) -> str:
+    """Build the link to the gateway at `url`, or the bare address when no token is known here."""
     if not settings.ui_token:
-        return gateway_url(settings)
-    return f"{gateway_url(settings)}/#login={login.new_code(settings.ui_token, time.time())}"
+        return url
+    return f"{url}/#login={login.new_code(settings.ui_token, time.time())}"

@@ -1,14 +1,17 @@
 """`ocg start` and `ocg restart`."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from ocg import config
 from ocg.cli import services, terminal
 from ocg.cli.open import link
-from ocg.managers.base import GATEWAY, Phase, Progress, StartFailedError
+from ocg.managers.base import AGENT, GATEWAY, Phase, Progress, StartFailedError
+from ocg.managers.places import DIRECT
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -21,15 +24,21 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start the services; when one fails, show the end of its log."""
-    settings = services.settings_of(arguments)
-    config.ensure_token(settings.config_file)
-    settings = services.settings_of(arguments)
+    name = DIRECT if arguments.foreground else services.manager_name(arguments)
+    settings = services.settings_of(arguments, name)
+    if _may_write(settings.config_file):
+        config.ensure_token(settings.config_file)
+        settings = services.settings_of(arguments, name)
     if arguments.foreground:
         from ocg.managers.foreground import Foreground  # noqa: PLC0415 - only containers need it
 
         steps = Foreground(settings).run()
     else:
-        steps = services.manager_of(settings).start()
+        steps = services.manager_of(settings, name).start()
+    if name != DIRECT and services.is_asked_by(AGENT):
+        services.queue(steps)
+        print("The restart is queued: it begins once this command has ended.")
+        return 0
     try:
         services.show(_announced(steps, settings))
     except StartFailedError as error:
@@ -39,6 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _may_write(file: Path) -> bool:
+    """Whether a token may be put there: not into another's file, nor where there is only /dev/null to read."""
+    return file != Path(os.devnull) and os.access(file if file.exists() else file.parent, os.W_OK)
+
+
 def _announced(steps: Iterator[Progress], settings: config.Common) -> Iterator[Progress]:
     """Pass the steps on; once the last service is ready, say where the page is."""
     began = time.monotonic()
@@ -46,4 +60,4 @@ def _announced(steps: Iterator[Progress], settings: config.Common) -> Iterator[P
         yield step
         if step.service == GATEWAY and step.phase is Phase.READY:
             terminal.line(f"All healthy after {time.monotonic() - began:.2f} s.")
-            terminal.line(f"Open {terminal.paint(link(settings), terminal.BOLD)}")
+            terminal.line(f"Open {terminal.paint(link(settings, step.detail), terminal.BOLD)}")

@@ -16,7 +16,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what runs."""
-    status = services.manager_of(services.settings_of(arguments)).status()
+    name = services.manager_name(arguments)
+    status = services.manager_of(services.settings_of(arguments, name), name).status()
     print(as_json(status) if arguments.json else as_text(status))
     if status.is_ok:
         return 0
@@ -27,12 +28,20 @@ def as_text(status: Status) -> str:
     """Four lines for people."""
     lines = []
     for service, pid in status.pids.items():
-        state = terminal.paint("stopped", terminal.RED) if pid is None else f"running (PID {pid})"
+        down = status.states.get(service, "stopped")
+        state = terminal.paint(down, terminal.RED) if pid is None else f"running (PID {pid})"
         lines.append(f"{service.removeprefix('ocg-').capitalize()}: {state}")
     return "\n".join([*lines, f"Health: {status.health}"])
 
 
 def as_json(status: Status) -> str:
     """One object for programs."""
-    running = {service: {"running": pid is not None, "pid": pid} for service, pid in status.pids.items()}
+    running = {
+        service: {
+            "running": pid is not None,
+            "pid": pid,
+            "state": status.states.get(service, "stopped" if pid is None else "running"),
+        }
+        for service, pid in status.pids.items()
+    }
     return json.dumps({"services": running, "health": status.health, "ok": status.is_ok})

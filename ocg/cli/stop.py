@@ -3,6 +3,8 @@
 import argparse
 
 from ocg.cli import services
+from ocg.managers.base import AGENT
+from ocg.managers.places import DIRECT
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +15,11 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Stop the services; having nothing to stop is no error."""
-    manager = services.manager_of(services.settings_of(arguments))
-    if not services.show(manager.stop(force=arguments.force)):
+    name = services.manager_name(arguments)
+    steps = services.manager_of(services.settings_of(arguments, name), name).stop(force=arguments.force)
+    if name != DIRECT and services.is_asked_by(AGENT):
+        services.queue(steps)
+        print("The stop is queued: it begins once this command has ended.")
+    elif not services.show(steps):
         print("Nothing was running.")
     return 0

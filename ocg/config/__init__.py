@@ -8,6 +8,7 @@ from ocg.config.envfile import ensure_token
 from ocg.config.settings import (
     TOKEN_KEY,
     AgentSettings,
+    AlertSettings,
     Common,
     EmbeddingSettings,
     GatewaySettings,
@@ -25,6 +26,7 @@ S = TypeVar("S", bound=Common)
 __all__ = [
     "TOKEN_KEY",
     "AgentSettings",
+    "AlertSettings",
     "Common",
     "EmbeddingSettings",
     "GatewaySettings",

@@ -133,12 +133,28 @@ class GatewaySettings(Common):
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSettings(Common):
+    """What is done, beside a record in the journal, when a service gives up."""
+
+    alert_command: tuple[str, ...] = _setting(
+        "OCG_ALERT_COMMAND", "", "A program, with arguments, that is run when a service gives up", values.command
+    )
+    alert_webhook: str = _setting(
+        "OCG_ALERT_WEBHOOK",
+        "",
+        "An address that is told by POST when a service gives up",
+        values.web_address,
+        secret=True,
+    )
+
+
 S = TypeVar("S", bound=Common)
 
 
 def declared() -> dict[str, Setting]:
     """Every setting by key, in the order of declaration."""
-    classes = (Common, EmbeddingSettings, AgentSettings, GatewaySettings)
+    classes = (Common, EmbeddingSettings, AgentSettings, GatewaySettings, AlertSettings)
     found = (item.metadata["setting"] for cls in classes for item in fields(cls))
     return {one.key: one for one in found}
 

@@ -1,6 +1,8 @@
 """How the text of one setting is read; each raises ValueError saying what was expected."""
 
+import shlex
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _MAX_PORT = 65535
 
@@ -67,6 +69,26 @@ def level(text: str) -> str:
 def words(text: str) -> tuple[str, ...]:
     """Read a list of words parted by commas or white space."""
     return tuple(text.replace(",", " ").split())
+
+
+def command(text: str) -> tuple[str, ...]:
+    """Read a program and its arguments, quoted as in a shell; no shell ever sees them."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        raise ValueError("expected a closing quote") from None
+
+
+def web_address(text: str) -> str:
+    """Read an http or https address; it may be left empty."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if text and (not usable or not text.isprintable() or " " in text):
+        raise ValueError("expected an address that begins with http:// or https://")
+    return text
 
 
 def _number(text: str) -> float:

@@ -4,14 +4,15 @@ Progress is a plain iterator, not an asynchronous one: a manager waits on descri
 bus) with poll(2), and importing asyncio would cost `ocg status` half of its time.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from ocg.errors import Code, OcgError
 
 EMBEDDING, AGENT, GATEWAY = SERVICES = ("ocg-embedding", "ocg-agent", "ocg-gateway")
+EXIT_HINTS = {78: "correct what the line above says, then `ocg start`", 69: "get what is missing, then `ocg start`"}
 
 
 class Phase(StrEnum):
@@ -35,10 +36,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Who runs, by PID, and how the gateway finds all three: `ok`, or what is wrong."""
+    """Who runs, by PID, and how the gateway finds all three: `ok`, or what is wrong.
+
+    `states` has more to say of services that do not run: starting, failed, and why.
+    """
 
     pids: dict[str, int | None]
     health: str
+    states: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_ok(self) -> bool:

@@ -14,13 +14,12 @@ from ocg import config
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import pidfile, sockets
 from ocg.managers import health, logfiles
-from ocg.managers.base import AGENT, GATEWAY, SERVICES, Phase, Progress, StartFailedError, Status
+from ocg.managers.base import AGENT, EXIT_HINTS, GATEWAY, SERVICES, Phase, Progress, StartFailedError, Status
 from ocg.managers.notifysocket import NotifySocket
 from ocg.managers.process import Process, executable
 
 START_TIMEOUT_S = 60.0
 CommandOf = Callable[[str], tuple[str, ...]]
-_HINTS = {78: "correct what the line above says, then `ocg start`", 69: "get what is missing, then `ocg start`"}
 
 
 @dataclass(slots=True)
@@ -72,7 +71,7 @@ class DirectManager:
         if pids[GATEWAY] is None:
             return Status(pids, "not running" if not any(pids.values()) else "ocg-gateway not running")
         try:
-            return Status(pids, health.check(GATEWAY, self._settings))
+            return Status(pids, health.check(GATEWAY, health.gateway_url(self._settings)))
         except OcgError as error:
             return Status(pids, error.message)
 
@@ -133,12 +132,12 @@ class DirectManager:
             if message.get("READY") == "1":
                 break
         try:
-            verdict = health.check(launch.service, self._settings)
+            where = health.location(launch.service, self._settings)
+            verdict = health.check(launch.service, where)
         except OcgError as error:
             verdict = error.message
         if verdict != "ok":
             raise self._failed(launch, f"is not healthy: {verdict}", "ocg status")
-        where = health.location(launch.service, self._settings)
         yield Progress(launch.service, Phase.READY, launch.seconds, where)
 
     def _messages(self, launch: _Launch, notify: NotifySocket) -> Iterator[dict[str, str]]:
@@ -154,7 +153,7 @@ class DirectManager:
             elif ready:
                 status = launch.process.reap()
                 why = f"ended with exit status {status}" if status >= 0 else f"was killed by signal {-status}"
-                raise self._failed(launch, why, _HINTS.get(status, "see its log"), exit_status=status)
+                raise self._failed(launch, why, EXIT_HINTS.get(status, "see its log"), exit_status=status)
             else:
                 raise self._failed(launch, f"was not ready after {launch.seconds:.0f} s", "see its log")
 

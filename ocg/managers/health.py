@@ -43,9 +43,11 @@ def location(service: str, settings: config.Common) -> str:
     return str(settings.agent_sock) if service == AGENT else gateway_url(settings)
 
 
-def check(service: str, settings: config.Common) -> str:
-    """Ask a service's /health. Returns `ok` or what it says is wrong; raises UNAVAILABLE when it does not answer."""
-    where = location(service, settings)
+def check(service: str, where: str) -> str:
+    """Ask the /health of a service that serves at `where`, a URL or the path of a socket.
+
+    Returns `ok` or what it says is wrong; raises UNAVAILABLE when it does not answer.
+    """
     connection = _UnixConnection(Path(where)) if service == AGENT else _tcp(where)
     try:
         connection.request("GET", "/health")

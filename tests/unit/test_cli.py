@@ -59,6 +59,10 @@ def test_status_is_the_contracts_four_lines() -> None:
         "Gateway: stopped",
         "Health: ocg-gateway not running",
     ]
-    assert json.loads(as_json(status))["services"]["ocg-gateway"] == {"running": False, "pid": None}
+    assert json.loads(as_json(status))["services"]["ocg-gateway"] == {
+        "running": False,
+        "pid": None,
+        "state": "stopped",
+    }
     assert not status.is_ok
     assert not status.is_stopped

@@ -1,0 +1,1 @@
+"""`ocg alert`: why a service gave up, told to the journal, to a program and to a webhook."""

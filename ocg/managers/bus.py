@@ -1,0 +1,182 @@
+"""systemd over D-Bus by pystemd: calls, and the signals that tell what becomes of units and jobs.
+
+pystemd's `dbuslib` is all that is needed; its objects by introspection would bring lxml and a call a unit.
+"""
+
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from ocg.errors import Code, OcgError
+from ocg.imports import without_running
+from ocg.managers.places import runtime_dir
+
+_SYSTEMD = b"org.freedesktop.systemd1"
+_PATH = b"/org/freedesktop/systemd1"
+_MANAGER = b"org.freedesktop.systemd1.Manager"
+_PROPERTIES = b"org.freedesktop.DBus.Properties"
+_LISTED = ("LoadState", "ActiveState", "SubState")
+_SERVICE = {"MainPID": b"u", "StatusText": b"s", "Result": b"s", "ExecMainCode": b"i", "ExecMainStatus": b"i"}
+
+
+@dataclass(frozen=True, slots=True)
+class UnitChanged:
+    """Properties of a unit by name, those that changed or those that were asked for; the others are as they were."""
+
+    path: str
+    properties: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JobRemoved:
+    """A job that is over: `result` is done, canceled, timeout, failed, dependency, skipped … (systemd's D-Bus API)."""
+
+    path: str
+    unit: str
+    result: str
+
+
+Signal = UnitChanged | JobRemoved
+
+
+class Bus:
+    """A connection to the system's bus or to the user's. Entering raises UNAVAILABLE when there is none."""
+
+    def __init__(self, *, user: bool) -> None:
+        without_running("pystemd")
+        from pystemd.dbuslib import DBus, DBusAddress  # noqa: PLC0415 - 25 ms, where a systemd is asked
+
+        # By its path: a login by su or cron has no variable that names it, though the user's manager may well run.
+        self._bus = DBusAddress(f"unix:path={runtime_dir()}/bus".encode()) if user else DBus()
+        self._name = "the user's bus" if user else "the system's bus"
+        self._signals: deque[Signal] = deque()
+        self._callbacks: list[Callable[..., None]] = []
+
+    def __enter__(self) -> Self:
+        from pystemd.dbusexc import DBusBaseError  # noqa: PLC0415 - as above
+
+        try:
+            self._bus.open()
+        except DBusBaseError as error:
+            raise OcgError(
+                Code.UNAVAILABLE, f"no connection to {self._name}: {_said(error)}", "see `systemctl status dbus`"
+            ) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bus.close()
+
+    def call(self, method: str, signature: str = "", *values: Any) -> Any:
+        """Call a method of systemd's manager. Raises FORBIDDEN when polkit says no, and what `_explained` makes."""
+        from pystemd.dbusexc import DBusBaseError  # noqa: PLC0415 - as above
+        from pystemd.dbuslib import apply_signature  # noqa: PLC0415 - as above
+
+        args = apply_signature(signature.encode(), [_encoded(value) for value in values]) if signature else []
+        try:
+            return _decoded(self._bus.call_method(_SYSTEMD, _PATH, _MANAGER, method.encode(), args).body)
+        except DBusBaseError as error:
+            raise _explained(error, method, [str(value) for value in values]) from None
+
+    def units(self, names: Sequence[str]) -> dict[str, UnitChanged]:
+        """Return units by name, each with its LoadState, ActiveState and SubState; all are loaded for it."""
+        rows = self.call("ListUnitsByNames", "as", names)
+        return {row[0]: UnitChanged(row[6], dict(zip(_LISTED, row[2:5], strict=True))) for row in rows}
+
+    def service(self, path: str) -> dict[str, Any]:
+        """Return what a service's unit says of its process, by property. All properties at once would take 8 ms."""
+        interface = b"org.freedesktop.systemd1.Service"
+        found = {
+            name: self._bus.get_property(_SYSTEMD, path.encode(), interface, name.encode(), signature)
+            for name, signature in _SERVICE.items()
+        }
+        return {name: _decoded(value) for name, value in found.items()}
+
+    def subscribe(self) -> None:
+        """Collect signals from now on: before a job is queued, or a quick one is missed."""
+        self._match(_PATH, _MANAGER, b"JobRemoved", _job_removed)
+        self._match(None, _PROPERTIES, b"PropertiesChanged", _unit_changed)
+        self.call("Subscribe")
+
+    def _match(self, path: bytes | None, interface: bytes, member: bytes, read: Callable[[Any], Signal]) -> None:
+        def received(message: Any, error: object = None, userdata: object = None) -> None:  # noqa: ARG001 - pystemd's
+            message.process_reply(True)
+            self._signals.append(read(message))
+
+        self._callbacks.append(received)  # pystemd holds its address, and no reference
+        self._bus.match_signal(_SYSTEMD, path, interface, member, received)
+
+    def wait(self, deadline: float) -> Signal | None:
+        """Return the next signal; None when there is none by `deadline` (time.monotonic)."""
+        poll = select.poll()
+        poll.register(self._bus.get_fd(), select.POLLIN)
+        while not self._signals:
+            if not self._bus.process().is_empty() or self._signals:
+                continue
+            left = deadline - time.monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                return None
+        return self._signals.popleft()
+
+
+def _job_removed(message: Any) -> JobRemoved:
+    _, path, unit, result = _decoded(message.body)
+    return JobRemoved(path, unit, result)
+
+
+def _unit_changed(message: Any) -> UnitChanged:
+    _, properties, _ = _decoded(message.body)
+    return UnitChanged(message.headers["Path"].decode(), properties)
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode()
+    return [_encoded(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _decoded(value: Any) -> Any:
+    """Turn all the bytes in a D-Bus value into text."""
+    match value:
+        case bytes():
+            return value.decode("utf-8", "replace")
+        case dict():
+            return {_decoded(key): _decoded(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_decoded(one) for one in value]
+    return value
+
+
+def _said(error: Any) -> str:
+    """Return what the bus said of an error, else what the kernel calls it."""
+    text = error.err_message
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else os.strerror(abs(error.errno))
+
+
+def _explained(error: Any, method: str, values: list[str]) -> OcgError:
+    """Say what went wrong and what helps. Mapped exception classes have no error name, so classes come first."""
+    unit = values[0] if values else "systemd"
+    name = error.err_name.decode() if isinstance(error.err_name, bytes) else str(error.err_name)
+    match type(error).__name__:
+        case "DBusAccessDeniedError" | "DBusInteractiveAuthorizationRequiredError" | "DBusAuthFailedError":
+            verb = method.removesuffix("Unit").lower()
+            return OcgError(
+                Code.FORBIDDEN,
+                f"you may not {verb} {unit}: polkit says no",
+                "use sudo, or join the group that may, and log in again: sudo usermod -aG ocg $USER",
+            )
+        case "DBusNoSuchUnitError":
+            return OcgError(Code.NOT_FOUND, f"systemd knows no {unit}", "ocg service install")
+        case "DBusFileNotFoundError":
+            return OcgError(Code.NOT_FOUND, f"{unit} is not installed", "ocg service install")
+        case "DBusDisconnectedError" | "DBusNoReplyError" | "DBusTimedOutError" | "DBusTimeoutError":
+            return OcgError(Code.UNAVAILABLE, f"systemd does not answer: {_said(error)}", "see `systemctl status`")
+    if name.endswith("UnitMasked"):
+        return OcgError(Code.FORBIDDEN, f"{unit} is masked", f"systemctl unmask {unit}")
+    return OcgError(Code.UNAVAILABLE, f"{method} {unit}: {_said(error)}", f"see `systemctl status {unit}`")

@@ -1,0 +1,1 @@
+"""`ocg service`: units and what belongs to them, written for a checkout or a virtual environment, and taken away."""
