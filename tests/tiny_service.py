@@ -39,7 +39,8 @@ class TinyService:
             os.kill(os.getpid(), signal.SIGKILL)
         notifier.status("warming up")
         listener = inherited[0] if inherited else self._listen()
-        where = address.Address(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        name = listener.getsockname()
+        where = address.Address(name if isinstance(name, str) else f"http://127.0.0.1:{name[1]}")
         if self.name == "ocg-embedding":
             address.publish(self._settings.address_dir, where)
         if self._mode.startswith("ignores"):

@@ -29,6 +29,7 @@ COMMANDS = (
     Command("stop", "stop", "stop the three services, in order"),
     Command("restart", "start", "stop what runs and start again"),
     Command("status", "status", "say what runs and whether it is healthy"),
+    Command("logs", "logs", "show the journal, or the log files where there is none"),
     Command("open", "open", "print a fresh link to the page, and open it where there is a desktop"),
     Command("chat", "chat", "talk to the agent, or ask it one thing"),
     Command("agent", "chat", "the same as chat"),

@@ -29,6 +29,8 @@ class Worker:
     async def run(self, job: Callable[[], T]) -> T:
         """Do a job in the thread. Raises BUSY when the queue is full; a job not yet begun is dropped on cancel."""
         future: Future[T] = Future()
+        if self._alive_s is None:  # a thread that does not take the job up is as stuck as one that does not end it
+            self.beat()
         try:
             self._jobs.put_nowait((future, job))
         except queue.Full:

@@ -1,13 +1,18 @@
 """Log files where no journal takes them. They lie in /tmp, so nothing there is followed or trusted."""
 
 import os
+import re
 import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ocg.errors import Code, OcgError
 
 _ROTATE_BYTES = 10 << 20
 _TAIL_BYTES = 16384
+# As logging writes times; ISO 8601 sorts as text.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}")
 
 
 def open_log(folder: Path, service: str) -> int:
@@ -53,3 +58,25 @@ def tail(folder: Path, service: str, *, since_bytes: int = 0, lines: int = 12) -
     except OSError:
         return ()
     return tuple(text.splitlines()[-lines:])
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a log: its time as text, and its lines, a traceback with what it belongs to."""
+
+    time: str
+    text: str
+
+
+def records(file: Path) -> Iterator[Record]:
+    """Give a log's records; lines before the first time belong to none that is dated, and come first."""
+    time, lines = "", list[str]()
+    with file.open(encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            if begin := _TIME.match(line):
+                if lines:
+                    yield Record(time, "\n".join(lines))
+                time, lines = begin[0], []
+            lines.append(line.rstrip("\n"))
+    if lines:
+        yield Record(time, "\n".join(lines))

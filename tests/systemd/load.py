@@ -39,8 +39,18 @@ class Load:
         """Run turns, one after the other, in a session of its own."""
         async with self.session() as http:
             session: str | None = None
+            said: list[str] = []
             while not self.stopping.is_set():
-                session = await self._turn(http, session, f"client {number} says {uuid.uuid4().hex}")
+                said.append(f"client {number} says {uuid.uuid4().hex}")
+                session = await self._turn(http, session, said[-1])
+            await self._check(http, session, said)
+
+    async def _check(self, http: aiohttp.ClientSession, session: str | None, said: list[str]) -> None:
+        """See that the session has every message and its answer once."""
+        async with http.get(f"/v1/sessions/{session}") as response:
+            found = [one["content"] for one in (await response.json()).get("messages", ())]
+        if found != [text for one in said for text in (one, f"you said: {one}")]:
+            self.faults.append(f"the transcript of {session} has {len(found)} messages for {len(said)} turns")
 
     async def _turn(self, http: aiohttp.ClientSession, session: str | None, message: str) -> str | None:
         body = {"message": message, "message_id": uuid.uuid4().hex, "session_id": session}
@@ -60,6 +70,8 @@ class Load:
             if last["type"] != "turn.completed" or last["text"] != f"you said: {message}":
                 self.faults.append(f"wrong: {last}")
             self.counts["turns"] += 1
+            if self.counts["turns"] == 1:
+                sys.stdout.write("busy\n")
             return str(last["session_id"])
         self.faults.append(f"lost: {message}")
         return session
