@@ -24,6 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     # systemd.exec(5): a user's manager, and only that, tells whom it runs its PID.
     found = failure.find(arguments.unit, os.environ, user=arguments.user or "MANAGERPID" in os.environ)
+    if found.is_forgiven:
+        return 0
     delivery.record(found)
     if sys.stdout.isatty():
         print(found.text)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ocg import config
 from ocg.errors import Code, OcgError
@@ -49,8 +50,7 @@ class SystemdManager:
             watch, began = Watch(bus), time.time()
             for unit in watch.units.values():
                 _check_loaded(unit)
-                if unit.state == "failed":
-                    bus.call("ResetFailedUnit", "s", f"{unit.service}.service")
+            self._forgive(bus, watch)
             job = bus.call("RestartUnit", "ss", _TARGET, "replace")
             try:
                 yield from self._rise(watch, job)
@@ -95,6 +95,14 @@ class SystemdManager:
                 raise OcgError(
                     Code.STOP_FAILED, f"the stop of {error}", f"see `systemctl status {error.service}`"
                 ) from None
+            self._forgive(bus, watch)
+
+    def _forgive(self, bus: Bus, watch: Watch) -> None:
+        """Reset what failed: a start is to begin anew, and one that we killed ourselves gave nothing up."""
+        for unit in watch.units.values():
+            if unit.state == "failed":
+                with suppress(OcgError):  # polkit may let us start and not this
+                    bus.call("ResetFailedUnit", "s", f"{unit.service}.service")
 
     def _stop_jobs(self, bus: Bus) -> set[str]:
         """Queue the stop of everything; systemd takes the order from After=."""

@@ -73,6 +73,15 @@ class Box:
             self._enter(command, user, env or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
+    def start_fed(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command of the tests' own that lasts until its standard input is closed."""
+        return subprocess.Popen(
+            self._enter(command, "", {"PYTHONPATH": str(CHECKOUT)}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
     def _enter(self, command: tuple[str, ...], user: str, env: dict[str, str]) -> list[str]:
         entered = ["nsenter", "-t", str(self._leader), "-m", "-p", "-u", "-i", "-n", "-C", "--"]
         environ = {"PATH": f"{CHECKOUT}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"} | env

@@ -26,6 +26,7 @@ class Failure:
     status: str = ""
     host: str = ""
     is_user: bool = False
+    state: str = "failed"
 
     @property
     def text(self) -> str:
@@ -34,6 +35,11 @@ class Failure:
         end = self.signal or f"exit status {self.exit_status}"
         facts = [self.result, end, f"{self.restarts} restarts"]
         return f"{name} gave up on {self.host}: {', '.join(facts + ([self.status] if self.status else []))}"
+
+    @property
+    def is_forgiven(self) -> bool:
+        """Whether it was reset since: `ocg stop` killed it, say, and whoever asked for that knows."""
+        return self.state == "inactive"
 
     @property
     def hint(self) -> str:
@@ -60,6 +66,7 @@ def find(unit: str, environ: Mapping[str, str], *, user: bool) -> Failure:
                 signal=_name(status) if was_killed else "",
                 restarts=bus.number(name, "NRestarts", interface=_SERVICE, signature="u"),
                 status=bus.text(name, "StatusText", interface=_SERVICE),
+                state=bus.text(name, "ActiveState"),
             )
     except OcgError as error:
         found = replace(found, status=f"its manager does not say why: {error.message}")
