@@ -8,6 +8,7 @@ import pytest
 
 from tests.systemd.box import CHECKOUT, Box, booted, why_not
 
+GAVE_UP = "35840b7be49b4772b6b93255549750f0"  # the message of an alert
 TOKEN = "a-token-for-tests"
 MODEL_PORT = 7001
 _TEST = "99-test.conf"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.systemd.box import CHECKOUT, Box
-from tests.systemd.conftest import TOKEN, configure, misbehave
+from tests.systemd.conftest import GAVE_UP, TOKEN, configure, misbehave
 
 _WEBHOOK = """
 import socket
@@ -17,7 +17,6 @@ with socket.create_server(("127.0.0.1", 7002)) as listener:
     peer.sendall(b"HTTP/1.1 204 No Content\\r\\n\\r\\n")
     print(text)
 """
-_GAVE_UP = "35840b7be49b4772b6b93255549750f0"
 
 
 def _say(box: Box, text: str) -> str:
@@ -81,7 +80,7 @@ def test_a_service_that_gave_up_is_reported_with_the_remedy_and_to_whom_the_user
     received, _ = listening.communicate(timeout=20)
     assert box.run("cat", "/var/lib/ocg/alerted").stdout.split()[-1] == "78"
     assert '"ocg-agent' in received
-    explained = box.run("journalctl", "-q", "-x", f"MESSAGE_ID={_GAVE_UP}", "--since=-60s").stdout
+    explained = box.run("journalctl", "-q", "-x", f"MESSAGE_ID={GAVE_UP}", "--since=-60s").stdout
     assert "Subject:" in explained
     assert "moon is full" in explained
     assert TOKEN not in explained
