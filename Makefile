@@ -62,6 +62,7 @@ unit: all .make/dev
 
 bench: all .make/dev
 	$(BIN)/python bench/lifecycle.py
+	$(BIN)/python -m bench.systemd
 
 # Pins everything anew; needs uv (https://docs.astral.sh/uv).
 constraints:

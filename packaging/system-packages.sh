@@ -17,6 +17,16 @@ if [ "${1:-}" = test ]; then
     command -v chromium >/dev/null || need chromium
     command -v shellcheck >/dev/null || need shellcheck
     command -v git >/dev/null || need git
+    # What boots a systemd in a container (tests/systemd), and what runs in it.
+    command -v systemd-nspawn >/dev/null || need systemd-container
+    [ -e /usr/lib/systemd/systemd ] || [ -e /lib/systemd/systemd ] || need systemd
+    command -v dbus-daemon >/dev/null || need dbus
+    [ -e /usr/lib/polkit-1/polkitd ] || need polkitd
+    [ -e /usr/lib/systemd/user/dbus.socket ] || need dbus-user-session
+    find /lib /usr/lib -name pam_systemd.so 2>/dev/null | grep -q . || need libpam-systemd
+    command -v curl >/dev/null || need curl
+    command -v pkill >/dev/null || need procps
+    command -v ss >/dev/null || need iproute2
 fi
 
 [ -n "$missing" ] || exit 0

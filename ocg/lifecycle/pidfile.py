@@ -26,6 +26,12 @@ def open_dir(folder: Path) -> None:
         raise OcgError(
             Code.UNSAFE_PATH, f"{folder} cannot be made: {error.strerror}", "choose another with --pid-dir"
         ) from None
+    if stat.S_ISLNK(status.st_mode):
+        raise OcgError(
+            Code.UNSAFE_PATH,
+            f"{folder} is a link to {os.readlink(folder)}, as the units of systemd have it",
+            "choose another with --pid-dir, or leave it to systemd",
+        )
     if not _is_ours(status, stat.S_ISDIR):
         raise OcgError(
             Code.UNSAFE_PATH,

@@ -16,13 +16,18 @@ _TEST = "99-test.conf"
 _ERRORS = ("-p", "err", "-o", "cat", "-u", "ocg-*")
 
 
+def skip_or_fail(reason: str) -> None:
+    """Skip where no systemd can be booted; in CI that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must run these tests, but {reason}")
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Box]:
     """Boot once. Where that cannot be, the tests are skipped and say why; in CI that is a failure."""
     if reason := why_not():
-        if os.environ.get("CI"):
-            pytest.fail(f"CI must run these tests, but {reason}")
-        pytest.skip(reason)
+        skip_or_fail(reason)
     with booted() as box:
         # Without its user's HOME to themselves, services and users of the box could not run this Python.
         box.run("chmod", "711", "/root")
