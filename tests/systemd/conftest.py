@@ -95,3 +95,10 @@ def configure(box: Box, *lines: str) -> None:
     """Write the box's env.config, with the token."""
     text = "\n".join((f"OCG_UI_TOKEN={TOKEN}", *lines, ""))
     box.run("tee", "/etc/ocg/env.config", text=text)
+
+
+def cgroup_of(box: Box, service: str) -> str:
+    """Return the folder of a service's control group in the hierarchy by which systemd tracks processes."""
+    pattern = f"*/system.slice/{service}.service"
+    # Of a hybrid set-up's hierarchies that is `unified`, the last by name.
+    return max(box.run("find", "/sys/fs/cgroup", "-type", "d", "-path", pattern).stdout.split())

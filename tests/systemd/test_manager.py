@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.systemd.box import Box
-from tests.systemd.conftest import GAVE_UP, drop_in, misbehave
+from tests.systemd.conftest import GAVE_UP, cgroup_of, drop_in, misbehave
 
 _SERVICES = ("ocg-embedding", "ocg-agent", "ocg-gateway")
 _SOCKETS = ("ocg-agent.socket", "ocg-embedding.socket")
@@ -186,27 +186,13 @@ def test_no_bus_and_no_units_are_told_apart(box: Box) -> None:
 def test_a_restart_asked_for_by_the_agent_itself_returns_before_the_stop_begins(box: Box) -> None:
     box.run("ocg", "start")
     before = box.pid("ocg-agent")
-    group = box.run(
-        "sed", "-n", "s,^1:name=systemd:,/sys/fs/cgroup/systemd,p; s,^0::,/sys/fs/cgroup,p", f"/proc/{before}/cgroup"
-    )
-    paths = [path for path in group.stdout.split() if path.endswith("ocg-agent.service")]
     script = "echo $$ > $0/cgroup.procs; ocg restart; cut -d' ' -f1 /proc/uptime"
-    asked = box.run("bash", "-c", script, _host_cgroup(box, paths))
+    asked = box.run("bash", "-c", script, cgroup_of(box, "ocg-agent"))
     assert "queued" in asked.stdout
     ended_s = float(asked.stdout.split()[-1])
     box.wait_until(f"test $(systemctl show -P MainPID ocg-agent) != {before} && ocg status")
     stop_began_s = int(box.show("ocg-agent", "ActiveExitTimestampMonotonic")["ActiveExitTimestampMonotonic"]) / 1e6
     assert ended_s <= stop_began_s + 0.011, "uptime has hundredths"
-
-
-def _host_cgroup(box: Box, paths: list[str]) -> str:
-    """Return the folder of the agent's control group, wherever this kernel has it mounted."""
-    found = box.run(
-        "bash",
-        "-c",
-        "find /sys/fs/cgroup -type d -path '*ocg-agent.service' | grep -E 'systemd|fs/cgroup/system.slice'",
-    )
-    return (paths or found.stdout.split())[0] if not found.stdout else found.stdout.split()[0]
 
 
 def test_drop_ins_of_ones_own_are_heeded(box: Box) -> None:
