@@ -97,8 +97,7 @@ def configure(box: Box, *lines: str) -> None:
     box.run("tee", "/etc/ocg/env.config", text=text)
 
 
-def cgroup_of(box: Box, service: str) -> str:
-    """Return the folder of a service's control group in the hierarchy by which systemd tracks processes."""
-    pattern = f"*/system.slice/{service}.service"
-    # Of a hybrid set-up's hierarchies that is `unified`, the last by name.
-    return max(box.run("find", "/sys/fs/cgroup", "-type", "d", "-path", pattern).stdout.split())
+def inside(service: str) -> str:
+    """Return the line of shell that makes a script part of a service, in every hierarchy of control groups there is."""
+    found = f"$(find /sys/fs/cgroup -type d -path '*/system.slice/{service}.service')"
+    return f"for group in {found}; do echo $$ > $group/cgroup.procs 2>/dev/null || true; done"

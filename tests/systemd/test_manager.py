@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.systemd.box import Box
-from tests.systemd.conftest import GAVE_UP, cgroup_of, drop_in, misbehave
+from tests.systemd.conftest import GAVE_UP, drop_in, inside, misbehave
 
 _SERVICES = ("ocg-embedding", "ocg-agent", "ocg-gateway")
 _SOCKETS = ("ocg-agent.socket", "ocg-embedding.socket")
@@ -186,8 +186,8 @@ def test_no_bus_and_no_units_are_told_apart(box: Box) -> None:
 def test_a_restart_asked_for_by_the_agent_itself_returns_before_the_stop_begins(box: Box) -> None:
     box.run("ocg", "start")
     before = box.pid("ocg-agent")
-    script = "echo $$ > $0/cgroup.procs; ocg restart; cut -d' ' -f1 /proc/uptime"
-    asked = box.run("bash", "-c", script, cgroup_of(box, "ocg-agent"))
+    script = f"{inside('ocg-agent')}; ocg restart; cut -d' ' -f1 /proc/uptime"
+    asked = box.run("bash", "-c", script)
     assert "queued" in asked.stdout
     ended_s = float(asked.stdout.split()[-1])
     box.wait_until(f"test $(systemctl show -P MainPID ocg-agent) != {before} && ocg status")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.systemd.box import CHECKOUT, Box
-from tests.systemd.conftest import cgroup_of, configure
+from tests.systemd.conftest import configure, inside
 
 _PORT = 55003
 
@@ -55,8 +55,9 @@ def test_a_taken_port_of_embedding_is_told_with_the_way_out(box: Box) -> None:
 
 def test_a_child_that_is_left_goes_with_its_service(box: Box) -> None:
     box.run("ocg", "start")
-    script = "echo $$ > $0/cgroup.procs; sleep 600 >/dev/null 2>&1 & echo $!"
-    child = box.run("bash", "-c", f"echo $$ > $0/cgroup.procs; {script}", cgroup_of(box, "ocg-agent")).stdout.strip()
+    script = f"{inside('ocg-agent')}; sleep 600 >/dev/null 2>&1 & echo $!"
+    # By systemd-run, so that it is PID 1 of the box who buries it.
+    child = box.run("systemd-run", "--quiet", "--wait", "--pipe", "bash", "-c", script).stdout.strip()
     assert "ocg-agent.service" in box.run("cat", f"/proc/{child}/cgroup").stdout
     box.run("systemctl", "stop", "ocg-agent")
     assert box.run("kill", "-0", child, check=False).returncode != 0
