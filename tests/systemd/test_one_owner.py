@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.systemd.box import CHECKOUT, Box
-from tests.systemd.conftest import configure, inside
+from tests.systemd.conftest import configure, drop_in
 
 _PORT = 55003
 
@@ -54,14 +54,14 @@ def test_a_taken_port_of_embedding_is_told_with_the_way_out(box: Box) -> None:
 
 
 def test_a_child_that_is_left_goes_with_its_service(box: Box) -> None:
+    left = "/bin/sh -c 'sleep 600 & echo $$! > /run/ocg/child'"
+    drop_in(box, "ocg-agent.service", f"ExecStartPost={left}")
     box.run("ocg", "start")
-    script = f"{inside('ocg-agent')}; sleep 600 >/dev/null 2>&1 & echo $!"
-    # By systemd-run, so that it is PID 1 of the box who buries it.
-    child = box.run("systemd-run", "--quiet", "--wait", "--pipe", "bash", "-c", script).stdout.strip()
+    child = box.run("cat", "/run/ocg/child").stdout.strip()
     assert "ocg-agent.service" in box.run("cat", f"/proc/{child}/cgroup").stdout
     box.run("systemctl", "stop", "ocg-agent")
     assert box.run("kill", "-0", child, check=False).returncode != 0
-    box.run("ocg", "start")
+    box.run("rm", "/run/ocg/child")
 
 
 def test_a_second_gateway_on_the_same_files_is_refused(box: Box) -> None:
