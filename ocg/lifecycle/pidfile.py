@@ -29,7 +29,7 @@ def open_dir(folder: Path) -> None:
     if stat.S_ISLNK(status.st_mode):
         raise OcgError(
             Code.UNSAFE_PATH,
-            f"{folder} is a link to {os.readlink(folder)}, as the units of systemd have it",
+            f"{folder} is a link to {folder.readlink()}, as the units of systemd have it",
             "choose another with --pid-dir, or leave it to systemd",
         )
     if not _is_ours(status, stat.S_ISDIR):

@@ -82,7 +82,8 @@ def _exit(status: int) -> None:
 
 
 def _report(name: str, error: OcgError) -> int:
-    logging.getLogger(name.replace("-", ".")).error("%s [%s]", error, error.code)
+    fields = {"OCG_ERROR": error.code.value}
+    logging.getLogger(name.replace("-", ".")).error("%s [%s]", error, error.code, extra={"fields": fields})
     Notifier().failed(str(error), error.code)
     return error.code.exit_status
 
@@ -121,7 +122,11 @@ class _Reloading:
     async def run(self, serving: Serving, notifier: Notifier, status: str) -> None:
         while await self.hangup.wait():
             self.hangup.clear()
-            await self.reloader.reload(serving.apply, notifier, status)
+            try:
+                await self.reloader.reload(serving.apply, notifier, status)
+            except Exception:  # noqa: BLE001 - whatever a reload meets, what serves goes on
+                _log.exception("the reload ended by a bug")
+                notifier.ready(status)
 
 
 async def _live(service: Service, ladder: Ladder, notifier: Notifier, reloading: _Reloading) -> None:

@@ -60,15 +60,15 @@ class Worker:
 
     def _work(self) -> None:
         while (item := self._jobs.get()) is not None:
-            future, job = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            self.beat()
-            try:
-                result = job()
-            except BaseException as error:  # noqa: BLE001 - it is raised again where the job was asked for
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+            self._do(*item)
             self._alive_s = None
-            del item, future, job  # or they live until the next job comes
+            del item  # or it lives until the next job comes
+
+    def _do(self, future: Future[Any], job: Callable[[], Any]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        self.beat()
+        try:
+            future.set_result(job())
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the job was asked for
+            future.set_exception(error)
