@@ -90,25 +90,31 @@ async def test_a_job_can_ask_for_patience(watched: None) -> None:
     await worker.close()
 
 
-async def test_a_job_that_was_cancelled_in_the_queue_leaves_nothing_to_wait_for(watched: None) -> None:
-    worker, gate = Worker("w"), threading.Event()
-    first = asyncio.create_task(worker.run(functools.partial(gate.wait, 10)))
-    second = asyncio.create_task(worker.run(lambda: None))
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Have a worker's thread take nothing up until this is set."""
+    gate = threading.Event()
+    work = Worker._work
+    monkeypatch.setattr(Worker, "_work", lambda self: (gate.wait(10), work(self)))
+    return gate
+
+
+async def test_a_job_that_was_cancelled_in_the_queue_leaves_nothing_to_wait_for(
+    watched: None, late: threading.Event
+) -> None:
+    worker = Worker("w")
+    job = asyncio.create_task(worker.run(lambda: None))
     await asyncio.sleep(0.01)
-    second.cancel()
-    gate.set()
-    await first
+    job.cancel()
+    late.set()
     await worker.close()
     assert worker.silent_s == 0
 
 
-async def test_a_thread_that_does_not_take_a_job_up_is_stuck(watched: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = threading.Event()
-    work = Worker._work
-    monkeypatch.setattr(Worker, "_work", lambda self: (gate.wait(10), work(self)))
+async def test_a_thread_that_does_not_take_a_job_up_is_stuck(watched: None, late: threading.Event) -> None:
     worker = Worker("w")
     job = asyncio.create_task(worker.run(lambda: 1))
     assert await _pings_during(worker, 4 * _LIMIT_S) <= 3
-    gate.set()
+    late.set()
     assert await job == 1
     await worker.close()
