@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -153,8 +154,8 @@ def booted() -> Iterator[Box]:
 
 @contextmanager
 def _overlay() -> Iterator[Path]:
-    folder = Path(f"/run/ocg-test-{os.getpid()}")
-    folder.mkdir(mode=0o755)
+    folder = Path(tempfile.mkdtemp(prefix="ocg-test-", dir="/run"))
+    folder.chmod(0o755)
     try:
         _mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", str(folder))
         layers = {name: folder / name for name in ("upper", "work", "root")}
