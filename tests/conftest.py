@@ -1,6 +1,7 @@
 """What all tests share: an environment of their own, real models, and a watch over what they leave behind."""
 
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,11 @@ from pathlib import Path
 import pytest
 
 MODELS = Path(os.environ.get("OCG_DATA_DIR", "~/.ocg")).expanduser() / "models"
+
+
+def pytest_configure() -> None:
+    """Have SIGINT mean something to us and to what we start: a shell ignores it for what it runs in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
