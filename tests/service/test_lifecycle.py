@@ -42,3 +42,10 @@ def test_a_start_that_fails_says_why_in_its_status(tmp_path: Path, env: dict[str
     ):
         process.wait_for(f"another ocg-agent answers on {env['OCG_AGENT_SOCK']}")
         assert process.wait() == 78
+
+
+def test_embedding_asks_for_time_while_its_model_loads(tmp_path: Path, env: dict[str, str]) -> None:
+    with running(tmp_path, "ocg.embedding", env) as process:
+        kinds = [one.partition("=")[0] for one in process.notifications]
+        assert "EXTEND_TIMEOUT_USEC" in kinds[: kinds.index("READY")]
+        assert any(one == "STATUS=Loading minilm" for one in process.notifications)
