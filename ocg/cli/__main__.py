@@ -28,6 +28,7 @@ COMMANDS = (
     Command("start", "start", "start the three services, in order, and print the page's address"),
     Command("stop", "stop", "stop the three services, in order"),
     Command("restart", "start", "stop what runs and start again"),
+    Command("reload", "reload", "have what runs read its configuration again, without an interruption"),
     Command("status", "status", "say what runs and whether it is healthy"),
     Command("logs", "logs", "show the journal, or the log files where there is none"),
     Command("open", "open", "print a fresh link to the page, and open it where there is a desktop"),

@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import os
 import sys
+from pathlib import Path
 
-from ocg import config
 from ocg.cli import services, terminal
 from ocg.cli.answer import Answerer
 from ocg.errors import Code, OcgError
+from ocg.managers.places import SYSTEM, environ_of
 from ocg.protocol.clients import AgentClient
 
 _MAX_INPUT_CHARS = 1 << 20
@@ -22,14 +24,36 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask once when there is a question or standard input is no terminal, else converse."""
-    settings = services.settings_of(arguments)
+    name = services.manager_name(arguments)
+    settings = services.settings_of(arguments, name)
+    owners = _owners(settings.agent_sock, name)
     question = " ".join(arguments.question)
     if not sys.stdin.isatty():
         question = f"{question}\n\n{_piped()}".strip()
         if not question:
             raise OcgError(Code.INVALID_REQUEST, "nothing to ask: standard input is empty", 'try: ocg chat "hello"')
-    asyncio.run(_once(settings, question, arguments.session) if question else _converse(settings, arguments.session))
+    client = AgentClient(settings.agent_sock, owners=owners)
+    session = arguments.session
+    # What was typed is the user's, whoever has the rest.
+    folder = Path("~/.ocg").expanduser() if name == SYSTEM else settings.data_dir
+    asyncio.run(_once(client, question, session) if question else _converse(client, session, folder))
     return 0
+
+
+def _owners(socket: Path, manager: str) -> tuple[int, ...]:
+    """Whose socket it may be besides ours: under the system's manager its folder's owner's, as only root could make it.
+
+    Raises FORBIDDEN when it is not for us to talk to.
+    """
+    if manager != SYSTEM or str(socket) != environ_of(manager)["OCG_AGENT_SOCK"] or not socket.exists():
+        return ()
+    if not os.access(socket, os.W_OK):
+        raise OcgError(
+            Code.FORBIDDEN,
+            "only members of the group ocg may talk to the system's agent",
+            "sudo usermod -aG ocg $USER, then log in anew",
+        )
+    return (socket.parent.stat().st_uid,)
 
 
 def _piped() -> str:
@@ -39,16 +63,16 @@ def _piped() -> str:
     return text
 
 
-async def _once(settings: config.Common, question: str, session: str | None) -> None:
-    async with AgentClient(settings.agent_sock) as client:
+async def _once(agent: AgentClient, question: str, session: str | None) -> None:
+    async with agent as client:
         answerer = Answerer(client, session)
         await answerer.ask(question)
 
 
-async def _converse(settings: config.Common, session: str | None) -> None:
+async def _converse(agent: AgentClient, session: str | None, folder: Path) -> None:
     from ocg.cli.conversation import converse  # noqa: PLC0415 - prompt_toolkit takes 0.1 s to import
 
-    async with AgentClient(settings.agent_sock) as client:
+    async with agent as client:
         await client.health()
         print(terminal.paint("/help shows the commands. Ctrl-C stops an answer, Ctrl-D ends.", terminal.DIM))
-        await converse(Answerer(client, session), settings.data_dir)
+        await converse(Answerer(client, session), folder)

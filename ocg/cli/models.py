@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ocg.cli import services, terminal
-from ocg.errors import OcgError
+from ocg.errors import Code, OcgError
 from ocg.models import catalog, store
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do what is asked."""
     folder = services.settings_of(arguments).models_dir
+    _check_readable(folder)
     match arguments.action:
         case "list":
             _list(folder, as_json=arguments.json)
@@ -71,6 +73,20 @@ def run(arguments: argparse.Namespace) -> int:
         case "verify":
             return _verify(folder, tuple(arguments.name) or store.names(folder))
     return 0
+
+
+def _check_readable(folder: "Path") -> None:
+    """Raise FORBIDDEN where the models are those of the system's services, and we are not root."""
+    try:
+        os.scandir(folder).close()
+    except PermissionError:
+        raise OcgError(
+            Code.FORBIDDEN,
+            f"you may not read {folder}, where the services have their models",
+            "use sudo; or --manager direct, for services of your own",
+        ) from None
+    except OSError:
+        return  # whoever needs it says so
 
 
 def _list(folder: "Path", *, as_json: bool) -> None:
@@ -108,6 +124,9 @@ def _pull(folder: "Path", names: tuple[str, ...]) -> None:
             if kept := store.kept_bytes(folder, name):
                 print(f"{name}: {kept / 1e6:.0f} MB are kept; the next pull goes on from them", file=sys.stderr)
             raise
+        if os.geteuid() == 0:
+            owner = folder.stat()
+            os.chown(path, owner.st_uid, owner.st_gid)  # or the services' own user could not read it
         if names:
             terminal.line(f"{path.stem}: {terminal.paint('here', terminal.GREEN)}, {path}")
 

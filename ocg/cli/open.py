@@ -9,6 +9,7 @@ import time
 from ocg import config
 from ocg.cli import services
 from ocg.managers.health import gateway_url
+from ocg.managers.places import is_sealed
 from ocg.protocol import login
 
 
@@ -19,8 +20,9 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the link, and hand it to the desktop's browser where there is one."""
-    settings = services.settings_of(arguments)
-    address = link(settings, gateway_url(settings))
+    name = services.manager_name(arguments)
+    settings = services.settings_of(arguments, name)
+    address = link(settings, gateway_url(settings), name)
     print(address)
     opener = shutil.which("xdg-open")
     if opener and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
@@ -28,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def link(settings: config.Common, url: str) -> str:
+def link(settings: config.Common, url: str, manager: str) -> str:
     """Build the link to the gateway at `url`, or the bare address when no token is known here."""
-    if not settings.ui_token:
+    if not settings.ui_token or is_sealed(manager, config.TOKEN_KEY):
         return url
     return f"{url}/#login={login.new_code(settings.ui_token, time.time())}"

@@ -6,12 +6,18 @@ import sys
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from ocg import config
 from ocg.cli import terminal
 from ocg.managers.base import Manager, Phase, Progress
 
-_SYMBOLS = {Phase.READY: ("✓", terminal.GREEN), Phase.STOPPED: ("■", terminal.DIM)}
+S = TypeVar("S", bound=config.Common)
+_SYMBOLS = {
+    Phase.READY: ("✓", terminal.GREEN),
+    Phase.RELOADED: ("✓", terminal.GREEN),
+    Phase.STOPPED: ("■", terminal.DIM),
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +37,16 @@ def manager_name(arguments: argparse.Namespace) -> str:
 
     pid_dir = getattr(arguments, "pid_dir", None) or os.environ.get("OCG_PID_DIR")
     file = arguments.config or os.environ.get("OCG_CONFIG")
-    return choose(getattr(arguments, "manager", None) or "", is_explicit=bool(pid_dir or file))
+    return choose(getattr(arguments, "manager", None) or "", file=file or "", pid_dir=pid_dir or "")
 
 
 def settings_of(arguments: argparse.Namespace, manager: str = "") -> config.Common:
-    """Read the settings that the services have whom this command line means.
+    """Read the settings that the services have whom this command line means."""
+    return settings_as(config.Common, arguments, manager)
+
+
+def settings_as(kind: type[S], arguments: argparse.Namespace, manager: str = "") -> S:
+    """Read the settings of one of the services that this command line means.
 
     Under systemd a user may not be allowed to read the services' file, and need not be.
     """
@@ -44,10 +55,11 @@ def settings_of(arguments: argparse.Namespace, manager: str = "") -> config.Comm
     name = manager or manager_name(arguments)
     args = {"OCG_CONFIG": arguments.config or "", "OCG_PID_DIR": getattr(arguments, "pid_dir", None) or ""}
     environ = {**environ_of(name), **os.environ}
-    if name != DIRECT and not args["OCG_CONFIG"] and not _may_read(Path(environ["CONFIGURATION_DIRECTORY"])):
+    named = args["OCG_CONFIG"] or environ.get("OCG_CONFIG")
+    if name != DIRECT and not named and not _may_read(Path(environ["CONFIGURATION_DIRECTORY"])):
         del environ["CONFIGURATION_DIRECTORY"]
         environ["OCG_CONFIG"] = os.devnull
-    return config.gather(config.Common, args, environ)
+    return config.gather(kind, args, environ)
 
 
 def _may_read(folder: Path) -> bool:
@@ -83,7 +95,7 @@ def queue(steps: Iterable[Progress]) -> None:
 
 
 def show(steps: Iterable[Progress]) -> int:
-    """Print each step as it happens, with its time; return how many services were stopped or started."""
+    """Print each step as it happens, with its time; return how many services came to where they were to go."""
     done = 0
     try:
         for step in steps:
@@ -100,5 +112,7 @@ def show(steps: Iterable[Progress]) -> int:
 
 def _line(step: Progress) -> str:
     symbol, colour = _SYMBOLS[step.phase]
-    detail = f"stopped ({step.detail})" if step.phase is Phase.STOPPED else step.detail
+    detail = step.detail
+    if step.phase is not Phase.READY:
+        detail = f"{step.phase} ({detail})" if detail else str(step.phase)
     return f"{terminal.paint(symbol, colour)} {step.service:<14} {step.seconds:5.2f} s  {detail}"

@@ -11,7 +11,7 @@ from ocg import config
 from ocg.cli import services, terminal
 from ocg.cli.open import link
 from ocg.managers.base import AGENT, GATEWAY, Phase, Progress, StartFailedError
-from ocg.managers.places import DIRECT
+from ocg.managers.places import DIRECT, SYSTEM, USER, has_credential
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Start the services; when one fails, show the end of its log."""
     name = DIRECT if arguments.foreground else services.manager_name(arguments)
     settings = services.settings_of(arguments, name)
-    if _may_write(settings.config_file):
-        config.ensure_token(settings.config_file)
+    if not settings.ui_token and _ensure_token(settings.config_file, name):
         settings = services.settings_of(arguments, name)
     if arguments.foreground:
         from ocg.managers.foreground import Foreground  # noqa: PLC0415 - only containers need it
@@ -40,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("The restart is queued: it begins once this command has ended.")
         return 0
     try:
-        services.show(_announced(steps, settings))
+        services.show(_announced(steps, settings, name))
     except StartFailedError as error:
         for log_line in error.log_lines:
             print(f"  {terminal.paint(log_line, terminal.DIM, sys.stderr)}", file=sys.stderr)
@@ -48,16 +47,28 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _may_write(file: Path) -> bool:
-    """Whether a token may be put there: not into another's file, nor where there is only /dev/null to read."""
-    return file != Path(os.devnull) and os.access(file if file.exists() else file.parent, os.W_OK)
+def _ensure_token(file: Path, manager: str) -> bool:
+    """Put a token into env.config where we may and none comes from elsewhere; return whether there is one now."""
+    if file == Path(os.devnull) or has_credential(manager, config.TOKEN_KEY):
+        return False
+    if manager == USER:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        return False
+    config.ensure_token(file)
+    if manager == SYSTEM:
+        import shutil  # noqa: PLC0415 - 5 ms, at the first start alone
+
+        shutil.chown(file, group="ocg")  # the services' own user has to read it
+        file.chmod(0o640)
+    return True
 
 
-def _announced(steps: Iterator[Progress], settings: config.Common) -> Iterator[Progress]:
+def _announced(steps: Iterator[Progress], settings: config.Common, manager: str) -> Iterator[Progress]:
     """Pass the steps on; once the last service is ready, say where the page is."""
     began = time.monotonic()
     for step in steps:
         yield step
         if step.service == GATEWAY and step.phase is Phase.READY:
             terminal.line(f"All healthy after {time.monotonic() - began:.2f} s.")
-            terminal.line(f"Open {terminal.paint(link(settings, step.detail), terminal.BOLD)}")
+            terminal.line(f"Open {terminal.paint(link(settings, step.detail, manager), terminal.BOLD)}")

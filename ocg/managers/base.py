@@ -20,13 +20,17 @@ class Phase(StrEnum):
 
     STARTING = "starting"
     READY = "ready"
+    RELOADED = "reloaded"
     STOPPING = "stopping"
     STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One step: `detail` is what the service says of itself, where it serves, or the signal that ended it."""
+    """One step: `detail` is what the service says of itself, where it serves, or the signal that ended it.
+
+    After a reload it is what the service could not take over; nothing when it took all.
+    """
 
     service: str
     phase: Phase
@@ -67,6 +71,11 @@ class StartFailedError(OcgError):
         self.log_lines = log_lines
 
 
+def not_running() -> OcgError:
+    """Return the error of whoever needs something that runs."""
+    return OcgError(Code.NOT_RUNNING, "nothing is running", "start it: ocg start")
+
+
 class Manager(Protocol):
     """Whoever runs the three services."""
 
@@ -80,6 +89,9 @@ class Manager(Protocol):
 
     def stop(self, *, force: bool = False) -> Iterator[Progress]:
         """Stop gateway, agent, embedding by SIGTERM, SIGINT, SIGKILL, 3 s apart; `force` goes straight to SIGKILL."""
+
+    def reload(self) -> Iterator[Progress]:
+        """Have what runs read its configuration again. Raises NOT_RUNNING when nothing runs."""
 
     def status(self) -> Status:
         """Look at what runs, now."""

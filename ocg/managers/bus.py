@@ -7,7 +7,8 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -48,25 +49,27 @@ class Bus:
     """A connection to the system's bus or to the user's. Entering raises UNAVAILABLE when there is none."""
 
     def __init__(self, *, user: bool) -> None:
-        without_running("pystemd")
-        from pystemd.dbuslib import DBus, DBusAddress  # noqa: PLC0415 - 25 ms, where a systemd is asked
-
-        # By its path: a login by su or cron has no variable that names it, though the user's manager may well run.
-        self._bus = DBusAddress(f"unix:path={runtime_dir()}/bus".encode()) if user else DBus()
-        self._name = "the user's bus" if user else "the system's bus"
+        self._user = user
+        self._bus: Any = None
         self._signals: deque[Signal] = deque()
         self._callbacks: list[Callable[..., None]] = []
 
     def __enter__(self) -> Self:
-        from pystemd.dbusexc import DBusBaseError  # noqa: PLC0415 - as above
+        without_running("pystemd")
+        from pystemd.dbusexc import DBusBaseError  # noqa: PLC0415 - 25 ms, where a systemd is asked
 
-        try:
-            self._bus.open()
-        except DBusBaseError as error:
-            raise OcgError(
-                Code.UNAVAILABLE, f"no connection to {self._name}: {_said(error)}", "see `systemctl status dbus`"
-            ) from None
-        return self
+        failed: Any = None
+        for connection in _connections(user=self._user):
+            try:
+                connection.open()
+            except DBusBaseError as error:
+                failed = error
+            else:
+                self._bus = connection
+                return self
+        whose = "user" if self._user else "system"
+        hint = "see `systemctl --user status`" if self._user else "see `systemctl status dbus`"
+        raise OcgError(Code.UNAVAILABLE, f"no connection to the {whose}'s bus: {_said(failed)}", hint)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -75,14 +78,11 @@ class Bus:
 
     def call(self, method: str, signature: str = "", *values: Any) -> Any:
         """Call a method of systemd's manager. Raises FORBIDDEN when polkit says no, and what `_explained` makes."""
-        from pystemd.dbusexc import DBusBaseError  # noqa: PLC0415 - as above
         from pystemd.dbuslib import apply_signature  # noqa: PLC0415 - as above
 
         args = apply_signature(signature.encode(), [_encoded(value) for value in values]) if signature else []
-        try:
+        with _translated(method, str(values[0]) if values else "systemd"):
             return _decoded(self._bus.call_method(_SYSTEMD, _PATH, _MANAGER, method.encode(), args).body)
-        except DBusBaseError as error:
-            raise _explained(error, method, [str(value) for value in values]) from None
 
     def units(self, names: Sequence[str]) -> dict[str, UnitChanged]:
         """Return units by name, each with its LoadState, ActiveState and SubState; all are loaded for it."""
@@ -92,16 +92,18 @@ class Bus:
     def service(self, path: str) -> dict[str, Any]:
         """Return what a service's unit says of its process, by property. All properties at once would take 8 ms."""
         interface = b"org.freedesktop.systemd1.Service"
-        found = {
-            name: self._bus.get_property(_SYSTEMD, path.encode(), interface, name.encode(), signature)
-            for name, signature in _SERVICE.items()
-        }
+        with _translated("look at", path):
+            found = {
+                name: self._bus.get_property(_SYSTEMD, path.encode(), interface, name.encode(), signature)
+                for name, signature in _SERVICE.items()
+            }
         return {name: _decoded(value) for name, value in found.items()}
 
     def subscribe(self) -> None:
         """Collect signals from now on: before a job is queued, or a quick one is missed."""
-        self._match(_PATH, _MANAGER, b"JobRemoved", _job_removed)
-        self._match(None, _PROPERTIES, b"PropertiesChanged", _unit_changed)
+        with _translated("listen to", "systemd"):
+            self._match(_PATH, _MANAGER, b"JobRemoved", _job_removed)
+            self._match(None, _PROPERTIES, b"PropertiesChanged", _unit_changed)
         self.call("Subscribe")
 
     def _match(self, path: bytes | None, interface: bytes, member: bytes, read: Callable[[Any], Signal]) -> None:
@@ -113,16 +115,45 @@ class Bus:
         self._bus.match_signal(_SYSTEMD, path, interface, member, received)
 
     def wait(self, deadline: float) -> Signal | None:
-        """Return the next signal; None when there is none by `deadline` (time.monotonic)."""
+        """Return the next signal; None when there is none by `deadline` (time.monotonic).
+
+        Raises UNAVAILABLE when the connection breaks off.
+        """
         poll = select.poll()
         poll.register(self._bus.get_fd(), select.POLLIN)
-        while not self._signals:
-            if not self._bus.process().is_empty() or self._signals:
-                continue
-            left = deadline - time.monotonic()
-            if left <= 0 or not poll.poll(left * 1000):
-                return None
+        with _translated("listen to", "systemd"):
+            while not self._signals:
+                if self._has_read():
+                    continue
+                left = deadline - time.monotonic()
+                if left <= 0 or not poll.poll(left * 1000):
+                    return None
         return self._signals.popleft()
+
+    def _has_read(self) -> bool:
+        """Read what has arrived; whether there was anything.
+
+        What the library answers itself comes out empty, though more may be in its queue, where poll(2) sees nothing:
+        only a second time does empty mean that there is nothing.
+        """
+        return any(not self._bus.process().is_empty() or bool(self._signals) for _ in range(2))
+
+
+def _connections(*, user: bool) -> Iterator[Any]:
+    """Give the ways to a systemd, the shortest first, as systemctl goes.
+
+    Its own socket takes a tenth of the bus's time, and needs no daemon: Debian has none for users unless asked.
+    """
+    from pystemd.dbuslib import DBus, DBusAddress  # noqa: PLC0415 - as above
+
+    # By path: a login by su or cron has no variable that names it, though the user's manager may well run.
+    if user:
+        yield DBusAddress(f"unix:path={runtime_dir()}/systemd/private".encode(), peer_to_peer=True)
+        yield DBusAddress(f"unix:path={runtime_dir()}/bus".encode())
+        return
+    if os.geteuid() == 0 and "DBUS_SYSTEM_BUS_ADDRESS" not in os.environ:
+        yield DBusAddress(b"unix:path=/run/systemd/private", peer_to_peer=True)
+    yield DBus()
 
 
 def _job_removed(message: Any) -> JobRemoved:
@@ -153,15 +184,25 @@ def _decoded(value: Any) -> Any:
     return value
 
 
+@contextmanager
+def _translated(method: str, subject: str) -> Iterator[None]:
+    """Turn what the bus answers into our error."""
+    from pystemd.dbusexc import DBusBaseError  # noqa: PLC0415 - as above
+
+    try:
+        yield
+    except DBusBaseError as error:
+        raise _explained(error, method, subject) from None
+
+
 def _said(error: Any) -> str:
     """Return what the bus said of an error, else what the kernel calls it."""
     text = error.err_message
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else os.strerror(abs(error.errno))
 
 
-def _explained(error: Any, method: str, values: list[str]) -> OcgError:
+def _explained(error: Any, method: str, unit: str) -> OcgError:
     """Say what went wrong and what helps. Mapped exception classes have no error name, so classes come first."""
-    unit = values[0] if values else "systemd"
     name = error.err_name.decode() if isinstance(error.err_name, bytes) else str(error.err_name)
     match type(error).__name__:
         case "DBusAccessDeniedError" | "DBusInteractiveAuthorizationRequiredError" | "DBusAuthFailedError":

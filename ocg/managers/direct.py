@@ -14,7 +14,17 @@ from ocg import config
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import pidfile, sockets
 from ocg.managers import health, logfiles
-from ocg.managers.base import AGENT, EXIT_HINTS, GATEWAY, SERVICES, Phase, Progress, StartFailedError, Status
+from ocg.managers.base import (
+    AGENT,
+    EXIT_HINTS,
+    GATEWAY,
+    SERVICES,
+    Phase,
+    Progress,
+    StartFailedError,
+    Status,
+    not_running,
+)
 from ocg.managers.notifysocket import NotifySocket
 from ocg.managers.process import Process, executable
 
@@ -64,6 +74,18 @@ class DirectManager:
         """See Manager."""
         with self._alone():
             yield from self.stop_running(force=force)
+
+    def reload(self) -> Iterator[Progress]:
+        """See Manager. What comes of it is in the logs: nobody but its starter hears what a service says."""
+        running = [(one, process) for one in SERVICES if (process := Process.find(self._settings.pid_dir, one))]
+        if not running:
+            raise not_running()
+        for service, process in running:
+            try:
+                process.hang_up()
+            finally:
+                process.close()
+            yield Progress(service, Phase.RELOADED, detail="asked; `ocg logs` tells what came of it")
 
     def status(self) -> Status:
         """See Manager."""

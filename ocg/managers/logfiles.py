@@ -68,15 +68,24 @@ class Record:
     text: str
 
 
-def records(file: Path) -> Iterator[Record]:
-    """Give a log's records; lines before the first time belong to none that is dated, and come first."""
-    time, lines = "", list[str]()
-    with file.open(encoding="utf-8", errors="replace") as stream:
-        for line in stream:
-            if begin := _TIME.match(line):
-                if lines:
-                    yield Record(time, "\n".join(lines))
-                time, lines = begin[0], []
-            lines.append(line.rstrip("\n"))
-    if lines:
-        yield Record(time, "\n".join(lines))
+@dataclass(slots=True)
+class Log:
+    """A log file; `read_bytes` is how far it has been read, from where tail(1) can go on."""
+
+    path: Path
+    read_bytes: int = 0
+
+    def records(self) -> Iterator[Record]:
+        """Give the records; lines before the first time belong to none that is dated, and come first."""
+        time, lines = "", list[str]()
+        with self.path.open("rb") as stream:
+            for raw in stream:
+                self.read_bytes += len(raw)
+                line = raw.decode("utf-8", "replace")
+                if begin := _TIME.match(line):
+                    if lines:
+                        yield Record(time, "\n".join(lines))
+                    time, lines = begin[0], []
+                lines.append(line.rstrip("\n"))
+        if lines:
+            yield Record(time, "\n".join(lines))

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 DIRECT, SYSTEM, USER = MANAGERS = ("direct", "system", "user")
+# Where LoadCredential= finds what has no path, plain and sealed (systemd.exec(5)).
+_CREDENTIALS = Path("/etc/credstore")
+_SEALED = Path("/etc/credstore.encrypted")
 
 
 def runtime_dir() -> str:
@@ -16,11 +19,22 @@ def environ_of(manager: str) -> Mapping[str, str]:
     """Return what a manager's units have in their environment, so that the CLI looks where they do."""
     match manager:
         case "system":
-            return _environ(Path("/etc/ocg"), Path("/run/ocg")) | {"STATE_DIRECTORY": "/var/lib/ocg"}
+            found = _environ(Path("/etc/ocg"), Path("/run/ocg")) | {"STATE_DIRECTORY": "/var/lib/ocg"}
+            return found | ({"CREDENTIALS_DIRECTORY": str(_CREDENTIALS)} if os.access(_CREDENTIALS, os.X_OK) else {})
         case "user":
             config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
             return _environ(Path(config).expanduser() / "ocg", Path(runtime_dir()) / "ocg")
     return {}
+
+
+def has_credential(manager: str, key: str) -> bool:
+    """Whether a manager's services get a setting from systemd, whatever their env.config says."""
+    return manager == SYSTEM and any(os.access(folder / key, os.F_OK) for folder in (_CREDENTIALS, _SEALED))
+
+
+def is_sealed(manager: str, key: str) -> bool:
+    """Whether a setting is a credential that systemd alone can read."""
+    return manager == SYSTEM and os.access(_SEALED / key, os.F_OK)
 
 
 def _environ(config: Path, runtime: Path) -> dict[str, str]:

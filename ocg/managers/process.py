@@ -88,6 +88,17 @@ class Process:
             return found.si_status if found else 0
         return -found.si_status
 
+    def hang_up(self) -> None:
+        """Have it reload its configuration. Raises FORBIDDEN when it may not be signalled."""
+        try:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGHUP)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            raise OcgError(
+                Code.FORBIDDEN, f"PID {self.pid} belongs to another user", "reload it as that user, or with sudo"
+            ) from None
+
     def end(self, *, force: bool) -> tuple[str, float]:
         """Climb the ladder until it ends. Returns the signal that ended it and how long that took, in seconds.
 

@@ -3,90 +3,35 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from ocg.errors import Code, OcgError
-from ocg.managers.base import SERVICES, Phase, Progress
-from ocg.managers.bus import Bus, JobRemoved, UnitChanged
-from ocg.managers.process import RUNG_S
+from ocg.managers.base import Phase, Progress
+from ocg.managers.bus import JobRemoved, Signal, UnitChanged
+from ocg.managers.unit import Connection, Unit, units_of
 
 # systemd ends each job itself (TimeoutStartSec=, TimeoutStopSec=); this is for a systemd that says nothing more.
 _SILENCE_S = 300.0
-_ACTIVE = frozenset({"active", "reloading"})
-_KILLED = 2  # CLD_KILLED, in ExecMainCode
+_KILL_S = 1.0
+_RELOAD_S = 5.0
+_SETTLED_S = 0.3
+_GOOD = frozenset({"done", "skipped"})
+_DOWN = frozenset({"inactive", "failed", "waiting"})
 
 
 class JobFailedError(Exception):
-    """A service's job did not end well: `result` is the job's."""
+    """A unit's job did not end well: `result` is the job's; `name` is the service's, or else the unit's."""
 
-    def __init__(self, service: str, result: str) -> None:
-        super().__init__(f"{service}: {result}")
-        self.service = service
+    def __init__(self, name: str, result: str) -> None:
+        super().__init__(f"{name}: {result}")
+        self.name = name
         self.result = result
-
-
-@dataclass(slots=True)
-class Unit:
-    """A service as systemd sees it; `failure` are its properties when it last failed."""
-
-    service: str
-    path: str
-    properties: dict[str, Any]
-    failure: dict[str, Any] = field(default_factory=dict)
-    began: float = field(default_factory=time.monotonic)
-    rung: signal.Signals = signal.SIGTERM
-
-    @property
-    def state(self) -> str:
-        """ActiveState."""
-        return str(self.properties["ActiveState"])
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it serves."""
-        return self.state in _ACTIVE
-
-    @property
-    def said(self) -> str:
-        """What the service said last of itself."""
-        return str(self.properties.get("StatusText", ""))
-
-    @property
-    def where(self) -> str:
-        """Where it serves, as it said when it became ready."""
-        return self.said.removeprefix("Serving at ").partition(";")[0]
-
-    @property
-    def seconds(self) -> float:
-        """How long it has been on its way."""
-        return time.monotonic() - self.began
-
-    @property
-    def ended_by(self) -> str:
-        """The signal that ended it: the rung we had reached, or systemd's own SIGKILL at TimeoutStopSec=."""
-        killed = self.properties.get("ExecMainCode") == _KILLED
-        return signal.Signals(self.properties["ExecMainStatus"]).name if killed else self.rung.name
-
-    def due(self) -> float:
-        """When the next rung of the ladder is due."""
-        if self.state != "deactivating" or self.rung is signal.SIGKILL:
-            return float("inf")
-        return self.began + (RUNG_S if self.rung is signal.SIGTERM else 2 * RUNG_S)
-
-
-def units_of(bus: Bus) -> dict[str, Unit]:
-    """Look up the three services, by name."""
-    found = bus.units([f"{service}.service" for service in SERVICES])
-    rows = {service: found[f"{service}.service"] for service in SERVICES}
-    return {service: Unit(service, row.path, row.properties) for service, row in rows.items()}
 
 
 class Watch:
     """Follows the three services from now on."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Connection) -> None:
         self._bus = bus
         bus.subscribe()
         self.units = units_of(bus)
@@ -103,20 +48,51 @@ class Watch:
             match self._bus.wait(deadline):
                 case None:
                     self._climb()
-                case UnitChanged() as change if change.path in self._by_path:
-                    yield from self._changed(self._by_path[change.path], change.properties)
                 case JobRemoved() as job:
                     service = job.unit.removesuffix(".service")
                     counts = job.path in left or (with_dependencies and service in self.units)
                     left.discard(job.path)
-                    if counts and job.result not in {"done", "skipped"}:
+                    if counts and job.result not in _GOOD:
                         raise JobFailedError(service, job.result)
+                case change:
+                    yield from self._read(change)
 
-    def kill(self) -> None:
-        """Send SIGKILL to all that runs."""
-        for unit in self.units.values():
-            if unit.is_active or unit.state == "deactivating":
-                self._send(unit, signal.SIGKILL)
+    def kill(self) -> Iterator[Progress]:
+        """Send SIGKILL to all that runs, and wait until systemd knows: what ends before its stop has not failed."""
+        killed = [unit for unit in self.units.values() if unit.has_processes and self._send(unit, signal.SIGKILL)]
+        for unit in killed:
+            unit.began = time.monotonic()
+        deadline = time.monotonic() + _KILL_S
+        while any(unit.has_processes for unit in killed) and (change := self._bus.wait(deadline)):
+            yield from self._read(change)
+
+    def reload(self, jobs: dict[str, str]) -> Iterator[Progress]:
+        """Follow reload jobs, by service, until each service has said what came of it.
+
+        A job is over once the signal is sent; the service's RELOADING=1 comes before that or just after.
+        """
+        left, end = set(jobs.values()), time.monotonic() + _RELOAD_S
+        while True:
+            busy = [service for service in jobs if jobs[service] in left or self.units[service].state == "reloading"]
+            match self._bus.wait(end if busy else min(end, time.monotonic() + _SETTLED_S)):
+                case None if busy:
+                    raise OcgError(Code.TIMEOUT, f"{busy[0]} did not reload within {_RELOAD_S:.0f} s", "ocg logs")
+                case None:
+                    break
+                case JobRemoved() as job:
+                    if job.path in left and job.result not in _GOOD:
+                        raise JobFailedError(job.unit.removesuffix(".service"), job.result)
+                    left.discard(job.path)
+                case change:
+                    yield from self._read(change)
+        for unit in map(self.units.__getitem__, jobs):
+            unit.properties |= self._bus.service(unit.path)
+            yield Progress(unit.service, Phase.RELOADED, unit.seconds, unit.remark)
+
+    def _read(self, change: Signal) -> Iterator[Progress]:
+        """Take in a signal about one of the three."""
+        if isinstance(change, UnitChanged) and (unit := self._by_path.get(change.path)):
+            yield from self._changed(unit, change.properties)
 
     def _changed(self, unit: Unit, properties: dict[str, Any]) -> Iterator[Progress]:
         before, said = unit.state, unit.said
@@ -130,7 +106,7 @@ class Watch:
 
     def _moved(self, unit: Unit, before: str) -> Iterator[Progress]:
         if unit.is_active:
-            if before not in _ACTIVE:
+            if before not in {"active", "reloading"}:
                 # systemd tells of READY=1 before it has read the STATUS= beside it.
                 unit.properties |= self._bus.service(unit.path)
                 yield Progress(unit.service, Phase.READY, unit.seconds, unit.where)
@@ -140,7 +116,7 @@ class Watch:
         elif unit.state == "activating":
             unit.began = time.monotonic()
             yield Progress(unit.service, Phase.STARTING)
-        elif before == "deactivating" or before in _ACTIVE:
+        elif before not in _DOWN and (before != "activating" or unit.rung is signal.SIGKILL):
             yield Progress(unit.service, Phase.STOPPED, unit.seconds, unit.ended_by)
 
     def _climb(self) -> None:
@@ -153,8 +129,13 @@ class Watch:
         for unit in due:
             self._send(unit, signal.SIGINT if unit.rung is signal.SIGTERM else signal.SIGKILL)
 
-    def _send(self, unit: Unit, rung: signal.Signals) -> None:
+    def _send(self, unit: Unit, rung: signal.Signals) -> bool:
+        """Send a signal; whether we may. Where polkit does not let us, TimeoutStopSec= is there."""
         unit.rung = rung
         whom = "all" if rung is signal.SIGKILL else "main"
-        with suppress(OcgError):  # it may have ended, or polkit may not let us: TimeoutStopSec= is there for that
+        try:
             self._bus.call("KillUnit", "ssi", f"{unit.service}.service", whom, int(rung))
+        except OcgError as error:
+            # Else it has ended by now, or some of its processes have: a failure, though the others got the signal.
+            return error.code is not Code.FORBIDDEN
+        return True

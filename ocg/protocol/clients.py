@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -153,21 +153,23 @@ class AgentClient(_Client):
 
     service = "ocg-agent"
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, *, owners: Collection[int] = ()) -> None:
+        """Build one; a socket of root's, of ours, or of one of these users is trusted."""
         super().__init__()
         self._socket = socket
+        self._owners = {0, os.geteuid(), *owners}
 
     def _locate(self) -> address.Address:
         """Check whose socket it is at each call: the path may lie in a world-writable folder."""
         try:
             status = self._socket.lstat()
-            if stat.S_ISLNK(status.st_mode) and status.st_uid in {0, os.geteuid()}:
+            if stat.S_ISLNK(status.st_mode) and status.st_uid in self._owners:
                 status = self._socket.stat()  # systemd's Symlinks=
         except OSError:
             raise ConnectionLostError(
                 f"ocg-agent is not running: no socket at {self._socket}", "start it: ocg start", was_sent=False
             ) from None
-        if status.st_uid not in {0, os.geteuid()} or not stat.S_ISSOCK(status.st_mode):
+        if status.st_uid not in self._owners or not stat.S_ISSOCK(status.st_mode):
             raise OcgError(
                 Code.UNSAFE_PATH,
                 f"{self._socket} is not a socket of ours (its owner is user {status.st_uid})",

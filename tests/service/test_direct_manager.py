@@ -240,3 +240,25 @@ class TestForeground:
             process.close()
         assert foreground.wait(30) != 0
         assert all(pidfile.holder(settings.pid_dir, service) is None for service in SERVICES)
+
+
+def _wait_for(log: Path, text: str) -> None:
+    deadline = time.monotonic() + 10
+    while text not in log.read_text():
+        assert time.monotonic() < deadline, f"{log} has no {text!r}"
+        time.sleep(0.01)
+
+
+def test_a_reload_goes_to_whoever_runs_and_stops_nobody(make: Make, settings: config.Common) -> None:
+    manager = make()
+    list(manager.start())
+    before = manager.status().pids
+    asked = [(one.service, one.phase) for one in manager.reload()]
+    assert asked == [(service, Phase.RELOADED) for service in SERVICES]
+    for service in SERVICES:
+        _wait_for(settings.log_dir / f"{service}.log", "configuration reloaded")
+    assert manager.status().pids == before
+    list(manager.stop())
+    with pytest.raises(OcgError, match="nothing is running") as caught:
+        list(manager.reload())
+    assert caught.value.code is Code.NOT_RUNNING
