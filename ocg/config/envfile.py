@@ -131,7 +131,7 @@ def _locked(file: Path) -> Iterator[None]:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Put `text` in the file's place at once and for good; who owned it keeps it, nobody else reads it."""
+    """Put `text` in the file's place at once and for good; who owned it keeps it, nobody else reads it but its group."""
     import tempfile  # noqa: PLC0415 - as above
 
     temporary = ""
@@ -141,12 +141,15 @@ def _replace(file: Path, text: str) -> None:
             if file.exists():
                 status = file.stat()
                 os.fchown(descriptor, status.st_uid, status.st_gid)
+                if not status.st_mode & 0o007:  # its group may read it on purpose; what all may read is no such word
+                    os.fchmod(descriptor, status.st_mode & 0o770)
             stream.write(text)
             stream.flush()
             os.fsync(descriptor)
         os.replace(temporary, file)
     except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
         raise OcgError(
             Code.CONFIG_INVALID,
             f"{file}: the UI token cannot be saved: {error.strerror}",

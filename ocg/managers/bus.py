@@ -99,6 +99,17 @@ class Bus:
             }
         return {name: _decoded(value) for name, value in found.items()}
 
+    def get(self, unit: str, name: str, *, interface: str = "Unit", signature: str = "s") -> Any:
+        """Return one property of a unit, which is loaded for it; `signature` is its type on the bus.
+
+        Raises NOT_FOUND when there is none.
+        """
+        from pystemd.dbuslib import path_encode  # noqa: PLC0415 - as above
+
+        path, whole = path_encode(_PATH + b"/unit", unit.encode()), f"{_SYSTEMD.decode()}.{interface}".encode()
+        with _translated("look at", unit):
+            return _decoded(self._bus.get_property(_SYSTEMD, path, whole, name.encode(), signature.encode()))
+
     def subscribe(self) -> None:
         """Collect signals from now on: before a job is queued, or a quick one is missed."""
         with _translated("listen to", "systemd"):
@@ -137,6 +148,21 @@ class Bus:
         only a second time does empty mean that there is nothing.
         """
         return any(not self._bus.process().is_empty() or bool(self._signals) for _ in range(2))
+
+
+def lingers(user_id: int) -> bool:
+    """Whether a user's manager lasts over logins. logind knows those who are logged in and those who linger."""
+    without_running("pystemd")
+    from pystemd.dbusexc import DBusBaseError  # noqa: PLC0415 - as above
+    from pystemd.dbuslib import DBus, apply_signature  # noqa: PLC0415 - as above
+
+    logind, args = b"org.freedesktop.login1", apply_signature(b"u", [user_id])
+    try:
+        with DBus() as bus:
+            path = bus.call_method(logind, b"/org/freedesktop/login1", logind + b".Manager", b"GetUser", args).body
+            return bool(bus.get_property(logind, path, logind + b".User", b"Linger", b"b"))
+    except DBusBaseError:
+        return False
 
 
 def _connections(*, user: bool) -> Iterator[Any]:

@@ -29,7 +29,7 @@ def no_bus(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: object) -> None:
         raise OcgError(Code.UNAVAILABLE, "no connection to the system's bus")
 
-    monkeypatch.setattr("ocg.managers.properties.Properties.__enter__", refuse)
+    monkeypatch.setattr("ocg.managers.bus.Bus.__enter__", refuse)
 
 
 @pytest.fixture

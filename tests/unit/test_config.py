@@ -130,6 +130,20 @@ def test_making_a_token_keeps_what_the_user_wrote(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_making_a_token_keeps_a_groups_right_to_read(tmp_path: Path) -> None:
+    file = tmp_path / "env.config"
+    file.write_text("OCG_PORT=1\n")
+    file.chmod(0o640)
+    config.ensure_token(file)
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_token_that_cannot_be_saved_is_an_error_that_a_restart_does_not_mend(tmp_path: Path) -> None:
+    with pytest.raises(OcgError, match="cannot be saved") as caught:
+        config.ensure_token(Path("/proc/env.config"))  # where not even root makes files
+    assert caught.value.code.exit_status == 78
+
+
 def test_two_at_once_make_one_token(tmp_path: Path) -> None:
     file = tmp_path / "env.config"
     with ThreadPoolExecutor(8) as pool:

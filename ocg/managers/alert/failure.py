@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ocg.errors import OcgError
-from ocg.managers.properties import Properties
+from ocg.managers.bus import Bus
 
 # An entry of packaging/systemd/ocg.catalog: `journalctl -x` says what to do.
 MESSAGE_ID = "35840b7be49b4772b6b93255549750f0"
@@ -56,17 +56,20 @@ def find(unit: str, environ: Mapping[str, str], *, user: bool) -> Failure:
     name = unit if "." in unit else f"{unit}.service"
     found = Failure(unit=name, result="unknown", host=socket.gethostname(), is_user=user)
     try:
-        with Properties(user=user) as bus:
-            status = bus.number(name, "ExecMainStatus", interface=_SERVICE)
-            was_killed = bus.number(name, "ExecMainCode", interface=_SERVICE) in {os.CLD_KILLED, os.CLD_DUMPED}
+        with Bus(user=user) as bus:
+            status = bus.get(name, "ExecMainStatus", interface=_SERVICE, signature="i")
+            was_killed = bus.get(name, "ExecMainCode", interface=_SERVICE, signature="i") in {
+                os.CLD_KILLED,
+                os.CLD_DUMPED,
+            }
             found = replace(
                 found,
-                result=bus.text(name, "Result", interface=_SERVICE),
+                result=bus.get(name, "Result", interface=_SERVICE),
                 exit_status=status,
                 signal=_name(status) if was_killed else "",
-                restarts=bus.number(name, "NRestarts", interface=_SERVICE, signature="u"),
-                status=bus.text(name, "StatusText", interface=_SERVICE),
-                state=bus.text(name, "ActiveState"),
+                restarts=bus.get(name, "NRestarts", interface=_SERVICE, signature="u"),
+                status=bus.get(name, "StatusText", interface=_SERVICE),
+                state=bus.get(name, "ActiveState"),
             )
     except OcgError as error:
         found = replace(found, status=f"its manager does not say why: {error.message}")

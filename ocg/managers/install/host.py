@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import sockets
-from ocg.managers.properties import Properties
+from ocg.managers.bus import Bus, lingers
 
 OWNER = "ocg"
 _TIMEOUT_S = 120.0
@@ -101,18 +101,14 @@ class Machine:
     def is_active(self, unit: str) -> bool:
         """See Host."""
         try:
-            with Properties(user=self._user) as bus:
-                return bus.text(unit, "ActiveState") in {"active", "reloading", "activating", "deactivating"}
+            with Bus(user=self._user) as bus:
+                return bus.get(unit, "ActiveState") in {"active", "reloading", "activating", "deactivating"}
         except OcgError:
             return False
 
     def lingers(self) -> bool:
         """See Host."""
-        try:
-            with Properties(user=False) as bus:
-                return bus.lingers(os.getuid())
-        except OcgError:
-            return False
+        return lingers(os.getuid())
 
     def is_free(self, port: int) -> bool:
         """See Host."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ocg.errors import OcgError
 from ocg.managers import shipped
+from ocg.managers.bus import Bus
 from ocg.managers.install.host import Host
 from ocg.managers.install.layout import Layout
 from ocg.managers.install.port import SOCKET
-from ocg.managers.properties import Properties
 
 _LISTEN = re.compile(r"^ListenStream=(\d+\.\d+\.\d+\.\d+:\d+)$", re.MULTILINE)
 
@@ -70,18 +70,19 @@ def _names(layout: Layout) -> tuple[str, ...]:
 def _states(layout: Layout) -> tuple[UnitState, ...] | None:
     """Ask the manager; None when it cannot be reached."""
     try:
-        with Properties(user=layout.is_user) as bus:
+        with Bus(user=layout.is_user) as bus:
             return tuple(_state(bus, name) for name in _names(layout))
     except OcgError:
         return None
 
 
-def _state(bus: Properties, name: str) -> UnitState:
+def _state(bus: Bus, name: str) -> UnitState:
     # A template has properties only as an instance.
     unit = name.replace("@.", "@show.")
-    path = bus.text(unit, "FragmentPath")
-    active = "" if unit != name else bus.text(unit, "ActiveState")
-    return UnitState(name, path, bus.file_state(name) if path else "", active, bus.texts(unit, "DropInPaths"))
+    path = bus.get(unit, "FragmentPath")
+    active = "" if unit != name else bus.get(unit, "ActiveState")
+    file_state = bus.call("GetUnitFileState", "s", name) if path else ""
+    return UnitState(name, path, file_state, active, tuple(bus.get(unit, "DropInPaths", signature="as")))
 
 
 def _on_disk(layout: Layout, name: str) -> UnitState:
