@@ -131,7 +131,7 @@ def _locked(file: Path) -> Iterator[None]:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Put `text` in the file's place at once and for good; who owned it keeps it, nobody else reads it but its group."""
+    """Put `text` in the file's place at once and for good; its owner keeps it, and only its group may read it."""
     import tempfile  # noqa: PLC0415 - as above
 
     temporary = ""
