@@ -88,3 +88,13 @@ def test_embedding_has_no_network_of_its_own(box: Box) -> None:
     assert box.run("curl", "-sf", "http://127.0.0.1:50000/health").stdout
     inside = box.run(*entered, "curl", "-s", "-m2", "http://127.0.0.1:50000/health", check=False)
     assert inside.returncode == 7, "a connection from within should be refused: nobody listens there"
+
+
+def test_enabling_the_gateway_is_enabling_ocg(box: Box) -> None:
+    states = ("systemctl", "is-enabled", "ocg.target", "ocg-gateway.service", "ocg-agent.socket")
+    assert box.run(*states).stdout.split() == ["enabled"] * 3
+    box.run("systemctl", "disable", "ocg-gateway")
+    assert box.run(*states, check=False).stdout.split() == ["disabled"] * 3
+    box.run("systemctl", "enable", "ocg-gateway")
+    assert box.run(*states).stdout.split() == ["enabled"] * 3
+    assert box.run("systemctl", "is-enabled", "ocg-agent.service").stdout == "static\n"

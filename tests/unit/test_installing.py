@@ -10,7 +10,7 @@ import pytest
 
 from ocg.cli.service import as_text
 from ocg.errors import Code, OcgError
-from ocg.managers.install import models, overview
+from ocg.managers.install import models, overview, unitfile
 from ocg.managers.install.installation import Installation
 from ocg.managers.install.layout import Layout
 from ocg.managers.install.program import Program
@@ -49,14 +49,11 @@ class FakeHost:
             self._layout.link.parent.mkdir(parents=True, exist_ok=True)
             self._layout.link.symlink_to(self._layout.runtime)
         elif "enable" in command:
-            wants = self._layout.units / "default.target.wants"
-            wants.mkdir(exist_ok=True)
-            (wants / "ocg.target").symlink_to(self._layout.units / "ocg.target")
-            (self._layout.units / "sockets.target.wants").mkdir(exist_ok=True)
-            for name in command:
-                if name.endswith(".socket"):
-                    link = self._layout.units / "sockets.target.wants" / name
-                    link.symlink_to(self._layout.units / name)
+            folder = self._layout.units
+            for name in (one for one in command if (folder / one).exists()):
+                for link in unitfile.links((folder / name).read_text(), name, folder):
+                    link.parent.mkdir(exist_ok=True)
+                    link.symlink_to(folder / name)
 
     def own(self, path: Path, user: str, *, mode: int) -> None:
         self.owned[path] = (user, mode)

@@ -16,7 +16,7 @@ from ocg.managers.install.host import OWNER, Host
 from ocg.managers.install.layout import Layout
 from ocg.managers.install.program import Program
 
-_ENABLED = ("ocg.target", "ocg-agent.socket", "ocg-embedding.socket")
+_ENABLED = ("ocg.target", "ocg-gateway.service", "ocg-agent.socket", "ocg-embedding.socket")
 
 
 class Installation:
