@@ -1,6 +1,7 @@
 """The moments `--since` takes: a date, a time of day, `today`, `yesterday`, or how long ago."""
 
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from ocg.errors import Code, OcgError
@@ -12,7 +13,19 @@ _TIMES = ("%H:%M:%S", "%H:%M")
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """Read a moment, in local time. Raises INVALID_REQUEST with what is understood."""
+    """Read a moment since 1970, in local time. Raises INVALID_REQUEST with what is understood."""
+    with suppress(OverflowError, ValueError, OSError):  # a year that no clock has
+        found = _moment(text, now)
+        if found and found.timestamp() >= 0:
+            return found
+    raise OcgError(
+        Code.INVALID_REQUEST,
+        f"--since: {text!r} is no time",
+        "give 10m, 2h, 1d, today, yesterday, 14:30 or 2026-01-31 14:30",
+    )
+
+
+def _moment(text: str, now: datetime) -> datetime | None:
     text = text.strip().replace("T", " ")
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if text in {"today", "yesterday"}:
@@ -25,11 +38,7 @@ def moment(text: str, now: datetime) -> datetime:
     for form in _TIMES:
         if found := _parsed(text, form):
             return midnight.replace(hour=found.hour, minute=found.minute, second=found.second)
-    raise OcgError(
-        Code.INVALID_REQUEST,
-        f"--since: {text!r} is no time",
-        "give 10m, 2h, 1d, today, yesterday, 14:30 or 2026-01-31 14:30",
-    )
+    return None
 
 
 def _parsed(text: str, form: str) -> datetime | None:

@@ -199,3 +199,10 @@ def test_drop_ins_of_ones_own_are_heeded(box: Box) -> None:
     drop_in(box, "ocg-gateway.service", "Environment=OCG_PORT=55010")
     assert "http://127.0.0.1:55010" in box.run("ocg", "start").stdout
     assert box.run("ocg", "status").stdout.endswith("Health: ok\n")
+
+
+def test_restarts_that_were_asked_for_are_never_too_many(box: Box) -> None:
+    box.run("ocg", "start")
+    for _ in range(11):
+        box.run("ocg", "restart")
+    assert box.run("ocg", "status").stdout.endswith("Health: ok\n")

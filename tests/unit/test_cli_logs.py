@@ -36,7 +36,9 @@ def test_moments(text: str, wanted: datetime) -> None:
     assert moment(text, _NOW) == wanted
 
 
-@pytest.mark.parametrize("text", ["", "soon", "25:00", "2026-02-30", "10 parsecs"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "25:00", "2026-02-30", "10 parsecs", "999999d", "0001-01-01", "1600-01-01"]
+)
 def test_what_is_no_moment_is_told_what_is(text: str) -> None:
     with pytest.raises(OcgError, match="is no time"):
         moment(text, _NOW)
