@@ -20,7 +20,7 @@ def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
 def rewrite(text: str) -> None:
     """Put a passing line in place of the last passing one; nowhere but on a terminal."""
     if sys.stdout.isatty():
-        width = max(os.get_terminal_size().columns - 1, 1)
+        width = (os.get_terminal_size().columns or 80) - 1  # a terminal that does not know says 0
         print(f"\r\x1b[K{text[:width]}", end="", flush=True)
 
 
