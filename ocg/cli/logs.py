@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import select
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from ocg.managers.logfiles import Log, Record
 from ocg.managers.places import DIRECT, USER
 
 _LINES = 100
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -110,7 +113,7 @@ def _show(folder: Path, wanted: tuple[str, ...], arguments: argparse.Namespace, 
         raise OcgError(Code.NOT_FOUND, f"there is no log of yours in {folder}", "start the services: ocg start")
     found = sorted(_chosen((one for log in logs for one in log.records()), ids, since), key=lambda one: one.time)
     for record in _limited(found, _limit(arguments), from_first=since is not None):
-        print(record.text)
+        print(_plain(record.text))
     if arguments.follow:
         sys.stdout.flush()
         _follow(logs, ids)
@@ -157,4 +160,9 @@ def _print(lines: Iterable[bytes], ids: list[str]) -> None:
     for line in lines:
         text = line.decode("utf-8", "replace")
         if all(wanted in text for wanted in ids):
-            print(text, flush=True)
+            print(_plain(text), flush=True)
+
+
+def _plain(text: str) -> str:
+    """Take out what a terminal would obey: a message of somebody else's may stand in a log."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)

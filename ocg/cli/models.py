@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ocg.cli import services, terminal
 from ocg.errors import Code, OcgError
 from ocg.models import catalog, store
+from ocg.models.handover import workplace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,19 +117,24 @@ def _rows(folder: "Path") -> Iterator[Row]:
 
 def _pull(folder: "Path", names: tuple[str, ...]) -> None:
     """Pull each; a plain `ocg models pull` with all there says nothing, as make wants it."""
-    for name in names or catalog.DEFAULTS:
-        try:
-            with _progress(name) as report:
-                path = store.pull(folder, name, report)
-        except KeyboardInterrupt:
-            if kept := store.kept_bytes(folder, name):
-                print(f"{name}: {kept / 1e6:.0f} MB are kept; the next pull goes on from them", file=sys.stderr)
-            raise
-        if os.geteuid() == 0:
-            owner = folder.stat()
-            os.chown(path, owner.st_uid, owner.st_gid)  # or the services' own user could not read it
-        if names:
-            terminal.line(f"{path.stem}: {terminal.paint('here', terminal.GREEN)}, {path}")
+    with workplace(folder) as place:
+        for name in names or catalog.DEFAULTS:
+            if "/" not in name and store.state(folder, catalog.find(name)) is store.State.HERE:
+                path = store.path_in(folder, name)
+            else:
+                path = folder / _pull_one(place, name).name
+            if names:
+                terminal.line(f"{path.stem}: {terminal.paint('here', terminal.GREEN)}, {path}")
+
+
+def _pull_one(place: "Path", name: str) -> "Path":
+    try:
+        with _progress(name) as report:
+            return store.pull(place, name, report)
+    except KeyboardInterrupt:
+        if kept := store.kept_bytes(place, name):
+            print(f"{name}: {kept / 1e6:.0f} MB are kept; the next pull goes on from them", file=sys.stderr)
+        raise
 
 
 def _verify(folder: "Path", names: Iterable[str]) -> int:

@@ -11,6 +11,8 @@ from ocg.errors import Code, OcgError
 
 S = TypeVar("S", bound=Common)
 _MAX_CREDENTIAL_BYTES = 65536
+# What a unit decides by RuntimeDirectory=, and a file that was written for a start without systemd must not undo.
+_PLACES = frozenset({"OCG_AGENT_SOCK", "OCG_PID_DIR", "OCG_RUNTIME_DIR"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Sources:
         # What systemd took from that very file (EnvironmentFile=) is not the environment's word: it would outlive a
         # change of the file.
         own = {key: value for key, value in environ.items() if texts.get(key) != value}
+        if runtime := environ.get("RUNTIME_DIRECTORY"):
+            own.setdefault("OCG_AGENT_SOCK", f"{runtime}/agent.sock")
         found = environ.get("CREDENTIALS_DIRECTORY")
         return cls(dict(args) | {"OCG_CONFIG": str(file)}, own, Path(found) if found else None, file, bool(named))
 
@@ -46,8 +50,16 @@ class Sources:
             args=self.args,
             credentials=_credentials(self.credentials),
             environ=self.environ,
-            file=read(self.file, required=self.is_required),
+            file={key: value for key, value in self._read().items() if key not in self.ignored},
         )
+
+    def _read(self) -> dict[str, str]:
+        return read(self.file, required=self.is_required)
+
+    @property
+    def ignored(self) -> frozenset[str]:
+        """The keys of the file that count for nothing, since a unit of systemd decides them."""
+        return _PLACES & self._read().keys() if "RUNTIME_DIRECTORY" in self.environ else frozenset()
 
 
 def _credentials(folder: Path | None) -> dict[str, str]:

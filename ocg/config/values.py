@@ -50,7 +50,10 @@ def seconds(text: str) -> float:
 
 def path(text: str) -> Path:
     """Read a path; `~` is the user's home, and a relative path is made absolute here, once."""
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("expected a path; there is no such user's home") from None
 
 
 def optional_path(text: str) -> Path | None:

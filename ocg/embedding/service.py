@@ -48,7 +48,7 @@ class EmbeddingService:
             owned.push_async_callback(vectors.close)
             chat = self._chat()
             owned.push_async_callback(chat.close)
-            listener = inherited[0] if inherited else self._listen()
+            listener = self._inherited(inherited[0]) if inherited else self._listen()
             where = address.Address(f"http://127.0.0.1:{listener.getsockname()[1]}", address.new_token())
             tokens = [where.token, await _ui_token(settings)]
 
@@ -96,6 +96,16 @@ class EmbeddingService:
             threads=thread_count(settings.threads),
             idle_s=settings.chat_idle_s,
         )
+
+    def _inherited(self, listener: socket) -> socket:
+        port = listener.getsockname()[1]
+        if self._settings.embedding_port not in {0, port}:
+            _log.warning(
+                "EMBEDDING_SERVER_PORT counts for nothing here: ocg-embedding.socket has port %d; to change it: %s",
+                port,
+                "systemctl edit ocg-embedding.socket",
+            )
+        return listener
 
     def _listen(self) -> socket:
         port = self._settings.embedding_port

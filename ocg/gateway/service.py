@@ -1,14 +1,16 @@
 """ocg-gateway as a service: what it opens to serve, and closes after."""
 
+import asyncio
 import functools
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ocg.config import TOKEN_KEY, GatewaySettings, ensure_token
+from ocg.errors import Code, OcgError
 from ocg.gateway.access import Access
 from ocg.gateway.app import Parts, create_app
 from ocg.gateway.page import FOLDER, Page
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 # A peer that takes nothing for so long is gone, or holds our memory on purpose: the kernel resets the connection.
 _STUCK_PEER_MS = 30_000
+_PASSING_S = 5.0
+_PASSING_PAUSE_S = 0.1
 # The listener's name in the manager's store of descriptors.
 _FDNAME = "http"
 # What a reload can take over.
@@ -45,7 +49,7 @@ class GatewayService:
         notifier.status("Opening the port")
         settings = self._settings
         async with AsyncExitStack() as stack:
-            listener = _kept(inherited, settings, notifier) or _listen(settings, notifier)
+            listener = _kept(inherited, settings, notifier) or await _listen(settings, notifier)
             stack.callback(listener.close)
             worker = Worker("ocg-gateway-files")
             stack.push_async_callback(worker.close)
@@ -99,8 +103,7 @@ def _kept(inherited: list[socket.socket], settings: GatewaySettings, notifier: N
     """Return the listener that outlived a restart, unless the settings name another place by now."""
     if not inherited:
         return None
-    wanted = {one[4][:2] for one in socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)}
-    if inherited[0].getsockname()[:2] in wanted:
+    if inherited[0].getsockname()[:2] in _addresses(settings):
         return inherited[0]
     notifier.forget(_FDNAME)
     for one in inherited:
@@ -108,8 +111,30 @@ def _kept(inherited: list[socket.socket], settings: GatewaySettings, notifier: N
     return None
 
 
-def _listen(settings: GatewaySettings, notifier: Notifier) -> socket.socket:
-    listener = sockets.listen_tcp(settings.host, [settings.port], key="OCG_PORT")
+def _addresses(settings: GatewaySettings) -> set[Any]:
+    """Look up what the settings name; nothing where the name has no address, which listening there will tell."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return set()
+    return {one[4][:2] for one in found}
+
+
+async def _listen(settings: GatewaySettings, notifier: Notifier) -> socket.socket:
+    """Listen; a port that somebody's outgoing connection has for the moment is waited for.
+
+    55003 is among the ports that the kernel gives to those (net.ipv4.ip_local_port_range).
+    """
+    deadline = time.monotonic() + _PASSING_S
+    while True:
+        try:
+            listener = sockets.listen_tcp(settings.host, [settings.port], key="OCG_PORT")
+            break
+        except OcgError as error:
+            passing = error.code is Code.PORT_IN_USE and not sockets.is_served(settings.host, settings.port)
+            if not passing or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_PASSING_PAUSE_S)
     # Connections accepted inherit it (tcp(7)); it counts for a closed receive window too.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_PEER_MS)
     notifier.keep(listener, _FDNAME)

@@ -60,8 +60,11 @@ def main(name: str, settings: type[S], build: Callable[[S], Service], argv: Sequ
     """Read the settings, run the service and exit. The one place where a service's errors become an exit status."""
     faulthandler.enable()
     try:
-        reloader = Reloader(_sources(name, argv), settings)
+        sources = _sources(name, argv)
+        reloader = Reloader(sources, settings)
         log.set_up(reloader.settings.log_level)
+        for key in sorted(sources.ignored):
+            _log.warning("%s in %s counts for nothing here: systemd's unit decides it", key, sources.file)
         status = asyncio.run(run(build(reloader.settings), reloader))
     except OcgError as error:
         log.set_up()

@@ -41,7 +41,11 @@ def listen_tcp(host: str, ports: Iterable[int], *, key: str) -> socket.socket:
             listener.listen(BACKLOG)
         except OSError as error:
             listener.close()
-            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+            if error.errno == errno.EACCES:
+                raise OcgError(
+                    Code.CONFIG_INVALID, f"port {port} is root's (ip(7))", f"set {key} to one from 1024 on"
+                ) from None
+            if error.errno != errno.EADDRINUSE:
                 raise OcgError(
                     Code.CONFIG_INVALID, f"cannot listen on {host}: {error.strerror}", "correct the address"
                 ) from None
@@ -53,6 +57,17 @@ def listen_tcp(host: str, ports: Iterable[int], *, key: str) -> socket.socket:
         f"port {port} on {host} is in use by another program",
         f"see who has it with `ss -ltnp 'sport = :{port}'`, or set {key} to another port",
     )
+
+
+def is_served(host: str, port: int) -> bool:
+    """Whether somebody listens on a port of this machine, and does not just have it as their own end's."""
+    try:
+        socket.create_connection((host, port), timeout=1.0).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def listen_unix(path: Path) -> socket.socket:

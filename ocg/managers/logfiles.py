@@ -60,6 +60,21 @@ def tail(folder: Path, service: str, *, since_bytes: int = 0, lines: int = 12) -
     return tuple(text.splitlines()[-lines:])
 
 
+def _opened(path: Path) -> int:
+    """Open a log to read. Raises UNSAFE_PATH when it is not a file of ours or of root's: it lies in /tmp."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise OcgError(Code.UNSAFE_PATH, f"{path} cannot be read: {error.strerror}", "set OCG_LOG_DIR") from None
+    status = os.fstat(descriptor)
+    if status.st_uid not in {os.geteuid(), 0} or not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise OcgError(
+            Code.UNSAFE_PATH, f"{path} is not a log of ours (user {status.st_uid})", "remove it, or set OCG_LOG_DIR"
+        )
+    return descriptor
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record of a log: its time as text, and its lines, a traceback with what it belongs to."""
@@ -78,7 +93,7 @@ class Log:
     def records(self) -> Iterator[Record]:
         """Give the records; lines before the first time belong to none that is dated, and come first."""
         time, lines = "", list[str]()
-        with self.path.open("rb") as stream:
+        with open(_opened(self.path), "rb") as stream:
             for raw in stream:
                 self.read_bytes += len(raw)
                 line = raw.decode("utf-8", "replace")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.asking import ask
+from tests.processes import running
 from tests.service.gateway import environment
 
 
@@ -90,3 +91,22 @@ def test_a_listener_on_a_port_that_is_no_longer_wanted_is_let_go(
         assert "FDSTOREREMOVE=1\nFDNAME=http" in manager.said
         assert ask(f"http://127.0.0.1:{free_port}/health")[0] == 503
         assert manager.kept[0].getsockname()[1] == free_port
+
+
+def test_a_port_that_an_outgoing_connection_has_for_the_moment_is_waited_for(tmp_path: Path, free_port: int) -> None:
+    env = environment(tmp_path / "files", free_port)
+    with socket.create_server(("127.0.0.1", 0)) as somebody, socket.socket() as outgoing:
+        outgoing.bind(("127.0.0.1", free_port))
+        outgoing.connect(somebody.getsockname())
+        with running(tmp_path, "ocg.gateway", env, ready=False) as process:
+            process.wait_for("STATUS=Opening the port")
+            outgoing.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # closed by a reset
+            outgoing.close()
+            process.wait_ready()
+
+
+def test_a_name_without_an_address_is_an_error_of_the_setting(tmp_path: Path, free_port: int) -> None:
+    env = environment(tmp_path, free_port, OCG_HOST="nosuch.invalid", LISTEN_FDS="0")
+    with running(tmp_path, "ocg.gateway", env, ready=False) as process:
+        assert process.wait() == 78
+        assert "cannot listen on nosuch.invalid" in process.log

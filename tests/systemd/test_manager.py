@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.systemd.box import Box
-from tests.systemd.conftest import GAVE_UP, drop_in, inside, misbehave
+from tests.systemd.conftest import GAVE_UP, configure, drop_in, inside, misbehave
 
 _SERVICES = ("ocg-embedding", "ocg-agent", "ocg-gateway")
 _SOCKETS = ("ocg-agent.socket", "ocg-embedding.socket")
@@ -206,3 +206,21 @@ def test_restarts_that_were_asked_for_are_never_too_many(box: Box) -> None:
     for _ in range(11):
         box.run("ocg", "restart")
     assert box.run("ocg", "status").stdout.endswith("Health: ok\n")
+
+
+def test_starts_and_stops_in_a_row_use_up_no_sockets_limit(box: Box) -> None:
+    for _ in range(7):
+        box.run("systemctl", "start", "ocg-gateway")
+        box.run("systemctl", "stop", "ocg-embedding")
+    assert "ocg-embedding.socket" not in box.run("systemctl", "--failed", "--plain", "--no-legend").stdout
+    box.run("ocg", "start")
+
+
+def test_a_file_from_a_start_without_systemd_does_no_harm(box: Box) -> None:
+    configure(box, "OCG_AGENT_SOCK=/tmp/ocg-agent.sock", "OCG_PID_DIR=/tmp/ocg", "EMBEDDING_SERVER_PORT=50123")
+    box.run("ocg", "start")
+    assert box.run("ocg", "status").stdout.endswith("Health: ok\n")
+    assert box.run("cat", "/tmp/ocg/ocg-agent.pid").stdout == f"{box.pid('ocg-agent')}\n"
+    said = box.journal("-p", "warning", "-u", "ocg-*", "-o", "cat", "--since=-20s")
+    assert "OCG_AGENT_SOCK in /etc/ocg/env.config counts for nothing here" in said
+    assert "EMBEDDING_SERVER_PORT counts for nothing here" in said

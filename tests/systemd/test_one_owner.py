@@ -56,11 +56,18 @@ def test_a_taken_port_of_embedding_is_told_with_the_way_out(box: Box) -> None:
 def test_a_child_that_is_left_goes_with_its_service(box: Box) -> None:
     left = "/bin/sh -c 'sleep 600 & echo $$! > /run/ocg/child'"
     drop_in(box, "ocg-agent.service", f"ExecStartPost={left}")
-    box.run("ocg", "start")
-    child = box.run("cat", "/run/ocg/child").stdout.strip()
-    assert "ocg-agent.service" in box.run("cat", f"/proc/{child}/cgroup").stdout
-    box.run("systemctl", "stop", "ocg-agent")
-    assert box.run("kill", "-0", child, check=False).returncode != 0
+    # In a container on a hybrid hierarchy systemd 252 may fail to read a control group while its main process dies
+    # (EIO, "ignoring"), and leaves the child: so it has three goes, of which a unit that spares children has none.
+    for _ in range(3):
+        box.run("ocg", "start")
+        child = box.run("cat", "/run/ocg/child").stdout.strip()
+        assert "ocg-agent.service" in box.run("cat", f"/proc/{child}/cgroup").stdout
+        box.run("systemctl", "stop", "ocg-agent")
+        if box.run("kill", "-0", child, check=False).returncode != 0:
+            break
+        box.run("kill", "-KILL", child)
+    else:
+        raise AssertionError("the child outlived its service three times")
     box.run("rm", "/run/ocg/child")
 
 

@@ -75,7 +75,8 @@ def test_what_happens_to_one_service_leaves_the_others_alone(box: Box, service: 
 
 
 def test_the_services_come_up_with_the_machine(box: Box) -> None:
-    box.run("systemctl", "start", "default.target")
+    box.run("systemctl", "isolate", "--no-block", "default.target")
+    box.wait_until("ocg status")
     wanted = box.run("systemctl", "list-dependencies", "--plain", "default.target").stdout
     assert "ocg.target" in wanted
     assert "ocg-gateway.service" in box.run("systemctl", "list-dependencies", "--plain", "ocg.target").stdout

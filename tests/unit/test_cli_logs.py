@@ -147,3 +147,23 @@ def test_following_misses_nothing_of_any_log_not_even_when_one_is_replaced(tmp_p
         finally:
             following.send_signal(signal.SIGINT)
     assert following.returncode == 130
+
+
+def test_what_is_no_log_of_ours_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OCG_LOG_DIR", str(tmp_path))
+    os.mkfifo(tmp_path / "ocg-agent.log")  # reading it would wait for ever
+    assert cli.run(["logs", "--manager", "direct"]) == 78
+    assert "is not a log of ours" in capsys.readouterr().err
+
+
+def test_what_a_terminal_would_obey_is_taken_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OCG_LOG_DIR", str(tmp_path))
+    (tmp_path / "ocg-agent.log").write_text("2026-03-02 10:00:00,000 INFO ocg.agent: \x1b]0;owned\x07 said\n")
+    assert cli.run(["logs", "--manager", "direct"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "owned" in out

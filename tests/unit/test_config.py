@@ -200,3 +200,21 @@ def test_the_configuration_directory_stands_in_for_this_folder(tmp_path: Path) -
     found = config.gather(config.Common, {}, {"CONFIGURATION_DIRECTORY": str(tmp_path)})
     assert found.config_file == tmp_path / "env.config"
     assert config.gather(config.Common, {}, {}).config_file == Path("env.config").absolute()
+
+
+def test_a_unit_decides_its_places_whatever_the_file_says(tmp_path: Path) -> None:
+    """A file that was written for a start without systemd names /tmp, which a unit has to itself (PrivateTmp=)."""
+    lines = {"OCG_AGENT_SOCK": "/tmp/ocg-agent.sock", "OCG_PID_DIR": "/tmp/ocg", "OCG_MODEL": "kept"}
+    (tmp_path / "env.config").write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+    environ = {**lines, "CONFIGURATION_DIRECTORY": str(tmp_path), "RUNTIME_DIRECTORY": "/run/ocg"}
+    sources = config.Sources.find({}, environ)
+    found = sources.load(config.AgentSettings)
+    assert (str(found.agent_sock), str(found.pid_dir), found.model) == ("/run/ocg/agent.sock", "/run/ocg", "kept")
+    assert sources.ignored == {"OCG_AGENT_SOCK", "OCG_PID_DIR"}
+    explicit = config.Sources.find({}, {**environ, "OCG_AGENT_SOCK": "/run/other.sock"}).load(config.AgentSettings)
+    assert str(explicit.agent_sock) == "/run/other.sock", "a drop-in's Environment= is heeded"
+
+
+def test_a_home_that_there_is_none_of_is_an_error_with_its_key() -> None:
+    with pytest.raises(OcgError, match="OCG_DATA_DIR: expected a path; there is no such user's home"):
+        config.load(config.Common, file={"OCG_DATA_DIR": "~nobodyhere/x"})

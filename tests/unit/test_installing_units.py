@@ -110,10 +110,11 @@ def test_polkit_lets_the_group_at_exactly_our_units() -> None:
     units = {path.name for path in shipped.units().rglob("ocg*") if path.is_file()}
     inner = {"ocg-alert@.service", "ocg-embedding.target", "ocg-agent.target"}
     assert named == {name for name in units if not name.endswith(".conf")} - inner
-    verbs = re.search(r"verbs = \[(.*)\]", text)
+    verbs = re.search(r"verbs = \[(.*?)\]", text, re.DOTALL)
     assert verbs is not None
     assert set(re.findall(r'"([\w-]+)"', verbs[1])) == {
-        "start", "stop", "restart", "try-restart", "reload", "reset-failed", "kill",
+        "start", "stop", "restart", "try-restart", "reload", "reload-or-restart",
+        "reload-or-try-restart", "reset-failed", "kill",
     }  # fmt: skip
 
 

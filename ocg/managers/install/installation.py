@@ -9,6 +9,7 @@ from pathlib import Path
 from ocg.config import TOKEN_KEY, Common, ensure_token, gather
 from ocg.config.envfile import read
 from ocg.errors import Code, OcgError
+from ocg.lifecycle import pidfile
 from ocg.managers import shipped
 from ocg.managers.install import lingering, models, unitfile, unitset
 from ocg.managers.install.files import Files, Say, make_folder
@@ -66,7 +67,8 @@ class Installation:
                     "there is nothing to install: systemctl enable --now ocg.target",
                 )
         link = self._layout.link
-        if not link.is_symlink() and any(link.glob("ocg-*.pid")):
+        # The kernel's word, not a file's: anybody may put files into /tmp.
+        if not link.is_symlink() and any(pidfile.holder(link, service) for service in pidfile.SERVICES):
             raise OcgError(
                 Code.ALREADY_RUNNING,
                 f"OCG's services run without systemd: their PID files are in {link}",
@@ -103,9 +105,7 @@ class Installation:
         if not layout.is_user:
             self._host.own(folder.parent, OWNER, mode=0o700)
             self._host.own(folder, OWNER, mode=0o700)
-        for path in models.bring(folder, models.sources(self._environ), self._say):
-            if not layout.is_user:
-                self._host.own(path, OWNER, mode=0o600)
+        models.bring(folder, models.sources(self._environ), self._say)
 
     def _write_units(self) -> None:
         texts = unitset.texts(self._layout, self._host, self._program)

@@ -8,35 +8,33 @@ from pwd import getpwnam
 from ocg.errors import OcgError
 from ocg.managers.install.files import Say
 from ocg.models import catalog, store
+from ocg.models.handover import workplace
 
 
-def bring(folder: Path, sources: tuple[Path, ...], say: Say) -> tuple[Path, ...]:
-    """Bring each default model that is not there. Returns those that are new.
+def bring(folder: Path, sources: tuple[Path, ...], say: Say) -> None:
+    """Bring each default model that is not there.
 
     A model is copied, not linked: as a hard link it would still be its user's to change. What is copied is checked
     against the catalog's checksum. Raises DOWNLOAD_FAILED, DISK_FULL or MODEL_DAMAGED.
     """
-    new = []
-    for name in catalog.DEFAULTS:
-        path = store.path_in(folder, name)
-        if store.state(folder, catalog.find(name)) is store.State.HERE:
-            say(f"kept {path}")
-            continue
-        if not _copied(folder, name, sources, say):
-            say(f"fetching the model {name}")
-            store.pull(folder, name, _silence)
-            say(f"fetched {path}")
-        new.append(path)
-    return tuple(new)
+    with workplace(folder) as place:
+        for name in catalog.DEFAULTS:
+            path = store.path_in(folder, name)
+            if store.state(folder, catalog.find(name)) is store.State.HERE:
+                say(f"kept {path}")
+            elif not _copied(folder, place, name, sources, say):
+                say(f"fetching the model {name}")
+                store.pull(place, name, _silence)
+                say(f"fetched {path}")
 
 
-def _copied(folder: Path, name: str, sources: tuple[Path, ...], say: Say) -> bool:
+def _copied(folder: Path, place: Path, name: str, sources: tuple[Path, ...], say: Say) -> bool:
     known = catalog.find(name)
     for source in sources:
         if source.resolve() == folder.resolve() or store.state(source, known) is not store.State.HERE:
             continue
         try:
-            store.pull(folder, str(store.path_in(source, name)), _silence)
+            store.pull(place, str(store.path_in(source, name)), _silence)
         except OcgError as error:
             say(f"did not copy {store.path_in(source, name)}: {error.message}")
             continue
