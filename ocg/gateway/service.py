@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # A peer that takes nothing for so long is gone, or holds our memory on purpose: the kernel resets the connection.
 _STUCK_PEER_MS = 30_000
-_PASSING_S = 5.0
+_PASSING_S = 65.0  # TCP's TIME_WAIT is 60 s on Linux
 _PASSING_PAUSE_S = 0.1
 # The listener's name in the manager's store of descriptors.
 _FDNAME = "http"
@@ -121,7 +121,7 @@ def _addresses(settings: GatewaySettings) -> set[Any]:
 
 
 async def _listen(settings: GatewaySettings, notifier: Notifier) -> socket.socket:
-    """Listen; a port that somebody's outgoing connection has for the moment is waited for.
+    """Listen; a port that somebody's outgoing connection has, or has had a minute ago, is waited for.
 
     55003 is among the ports that the kernel gives to those (net.ipv4.ip_local_port_range).
     """
@@ -134,6 +134,8 @@ async def _listen(settings: GatewaySettings, notifier: Notifier) -> socket.socke
             passing = error.code is Code.PORT_IN_USE and not sockets.is_served(settings.host, settings.port)
             if not passing or time.monotonic() > deadline:
                 raise
+            notifier.status(f"Waiting for port {settings.port}, which is an outgoing connection's for the moment")
+            notifier.extend_start(_PASSING_S)
             await asyncio.sleep(_PASSING_PAUSE_S)
     # Connections accepted inherit it (tcp(7)); it counts for a closed receive window too.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_PEER_MS)

@@ -196,8 +196,8 @@ def test_a_restart_asked_for_by_the_agent_itself_returns_before_the_stop_begins(
 
 
 def test_drop_ins_of_ones_own_are_heeded(box: Box) -> None:
-    drop_in(box, "ocg-gateway.service", "Environment=OCG_PORT=55010")
-    assert "http://127.0.0.1:55010" in box.run("ocg", "start").stdout
+    drop_in(box, "ocg-gateway.service", "Environment=OCG_PORT=15010")
+    assert "http://127.0.0.1:15010" in box.run("ocg", "start").stdout
     assert box.run("ocg", "status").stdout.endswith("Health: ok\n")
 
 

@@ -86,10 +86,10 @@ def test_a_second_gateway_on_the_same_files_is_refused(box: Box) -> None:
 
 def test_a_new_port_is_taken_at_the_restart_and_the_old_one_is_left(box: Box) -> None:
     box.run("ocg", "start")
-    configure(box, "OCG_PORT=55020")
-    assert "http://127.0.0.1:55020" in box.run("ocg", "restart").stdout
+    configure(box, "OCG_PORT=15020")
+    assert "http://127.0.0.1:15020" in box.run("ocg", "restart").stdout
     listening = box.run("ss", "-Hltn").stdout
-    assert ":55020" in listening
+    assert ":15020" in listening
     assert f":{_PORT}" not in listening
 
 
