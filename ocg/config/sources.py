@@ -50,16 +50,19 @@ class Sources:
             args=self.args,
             credentials=_credentials(self.credentials),
             environ=self.environ,
-            file={key: value for key, value in self._read().items() if key not in self.ignored},
+            file={key: value for key, value in self._read().items() if key not in self._decided},
         )
+
+    def ignored(self) -> frozenset[str]:
+        """Read which keys of the file count for nothing, since a unit of systemd decides them."""
+        return self._decided & self._read().keys()
 
     def _read(self) -> dict[str, str]:
         return read(self.file, required=self.is_required)
 
     @property
-    def ignored(self) -> frozenset[str]:
-        """The keys of the file that count for nothing, since a unit of systemd decides them."""
-        return _PLACES & self._read().keys() if "RUNTIME_DIRECTORY" in self.environ else frozenset()
+    def _decided(self) -> frozenset[str]:
+        return _PLACES if "RUNTIME_DIRECTORY" in self.environ else frozenset()
 
 
 def _credentials(folder: Path | None) -> dict[str, str]:

@@ -49,7 +49,7 @@ class GatewayService:
         notifier.status("Opening the port")
         settings = self._settings
         async with AsyncExitStack() as stack:
-            listener = _kept(inherited, settings, notifier) or await _listen(settings, notifier)
+            listener = await _kept(inherited, settings, notifier) or await _listen(settings, notifier)
             stack.callback(listener.close)
             worker = Worker("ocg-gateway-files")
             stack.push_async_callback(worker.close)
@@ -99,11 +99,11 @@ async def _token(settings: GatewaySettings, worker: Worker) -> str:
     return settings.ui_token or await worker.run(functools.partial(ensure_token, settings.config_file))
 
 
-def _kept(inherited: list[socket.socket], settings: GatewaySettings, notifier: Notifier) -> socket.socket | None:
+async def _kept(inherited: list[socket.socket], settings: GatewaySettings, notifier: Notifier) -> socket.socket | None:
     """Return the listener that outlived a restart, unless the settings name another place by now."""
     if not inherited:
         return None
-    if inherited[0].getsockname()[:2] in _addresses(settings):
+    if inherited[0].getsockname()[:2] in await _addresses(settings):
         return inherited[0]
     notifier.forget(_FDNAME)
     for one in inherited:
@@ -111,10 +111,11 @@ def _kept(inherited: list[socket.socket], settings: GatewaySettings, notifier: N
     return None
 
 
-def _addresses(settings: GatewaySettings) -> set[Any]:
+async def _addresses(settings: GatewaySettings) -> set[Any]:
     """Look up what the settings name; nothing where the name has no address, which listening there will tell."""
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
     except OSError:
         return set()
     return {one[4][:2] for one in found}

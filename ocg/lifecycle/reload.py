@@ -37,8 +37,8 @@ class Reloader(Generic[S]):
     async def _take(self, apply: Apply[S] | None) -> str:
         new = await asyncio.to_thread(self._sources.load, self._cls)
         keys = config.changed(self.settings, new)
-        log.set_level(new.log_level)
         taken = {"OCG_LOG_LEVEL"} | (await apply(new) if apply else frozenset())
+        log.set_level(new.log_level)  # last: what cannot be applied changes nothing
         live, rest = [key for key in keys if key in taken], [key for key in keys if key not in taken]
         # What waits for a restart stays in `settings` as it is, so that the next reload says it again.
         self.settings = config.replaced(self.settings, new, taken)

@@ -63,7 +63,7 @@ def main(name: str, settings: type[S], build: Callable[[S], Service], argv: Sequ
         sources = _sources(name, argv)
         reloader = Reloader(sources, settings)
         log.set_up(reloader.settings.log_level)
-        for key in sorted(sources.ignored):
+        for key in sorted(sources.ignored()):
             _log.warning("%s in %s counts for nothing here: systemd's unit decides it", key, sources.file)
         status = asyncio.run(run(build(reloader.settings), reloader))
     except OcgError as error:

@@ -12,7 +12,7 @@ from ocg.errors import OcgError
 def is_inside(service: str) -> bool:
     """Whether this process belongs to a service's unit: a tool of the agent, say."""
     lines = Path("/proc/self/cgroup").read_text(encoding="ascii", errors="replace").splitlines()
-    return any(f"/{service}.service" in f"{line}/" for line in lines)
+    return any(f"/{service}.service/" in f"{line}/" for line in lines)
 
 
 def after_exit(action: Callable[[], Any], *, timeout_s: float = 30.0) -> None:

@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Callable
-from typing import Any
 
 from ocg.errors import Code, OcgError
 from ocg.managers.base import EXIT_HINTS, StartFailedError
@@ -96,7 +95,7 @@ def _signal(number: int) -> str:
 
 def state(unit: Unit) -> str:
     """Say what a service is that does not run, where it is not simply stopped."""
-    result: Any = unit.properties.get("Result", "success")
+    result = str(unit.properties.get("Result", "success"))
     match unit.state:
         case "waiting":
             return "restarts in a moment" if result == "success" else f"failed ({result}), restarts in a moment"

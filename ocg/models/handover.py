@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ocg.errors import Code, OcgError
@@ -30,9 +30,13 @@ def workplace(folder: Path) -> Iterator[Path]:
     status = own.lstat()
     if status.st_uid != 0 or not stat.S_ISDIR(status.st_mode):
         raise OcgError(Code.UNSAFE_PATH, f"{own} is not a folder of root's", "remove it")
-    yield own
-    for path in own.glob("[!.]*.gguf"):
-        hand_over(path, folder)
+    try:
+        yield own
+    finally:  # what is done is handed over, whatever became of the rest
+        for path in own.glob("[!.]*.gguf"):
+            hand_over(path, folder)
+        with suppress(OSError):  # a part of a download is in it
+            own.rmdir()
 
 
 def hand_over(path: Path, folder: Path) -> None:

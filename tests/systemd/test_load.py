@@ -20,24 +20,13 @@ def _check(outcome: Outcome, *, turns: int = 100) -> None:
     assert outcome.counts["plain"] >= turns
 
 
-@pytest.mark.parametrize("service", _SERVICES)
-def test_a_restart_under_load_refuses_and_loses_nothing_at_the_agents_socket(
-    box: Box, model: str, service: str
-) -> None:
+@pytest.mark.parametrize(
+    ("service", "where"),
+    [*((service, SOCKET) for service in _SERVICES), ("ocg-agent", GATEWAY), ("ocg-gateway", GATEWAY)],
+)
+def test_a_restart_under_load_refuses_and_loses_nothing(box: Box, model: str, service: str, where: str) -> None:
     box.run("ocg", "start")
-    with load(box, SOCKET) as outcome:
-        for _ in range(_RESTARTS):
-            box.run("systemctl", "restart", service)
-            time.sleep(_PAUSE_S)
-    _check(outcome)
-
-
-@pytest.mark.parametrize("service", ["ocg-agent", "ocg-gateway"])
-def test_a_restart_under_load_refuses_and_loses_nothing_at_the_gateways_port(
-    box: Box, model: str, service: str
-) -> None:
-    box.run("ocg", "start")
-    with load(box, GATEWAY) as outcome:
+    with load(box, where) as outcome:
         for _ in range(_RESTARTS):
             box.run("systemctl", "restart", service)
             time.sleep(_PAUSE_S)

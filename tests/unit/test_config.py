@@ -210,7 +210,7 @@ def test_a_unit_decides_its_places_whatever_the_file_says(tmp_path: Path) -> Non
     sources = config.Sources.find({}, environ)
     found = sources.load(config.AgentSettings)
     assert (str(found.agent_sock), str(found.pid_dir), found.model) == ("/run/ocg/agent.sock", "/run/ocg", "kept")
-    assert sources.ignored == {"OCG_AGENT_SOCK", "OCG_PID_DIR"}
+    assert sources.ignored() == {"OCG_AGENT_SOCK", "OCG_PID_DIR"}
     explicit = config.Sources.find({}, {**environ, "OCG_AGENT_SOCK": "/run/other.sock"}).load(config.AgentSettings)
     assert str(explicit.agent_sock) == "/run/other.sock", "a drop-in's Environment= is heeded"
 

@@ -34,6 +34,19 @@ def test_root_works_elsewhere_and_hands_over_what_is_done(models: Path) -> None:
     assert [path.name for path in place.iterdir()] == [".big.part"], "a download that was cut off goes on from there"
 
 
+def _bring_one_and_fail(models: Path) -> None:
+    with workplace(models) as place:
+        (place / "new.gguf").write_bytes(b"model")
+        raise OcgError(Code.DOWNLOAD_FAILED, "the next one cannot be had")
+
+
+def test_what_is_done_is_handed_over_though_the_next_fails_and_no_empty_folder_stays(models: Path) -> None:
+    with pytest.raises(OcgError, match="the next one"):
+        _bring_one_and_fail(models)
+    assert (models / "new.gguf").read_bytes() == b"model"
+    assert [path.name for path in models.parent.parent.iterdir()] == ["ocg"]
+
+
 def test_a_link_in_the_folders_place_is_not_followed(models: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

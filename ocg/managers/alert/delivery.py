@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from ocg import __version__
 from ocg.errors import Code, OcgError
+from ocg.imports import without_running
 from ocg.managers.alert.failure import MESSAGE_ID, Failure
 
 _COMMAND_S = 30.0
@@ -45,7 +46,8 @@ def as_json(failure: Failure) -> str:
 
 def record(failure: Failure) -> None:
     """Write it to the journal, with a message id."""
-    from pystemd import journal  # noqa: PLC0415 - 60 ms
+    without_running("pystemd")
+    from pystemd import journal  # noqa: PLC0415 - where there is something to record
 
     journal.sendv(
         MESSAGE=failure.text,
