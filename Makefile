@@ -67,7 +67,7 @@ bench: all .make/dev
 # Pins everything anew; needs uv (https://docs.astral.sh/uv).
 constraints:
 	uv pip compile pyproject.toml --group build --generate-hashes --python-version 3.11 --no-header --upgrade -o constraints.txt
-	uv pip compile pyproject.toml --group build --group dev --generate-hashes --python-version 3.11 --no-header -c constraints.txt -o constraints-dev.txt
+	uv pip compile pyproject.toml --group build --group package --group dev --generate-hashes --python-version 3.11 --no-header -c constraints.txt -o constraints-dev.txt
 
 clean:
 	rm -rf .make bin $(VENV) web/node_modules ocg/gateway/page
