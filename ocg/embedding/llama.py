@@ -24,7 +24,23 @@ def library() -> Any:
     import llama_cpp  # noqa: PLC0415 - 0.2 s, so in the thread that needs it
 
     llama_cpp.llama_log_set(_callback(), ctypes.c_void_p(0))
+    _load_variant(Path(llama_cpp.__file__).parent / "lib")
     return llama_cpp
+
+
+def _load_variant(folder: Path) -> None:
+    """Load the code for this CPU, where llama.cpp was built with one library for each kind (GGML_CPU_ALL_VARIANTS).
+
+    The folder is named, for llama.cpp would look in that of the interpreter and in the current one.
+    """
+    variants = sorted(folder.glob("libggml-cpu-*.so"))
+    if not variants:
+        return
+    # By libllama, which has its own libggml: another copy of that file would be another list of what is loaded.
+    ctypes.CDLL(str(folder / "libllama.so")).ggml_backend_load_all_from_path(str(folder).encode())
+    mapped = Path("/proc/self/maps").read_text(encoding="utf-8")
+    loaded = [path.stem.removeprefix("libggml-cpu-") for path in variants if f"{path}\n" in mapped]
+    _log.info("llama.cpp computes with its code for %s", *(loaded or ["no CPU"]))
 
 
 @functools.cache  # llama.cpp keeps only the address: whoever drops the object crashes it

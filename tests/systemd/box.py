@@ -135,10 +135,10 @@ class Box:
 
 
 @contextmanager
-def booted() -> Iterator[Box]:
-    """Boot, give the box, power off and leave nothing."""
+def booted(lower: Path = Path("/")) -> Iterator[Box]:
+    """Boot what lies in a folder, this machine's own if none is named; give the box, power off and leave nothing."""
     with ExitStack() as owned:
-        root = owned.enter_context(_overlay())
+        root = owned.enter_context(_overlay(lower))
         process = owned.enter_context(_nspawn(root))
         leader = _leader(process)
         box = Box(root, leader)
@@ -153,7 +153,7 @@ def booted() -> Iterator[Box]:
 
 
 @contextmanager
-def _overlay() -> Iterator[Path]:
+def _overlay(lower: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="ocg-test-", dir="/run"))
     folder.chmod(0o755)
     try:
@@ -161,7 +161,7 @@ def _overlay() -> Iterator[Path]:
         layers = {name: folder / name for name in ("upper", "work", "root")}
         for layer in layers.values():
             layer.mkdir()
-        options = f"lowerdir=/,upperdir={layers['upper']},workdir={layers['work']}"
+        options = f"lowerdir={lower},upperdir={layers['upper']},workdir={layers['work']}"
         _mount("-t", "overlay", "-o", options, "overlay", str(layers["root"]))
         _prepare(layers["root"])
         yield layers["root"]
