@@ -16,6 +16,7 @@ from ocg.cli.open import link
 from ocg.errors import Code, OcgError
 from ocg.managers import detached, places
 from ocg.managers.base import Phase, Progress
+from ocg.models import catalog, store
 from ocg.protocol import login
 
 
@@ -125,6 +126,27 @@ def test_models_out_of_reach_are_told_with_the_remedy(home: Path, monkeypatch: p
     monkeypatch.setattr(os, "scandir", forbid)
     with pytest.raises(OcgError, match="use sudo"):
         models._check_readable(home)
+
+
+def test_models_of_packages_are_listed_and_pulled_without_a_copy(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.SHARED.mkdir()
+    packaged = store.SHARED / "extra.gguf"
+    packaged.write_bytes(b"GGUF")
+    for name in catalog.DEFAULTS:
+        with (store.SHARED / f"{name}.gguf").open("wb") as stream:
+            stream.truncate(catalog.find(name).size_bytes)
+    assert cli.run(["models", "--manager", "direct", "list"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("extra ") and line.endswith("from a package") for line in listed)
+    assert cli.run(["models", "--manager", "direct", "pull"]) == 0
+    assert capsys.readouterr().out == ""
+    assert cli.run(["models", "--manager", "direct", "pull", "minilm"]) == 0
+    assert capsys.readouterr().out == f"minilm: here, {store.SHARED}/minilm.gguf\n"
+    assert cli.run(["models", "--manager", "direct", "rm", "extra"]) == 1
+    assert f"a package brought {packaged}" in capsys.readouterr().err
+    assert not (home / ".ocg/models/minilm.gguf").exists()
 
 
 def test_a_mistake_in_the_configuration_is_told_before_a_reload(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -347,6 +347,14 @@ def test_a_model_that_somebody_has_is_copied_and_checked(tmp_path: Path) -> None
     assert copied.stat().st_ino != store.path_in(MODELS, catalog.EMBEDDING_DEFAULT).stat().st_ino
 
 
+def test_a_model_that_a_package_brought_is_kept(tmp_path: Path) -> None:
+    lines = list[str]()
+    store.SHARED.symlink_to(MODELS)
+    models.bring(tmp_path / "models", (), lines.append)
+    assert lines == [f"kept {store.path_in(store.SHARED, name)}" for name in catalog.DEFAULTS]
+    assert not (tmp_path / "models").exists()
+
+
 def test_a_model_that_is_not_the_right_one_is_not_copied(tmp_path: Path) -> None:
     known = catalog.find(catalog.EMBEDDING_DEFAULT)
     wrong, lines = tmp_path / "wrong", list[str]()
