@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ocg.models import store
+
 MODELS = Path(os.environ.get("OCG_DATA_DIR", "~/.ocg")).expanduser() / "models"
 
 
@@ -33,6 +35,15 @@ def nothing_left_behind() -> Iterator[None]:
     assert not _children() - children, "child processes left behind"
     more = {key: value for key, value in _descriptors().items() if key not in descriptors}
     assert not more, f"descriptors left behind: {more}"
+
+
+@pytest.fixture(autouse=True)
+def no_packaged_models(tmp_path: Path) -> Iterator[None]:
+    """Have tests see no model that a package brought to this machine."""
+    # A context of our own: with the fixture `monkeypatch` every test's patches would outlive the watch above.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(store, "SHARED", tmp_path / "shared-models")
+        yield
 
 
 def _descriptors() -> dict[str, str]:

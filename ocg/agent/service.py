@@ -24,7 +24,8 @@ from ocg.lifecycle.service import Serving
 from ocg.protocol.clients import EmbeddingClient
 
 # What a reload can take over.
-_LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common)
+# What a reload can take over; for the token it has no use.
+_LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common) | {config.TOKEN_KEY}
 
 
 class AgentService:

@@ -37,7 +37,7 @@ COMMANDS = (
     Command("models", "models", "list, pull, check and remove models"),
     Command("service", "service", "install, remove or show the units for systemd"),
     Command("alert", "alert", "report that a service gave up (run by its unit)", hidden=True),
-    Command("version", "version", "print the version"),
+    Command("version", "version", "print the version, the commit and the build"),
 )
 
 

@@ -32,7 +32,7 @@ _STEP_PERCENT = 25
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model in the list; what is not in the catalog came from a file of the user's."""
+    """A model in the list; what is not in the catalog came from a file of the user's or by a package."""
 
     name: str
     kind: str
@@ -111,8 +111,9 @@ def _rows(folder: "Path") -> Iterator[Row]:
         default = one.name in catalog.DEFAULTS
         yield Row(one.name, one.kind, one.size_bytes, one.licence, state, one.summary, default, one.tools)
     for name in set(store.names(folder)) - {one.name for one in known}:
-        size = store.path_in(folder, name).stat().st_size
-        yield Row(name, "", size, "", store.State.HERE, "from a file of yours")
+        path = store.find(folder, name)
+        origin = "from a file of yours" if path.parent == folder else "from a package"
+        yield Row(name, "", path.stat().st_size, "", store.State.HERE, origin)
 
 
 def _pull(folder: "Path", names: tuple[str, ...]) -> None:
@@ -120,7 +121,7 @@ def _pull(folder: "Path", names: tuple[str, ...]) -> None:
     with workplace(folder) as place:
         for name in names or catalog.DEFAULTS:
             if "/" not in name and store.state(folder, catalog.find(name)) is store.State.HERE:
-                path = store.path_in(folder, name)
+                path = store.find(folder, name)
             else:
                 path = folder / _pull_one(place, name).name
             if names:

@@ -37,6 +37,9 @@ def report(error: OcgError) -> None:
 
 
 def report_bug() -> None:
-    """Print the traceback of an error that none of our code foresaw."""
+    """Print the traceback of an error that none of our code foresaw, and which OCG it is."""
+    from ocg.cli import build  # noqa: PLC0415 - only a bug needs it
+
     traceback.print_exc()
-    print(f"{paint('ocg:', RED, sys.stderr)} this is a bug in OCG; please report the lines above", file=sys.stderr)
+    mark = paint("ocg:", RED, sys.stderr)
+    print(f"{mark} this is a bug in OCG; please report the lines above and this one: {build.text()}", file=sys.stderr)

@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 from typing import TypeVar
 
-from ocg.config.envfile import ensure_token
 from ocg.config.settings import (
     TOKEN_KEY,
     AgentSettings,
@@ -34,7 +33,6 @@ __all__ = [
     "Sources",
     "changed",
     "declared",
-    "ensure_token",
     "gather",
     "keys_of",
     "load",

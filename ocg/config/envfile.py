@@ -1,14 +1,10 @@
-"""env.config: the grammar of systemd's EnvironmentFile= (systemd.exec(5), src/basic/env-file.c), read and added to."""
+"""env.config: the grammar of systemd's EnvironmentFile= (systemd.exec(5), src/basic/env-file.c), read."""
 
-import fcntl
-import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
-from ocg.config.settings import TOKEN_KEY
 from ocg.errors import Code, OcgError
 
 _MAX_BYTES = 1 << 20
@@ -103,55 +99,3 @@ def _unescape(found: re.Match[str]) -> str:
 def _match(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
     """Match a pattern that also matches nothing, so always does."""
     return cast("re.Match[str]", pattern.match(text, at))
-
-
-def ensure_token(file: Path) -> str:
-    """Return the UI token of an env.config; make one and write it there (mode 0600) when it has none."""
-    import secrets  # noqa: PLC0415 - with tempfile 10 ms, a tenth of what `ocg status` may take
-
-    with _locked(file):
-        if token := read(file).get(TOKEN_KEY):
-            return token
-        token = secrets.token_urlsafe(32)
-        old = file.read_text(encoding="utf-8") if file.exists() else ""
-        gap = "" if not old or old.endswith("\n") else "\n"
-        _replace(file, f"{old}{gap}{TOKEN_KEY}={token}\n")
-        return token
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Hold the folder's lock, so that two services started at once make one token."""
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
-
-
-def _replace(file: Path, text: str) -> None:
-    """Put `text` in the file's place at once and for good; its owner keeps it, and only its group may read it."""
-    import tempfile  # noqa: PLC0415 - as above
-
-    temporary = ""
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        with open(descriptor, "w", encoding="utf-8") as stream:
-            if file.exists():
-                status = file.stat()
-                os.fchown(descriptor, status.st_uid, status.st_gid)
-                if not status.st_mode & 0o007:  # its group may read it on purpose; what all may read is no such word
-                    os.fchmod(descriptor, status.st_mode & 0o770)
-            stream.write(text)
-            stream.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, file)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise OcgError(
-            Code.CONFIG_INVALID,
-            f"{file}: the UI token cannot be saved: {error.strerror}",
-            f"make the folder writable, or set {TOKEN_KEY} yourself",
-        ) from None

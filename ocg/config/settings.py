@@ -72,7 +72,9 @@ class Common:
     agent_sock: Path = _setting("OCG_AGENT_SOCK", "/tmp/ocg-agent.sock", "ocg-agent's Unix socket", values.path)
     host: str = _setting("OCG_HOST", "127.0.0.1", "The address ocg-gateway listens on")
     port: int = _setting("OCG_PORT", "55003", "The port ocg-gateway listens on", values.port)
-    ui_token: str = _setting(TOKEN_KEY, "", "The token that requests must carry; made when absent", secret=True)
+    ui_token: str = _setting(
+        TOKEN_KEY, "", "The token that requests must carry; the one in OCG_DATA_DIR/token when empty", secret=True
+    )
 
     @property
     def address_dir(self) -> Path:

@@ -1,10 +1,11 @@
 """Where settings come from, kept so that they can be read again: a reload sees what the file says now."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
+from ocg.config import token
 from ocg.config.envfile import read
 from ocg.config.settings import Common, declared, load
 from ocg.errors import Code, OcgError
@@ -44,14 +45,18 @@ class Sources:
         return cls(dict(args) | {"OCG_CONFIG": str(file)}, own, Path(found) if found else None, file, bool(named))
 
     def load(self, cls: type[S]) -> S:
-        """Read all of them, now. Raises CONFIG_INVALID."""
-        return load(
+        """Read all of them, now; where none gives a token, it is the one that OCG made, if that can be read.
+
+        Raises CONFIG_INVALID.
+        """
+        found = load(
             cls,
             args=self.args,
             credentials=_credentials(self.credentials),
             environ=self.environ,
             file={key: value for key, value in self._read().items() if key not in self._decided},
         )
+        return found if found.ui_token else replace(found, ui_token=token.read(found.data_dir))
 
     def ignored(self) -> frozenset[str]:
         """Read which keys of the file count for nothing, since a unit of systemd decides them."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from socket import socket
 
 from ocg import config
-from ocg.config import EmbeddingSettings
+from ocg.config import EmbeddingSettings, token
 from ocg.embedding.app import create_app
 from ocg.embedding.chat import ChatModel
 from ocg.embedding.encoder import Encoder
@@ -65,7 +65,7 @@ class EmbeddingService:
                     encoder=encoder,
                     vectors=vectors,
                     chat=chat,
-                    accepts=lambda token: any(same_token(token, one) for one in tokens),
+                    accepts=lambda found: any(same_token(found, one) for one in tokens),
                 ),
                 [listener],
                 where.url,
@@ -113,4 +113,4 @@ class EmbeddingService:
 
 
 async def _ui_token(settings: EmbeddingSettings) -> str:
-    return settings.ui_token or await asyncio.to_thread(config.ensure_token, settings.config_file)
+    return settings.ui_token or await asyncio.to_thread(token.ensure, settings.data_dir)

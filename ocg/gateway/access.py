@@ -82,7 +82,11 @@ class Access:
         if request.code is not None:
             self._use(request.code)
         elif not self.accepts(request.token or ""):
-            raise OcgError(Code.UNAUTHORIZED, "the token is wrong", "it is OCG_UI_TOKEN in env.config")
+            raise OcgError(
+                Code.UNAUTHORIZED,
+                "the token is wrong",
+                "it is in the file `token` beside the data, or OCG_UI_TOKEN in env.config",
+            )
 
     def _use(self, code: str) -> None:
         now = self._now()

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ocg.config import TOKEN_KEY, GatewaySettings, ensure_token
+from ocg.config import TOKEN_KEY, GatewaySettings, token
 from ocg.errors import Code, OcgError
 from ocg.gateway.access import Access
 from ocg.gateway.app import Parts, create_app
@@ -53,12 +53,11 @@ class GatewayService:
             stack.callback(listener.close)
             worker = Worker("ocg-gateway-files")
             stack.push_async_callback(worker.close)
-            token = await _token(settings, worker)
             warmth = Warmth(worker)
             agent = await stack.enter_async_context(Agent(settings.agent_sock, warmth))
             embedding = await stack.enter_async_context(Embedding(settings.address_dir, warmth))
             parts = Parts(
-                access=Access(token, started_s=time.time()),
+                access=Access(await _token(settings, worker), started_s=time.time()),
                 agent=agent,
                 embedding=embedding,
                 page=Page(FOLDER, worker),
@@ -96,7 +95,7 @@ class _Switch:
 
 
 async def _token(settings: GatewaySettings, worker: Worker) -> str:
-    return settings.ui_token or await worker.run(functools.partial(ensure_token, settings.config_file))
+    return settings.ui_token or await worker.run(functools.partial(token.ensure, settings.data_dir))
 
 
 async def _kept(inherited: list[socket.socket], settings: GatewaySettings, notifier: Notifier) -> socket.socket | None:

@@ -126,8 +126,7 @@ class DirectManager:
         settings = self._settings
         command = [
             *self._command_of(service),
-            "--config",
-            str(settings.config_file),
+            *(("--config", str(settings.config_file)) if settings.config_file.exists() else ()),
             "--pid-dir",
             str(settings.pid_dir),
         ]

@@ -27,11 +27,6 @@ def environ_of(manager: str) -> Mapping[str, str]:
     return {}
 
 
-def has_credential(manager: str, key: str) -> bool:
-    """Whether a manager's services get a setting from systemd, whatever their env.config says."""
-    return manager == SYSTEM and any(os.access(folder / key, os.F_OK) for folder in (_CREDENTIALS, _SEALED))
-
-
 def is_sealed(manager: str, key: str) -> bool:
     """Whether a setting is a credential that systemd alone can read."""
     return manager == SYSTEM and os.access(_SEALED / key, os.F_OK)

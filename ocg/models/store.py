@@ -1,4 +1,4 @@
-"""The folder of models: what is there, and where. A model is NAME.gguf, whole or not there at all."""
+"""The folder of models, and the one that packages fill: NAME.gguf is whole or not there at all."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -9,6 +9,9 @@ from ocg.errors import Code, OcgError
 from ocg.models import catalog, gguf
 from ocg.models.catalog import Model
 from ocg.models.progress import Report
+
+# What packages brought; we only read there.
+SHARED = Path("/usr/share/ocg/models")
 
 
 class State(StrEnum):
@@ -21,8 +24,23 @@ class State(StrEnum):
 
 
 def path_in(folder: Path, name: str) -> Path:
-    """Where a model of that name lies, or would lie."""
+    """Where a model of that name would lie."""
     return folder / f"{name}.gguf"
+
+
+def find(folder: Path, name: str) -> Path:
+    """Where a model lies, or would lie: the folder's own one wins over a package's, unless only that is whole."""
+    own, shared, known = path_in(folder, name), path_in(SHARED, name), catalog.get(name)
+    return shared if not _is_there(own, known) and _is_there(shared, known) else own
+
+
+def _is_there(path: Path, known: Model | None) -> bool:
+    """Whether there is such a file, and for a model of the catalog one of its size."""
+    try:
+        size_bytes = path.stat().st_size
+    except OSError:
+        return False
+    return known is None or size_bytes == known.size_bytes
 
 
 def part_in(folder: Path, name: str) -> Path:
@@ -51,8 +69,7 @@ def resolve(folder: Path, name: str) -> Path:
     if path := as_path(name):
         gguf.check_whole(path)
         return path
-    path = path_in(folder, name)
-    known = catalog.get(name)
+    path, known = find(folder, name), catalog.get(name)
     if not path.exists():
         missing = known or catalog.find(name)
         raise OcgError(Code.MODEL_MISSING, f"the model {missing.name} is not here", f"ocg models pull {missing.name}")
@@ -61,7 +78,7 @@ def resolve(folder: Path, name: str) -> Path:
 
 
 def with_hint(name: str, check: Callable[[], None]) -> None:
-    """Check a model of this folder; what is damaged can be brought anew."""
+    """Check a model; what is damaged can be brought anew."""
     try:
         check()
     except OcgError as error:
@@ -72,11 +89,12 @@ def with_hint(name: str, check: Callable[[], None]) -> None:
 
 def state(folder: Path, model: Model) -> State:
     """Say what is there of a model of the catalog, going by its size."""
-    try:
-        right = path_in(folder, model.name).stat().st_size == model.size_bytes
-    except OSError:
-        return State.PARTIAL if kept_bytes(folder, model.name) else State.MISSING
-    return State.HERE if right else State.DAMAGED
+    path = find(folder, model.name)
+    if _is_there(path, model):
+        return State.HERE
+    if path.exists():
+        return State.DAMAGED
+    return State.PARTIAL if kept_bytes(folder, model.name) else State.MISSING
 
 
 def kept_bytes(folder: Path, name: str) -> int:
@@ -89,7 +107,8 @@ def kept_bytes(folder: Path, name: str) -> int:
 
 def names(folder: Path) -> tuple[str, ...]:
     """List the models that are there, the catalog's and others."""
-    return tuple(sorted(path.stem for path in folder.glob("[!.]*.gguf")))
+    found = {path.stem for place in (folder, SHARED) for path in place.glob("[!.]*.gguf")}
+    return tuple(sorted(name for name in found if find(folder, name).exists()))
 
 
 def pull(folder: Path, name: str, report: Report) -> Path:
@@ -100,7 +119,7 @@ def pull(folder: Path, name: str, report: Report) -> Path:
     """
     path = as_path(name)
     if not path and state(folder, catalog.find(name)) is State.HERE:
-        return path_in(folder, name)
+        return find(folder, name)
     from ocg.models import pulling  # noqa: PLC0415 - 20 ms, which services and a pull of what is there do without
 
     return pulling.adopt(folder, path, report) if path else pulling.bring(folder, catalog.find(name), report)
@@ -116,9 +135,18 @@ def verify(folder: Path, name: str, report: Report) -> None:
 
 
 def remove(folder: Path, name: str) -> None:
-    """Delete a model, and what is kept of its download. Raises MODEL_MISSING when nothing is there."""
+    """Delete a model, and what is kept of its download.
+
+    Raises MODEL_MISSING when nothing is there, FORBIDDEN when a package brought it.
+    """
     part = part_in(folder, name)
     there = [path for path in (path_in(folder, name), part, part.with_name(f"{part.name}.etag")) if path.exists()]
+    if not there and "/" not in name and (shared := path_in(SHARED, name)).exists():
+        raise OcgError(
+            Code.FORBIDDEN,
+            f"a package brought {shared}, and takes it away again",
+            f"remove that package, which `dpkg -S {shared}` or `rpm -qf {shared}` names",
+        )
     if "/" in name or not there:
         raise OcgError(Code.MODEL_MISSING, f"no model {name!r} is here", "see `ocg models list`")
     for path in there:

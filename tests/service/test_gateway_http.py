@@ -250,10 +250,11 @@ def test_without_a_token_one_is_made_and_kept(tmp_path: Path, free_port: int) ->
     env = environment(tmp_path, free_port)
     del env["OCG_UI_TOKEN"]
     with serving(tmp_path, env) as gateway:
-        file = tmp_path / "env.config"
-        token = file.read_text().strip().removeprefix("OCG_UI_TOKEN=")
+        file = Path(env["OCG_DATA_DIR"], "token")
+        token = file.read_text().strip()
         assert len(token) >= 40
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(file.stat().st_mode) == 0o640
+        assert not (tmp_path / "env.config").exists()
         assert gateway.ask("POST", "/login", {"token": token}, headers={}).status == 204
         assert token not in gateway.log
 
@@ -266,4 +267,4 @@ def test_a_port_in_use_is_said_and_no_token_is_made(tmp_path: Path, free_port: i
         other.listen()
         with pytest.raises(AssertionError, match=f"port {free_port} on 127.0.0.1 is in use"), serving(tmp_path, env):
             pass
-    assert not (tmp_path / "env.config").exists()
+    assert not Path(env["OCG_DATA_DIR"], "token").exists()

@@ -42,8 +42,7 @@ def cli(tmp_path: Path, env: dict[str, str]) -> Iterator[Cli]:
 
 
 def _token(cli: Cli) -> str:
-    line = (cli.folder / "env.config").read_text().strip()
-    return line.removeprefix("OCG_UI_TOKEN=")
+    return (cli.folder / "data" / "token").read_text().strip()
 
 
 def test_start_chat_status_stop(cli: Cli) -> None:

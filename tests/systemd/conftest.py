@@ -59,7 +59,8 @@ def _set_back(box: Box) -> None:
         systemctl daemon-reload
         systemctl reset-failed
         printf 'OCG_UI_TOKEN={TOKEN}\\n' > /etc/ocg/env.config
-        rm -rf /etc/credstore /etc/credstore.encrypted /var/lib/ocg/agent.db* /var/lib/ocg/vectors.db*
+        rm -rf /etc/credstore /etc/credstore.encrypted /var/lib/ocg/token \
+            /var/lib/ocg/agent.db* /var/lib/ocg/vectors.db*
         """
     )
 

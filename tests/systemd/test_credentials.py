@@ -1,4 +1,4 @@
-"""Secrets by systemd's credentials, plain and encrypted: they win over env.config and stand in no environment."""
+"""Secrets by systemd's credentials, plain and encrypted, which win over env.config; and the token that OCG makes."""
 
 from tests.systemd.box import Box
 from tests.systemd.conftest import TOKEN, drop_in
@@ -35,3 +35,19 @@ def test_a_credential_serves_where_the_file_has_none(box: Box) -> None:
     box.write("/etc/credstore/OCG_UI_TOKEN", "the-only-one", 0o600)
     box.run("systemctl", "start", "ocg-gateway")
     assert _status(box, "the-only-one") == "200"
+
+
+def test_a_token_that_nobody_set_is_made_and_read_by_the_group(box: Box) -> None:
+    box.run("tee", "/etc/ocg/env.config", text="")
+    box.run("useradd", "-m", "-G", "ocg", "member")
+    try:
+        assert "/#login=" in box.run("ocg", "start").stdout
+        file = "/var/lib/ocg/token"
+        assert box.run("stat", "-c%a %U %G", file).stdout.strip() == "640 ocg ocg"
+        assert _status(box, box.run("cat", file, user="member").stdout.strip()) == "200"
+        assert "/#login=" in box.run("ocg", "open", user="member").stdout
+        modes = "stat -c%a /var/lib/ocg /var/lib/ocg/agent.db /var/lib/ocg/vectors.db /var/lib/ocg/models"
+        assert box.run("bash", "-c", modes).stdout.split() == ["710", "600", "600", "700"]
+        assert box.run("cat", "/etc/ocg/env.config").stdout == ""
+    finally:
+        box.run("userdel", "-r", "member", check=False)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ocg import __version__
 from ocg.cli import __main__ as cli
 from ocg.cli.status import as_json, as_text
 from ocg.errors import Code, OcgError
@@ -49,6 +50,7 @@ def test_a_bug_shows_its_traceback_and_exits_with_70(
     err = capsys.readouterr().err
     assert "Traceback" in err
     assert "please report" in err
+    assert f"ocg {__version__} (" in err
 
 
 def test_status_is_the_contracts_four_lines() -> None:

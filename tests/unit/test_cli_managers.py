@@ -3,7 +3,6 @@
 import argparse
 import os
 import socket
-import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,8 @@ from ocg.cli.open import link
 from ocg.errors import Code, OcgError
 from ocg.managers import detached, places
 from ocg.managers.base import Phase, Progress
+from ocg.models import catalog, store
+from ocg.protocol import login
 
 
 @pytest.fixture
@@ -71,30 +72,16 @@ def test_whether_a_file_may_be_read(home: Path) -> None:
     assert services._may_read(folder)
 
 
-def test_a_users_manager_gets_a_token_in_a_folder_of_the_users_alone(home: Path) -> None:
-    file = home / "config/ocg/env.config"
-    assert start._ensure_token(file, "user")
-    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    settings = services.settings_of(_arguments(), "user")
-    assert "/#login=" in link(settings, "http://127.0.0.1:55003", "user")
+def test_once_all_are_ready_the_link_has_the_token_that_they_made(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def steps() -> Iterator[Progress]:
+        _write(home / ".ocg/token", "made-meanwhile\n")
+        yield Progress("ocg-gateway", Phase.READY, 0.1, "http://x")
 
-
-def test_the_systems_token_can_be_read_by_its_services(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[tuple[Path, str]] = []
-    monkeypatch.setattr("shutil.chown", lambda path, group: given.append((path, group)))
-    file = home / "env.config"
-    assert start._ensure_token(file, "system")
-    assert given == [(file, "ocg")]
-    assert stat.S_IMODE(file.stat().st_mode) == 0o640
-
-
-@pytest.mark.parametrize("folder", ["credstore", "credstore.encrypted"])
-def test_where_systemd_gives_the_token_none_is_made(home: Path, folder: str) -> None:
-    _write(home / folder / config.TOKEN_KEY, "a-credential\n")
-    assert not start._ensure_token(home / "env.config", "system")
-    assert not (home / "env.config").exists()
-    assert not places.has_credential("user", config.TOKEN_KEY)
+    list(start._announced(steps(), _arguments(), "user"))
+    code = capsys.readouterr().out.partition("Open http://x/#login=")[2].strip()
+    login.check_code("made-meanwhile", code, time.time(), not_before_s=0.0)
 
 
 def test_a_link_has_no_code_that_a_sealed_token_would_not_know(home: Path) -> None:
@@ -139,6 +126,27 @@ def test_models_out_of_reach_are_told_with_the_remedy(home: Path, monkeypatch: p
     monkeypatch.setattr(os, "scandir", forbid)
     with pytest.raises(OcgError, match="use sudo"):
         models._check_readable(home)
+
+
+def test_models_of_packages_are_listed_and_pulled_without_a_copy(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.SHARED.mkdir()
+    packaged = store.SHARED / "extra.gguf"
+    packaged.write_bytes(b"GGUF")
+    for name in catalog.DEFAULTS:
+        with (store.SHARED / f"{name}.gguf").open("wb") as stream:
+            stream.truncate(catalog.find(name).size_bytes)
+    assert cli.run(["models", "--manager", "direct", "list"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("extra ") and line.endswith("from a package") for line in listed)
+    assert cli.run(["models", "--manager", "direct", "pull"]) == 0
+    assert capsys.readouterr().out == ""
+    assert cli.run(["models", "--manager", "direct", "pull", "minilm"]) == 0
+    assert capsys.readouterr().out == f"minilm: here, {store.SHARED}/minilm.gguf\n"
+    assert cli.run(["models", "--manager", "direct", "rm", "extra"]) == 1
+    assert f"a package brought {packaged}" in capsys.readouterr().err
+    assert not (home / ".ocg/models/minilm.gguf").exists()
 
 
 def test_a_mistake_in_the_configuration_is_told_before_a_reload(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,6 @@
-"""env.config: systemd's grammar, errors with file and line, and a token made once."""
+"""env.config: systemd's grammar, errors with file and line, and who wins over whom."""
 
 import re
-import stat
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -110,44 +108,6 @@ def test_secrets_are_in_no_repr_and_no_error() -> None:
 
 def test_every_setting_says_what_it_is() -> None:
     assert all(len(one.doc) > 10 for one in config.declared().values())
-
-
-def test_a_token_is_made_once_and_read_by_its_owner_alone(tmp_path: Path) -> None:
-    file = tmp_path / "env.config"
-    token = config.ensure_token(file)
-    assert len(token) >= 32
-    assert config.ensure_token(file) == token
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-
-
-def test_making_a_token_keeps_what_the_user_wrote(tmp_path: Path) -> None:
-    file = tmp_path / "env.config"
-    file.write_text("# mine\nOCG_PORT=1234")
-    file.chmod(0o644)
-    token = config.ensure_token(file)
-    assert file.read_text() == f"# mine\nOCG_PORT=1234\nOCG_UI_TOKEN={token}\n"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert list(tmp_path.iterdir()) == [file]
-
-
-def test_making_a_token_keeps_a_groups_right_to_read(tmp_path: Path) -> None:
-    file = tmp_path / "env.config"
-    file.write_text("OCG_PORT=1\n")
-    file.chmod(0o640)
-    config.ensure_token(file)
-    assert file.stat().st_mode & 0o777 == 0o640
-
-
-def test_a_token_that_cannot_be_saved_is_an_error_that_a_restart_does_not_mend(tmp_path: Path) -> None:
-    with pytest.raises(OcgError, match="cannot be saved") as caught:
-        config.ensure_token(Path("/proc/env.config"))  # where not even root makes files
-    assert caught.value.code.exit_status == 78
-
-
-def test_two_at_once_make_one_token(tmp_path: Path) -> None:
-    file = tmp_path / "env.config"
-    with ThreadPoolExecutor(8) as pool:
-        assert len(set(pool.map(lambda _: config.ensure_token(file), range(16)))) == 1
 
 
 def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:

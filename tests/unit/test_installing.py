@@ -170,28 +170,28 @@ def test_a_masked_unit_is_said_to_be_masked(system: Place) -> None:
         system.install()
 
 
-def test_settings_of_the_users_are_kept_and_get_a_token(system: Place) -> None:
+def test_settings_of_the_users_are_kept_for_the_services_to_read(system: Place) -> None:
     system.layout.config.mkdir(parents=True)
     system.layout.settings.write_text("# mine\nOCG_PORT=1234\n")
-    system.install()
-    text = system.layout.settings.read_text()
-    assert text.startswith("# mine\nOCG_PORT=1234\nOCG_UI_TOKEN=")
+    assert f"kept {system.layout.settings}" in system.install()
+    assert system.layout.settings.read_text() == "# mine\nOCG_PORT=1234\n"
     assert system.host.owned[system.layout.settings] == ("root", 0o640)
-    system.install()
-    assert system.layout.settings.read_text() == text
 
 
-def test_a_credential_stands_in_for_the_token(system: Place) -> None:
-    (system.layout.credentials[1]).mkdir(parents=True)
-    (system.layout.credentials[1] / "OCG_UI_TOKEN").touch()
-    assert "kept the credential OCG_UI_TOKEN" in system.install()
-    assert not system.layout.settings.exists()
-
-
-def test_a_users_token_is_for_nobody_else(user: Place) -> None:
-    user.install()
-    assert stat.S_IMODE(user.layout.settings.stat().st_mode) == 0o600
+def test_no_settings_are_made_and_no_token(system: Place, user: Place) -> None:
+    for place in (system, user):
+        place.install()
+        assert list(place.layout.config.iterdir()) == []
+        assert not (place.layout.data / "token").exists()
     assert stat.S_IMODE(user.layout.config.stat().st_mode) == 0o700
+
+
+def test_the_group_reads_the_token_by_its_name_and_no_model(system: Place) -> None:
+    system.install()
+    assert system.host.owned[system.layout.data] == ("ocg", 0o710)
+    assert system.host.owned[system.layout.models] == ("ocg", 0o700)
+    drop_in = (system.layout.units / "ocg-.service.d/10-system.conf").read_text()
+    assert "\nStateDirectoryMode=0710\n" in drop_in
 
 
 @pytest.mark.parametrize("step", [0, 1, 5, 12])
@@ -316,7 +316,7 @@ def test_uninstall_removes_exactly_what_install_wrote(system: Place) -> None:
     before = set(system.tree())
     system.install(HOME)
     system.uninstall()
-    assert set(system.tree()) - before == {system.layout.settings}
+    assert set(system.tree()) == before
     assert f"kept {system.layout.data}" in system.lines
     assert not system.layout.link.is_symlink()
     assert any(line.startswith("systemctl disable ") for line in system.host.commands)
@@ -345,6 +345,14 @@ def test_a_model_that_somebody_has_is_copied_and_checked(tmp_path: Path) -> None
     assert f"copied {copied} from {MODELS}" in lines
     assert copied.stat().st_nlink == 1
     assert copied.stat().st_ino != store.path_in(MODELS, catalog.EMBEDDING_DEFAULT).stat().st_ino
+
+
+def test_a_model_that_a_package_brought_is_kept(tmp_path: Path) -> None:
+    lines = list[str]()
+    store.SHARED.symlink_to(MODELS)
+    models.bring(tmp_path / "models", (), lines.append)
+    assert lines == [f"kept {store.path_in(store.SHARED, name)}" for name in catalog.DEFAULTS]
+    assert not (tmp_path / "models").exists()
 
 
 def test_a_model_that_is_not_the_right_one_is_not_copied(tmp_path: Path) -> None:

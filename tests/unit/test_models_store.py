@@ -34,6 +34,13 @@ def tiny(own: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
     return only
 
 
+@pytest.fixture
+def shared() -> Path:
+    """The folder that packages fill, which conftest.py has moved."""
+    store.SHARED.mkdir()
+    return store.SHARED
+
+
 def test_a_model_that_is_not_here_is_missing_and_the_hint_brings_it(folder: Path) -> None:
     with pytest.raises(OcgError) as caught:
         store.resolve(folder, "minilm")
@@ -145,3 +152,51 @@ def test_removing_what_is_not_here_is_an_error_and_stays_in_the_folder(folder: P
         store.remove(folder, name)
     assert caught.value.code is Code.MODEL_MISSING
     assert own.exists()
+
+
+def test_a_packages_model_is_as_good_as_one_of_ones_own(folder: Path, own: Path, tiny: Model, shared: Path) -> None:
+    path = own.rename(shared / "tiny.gguf")
+    assert store.resolve(folder, "tiny") == path
+    assert store.state(folder, tiny) is State.HERE
+    assert store.names(folder) == ("tiny",)
+    assert store.pull(folder, "tiny", _quiet) == path
+    store.verify(folder, "tiny", _quiet)
+    assert not folder.exists(), "nothing was copied"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(OcgError, match="has the checksum"):
+        store.verify(folder, "tiny", _quiet)
+
+
+def test_ones_own_wins_over_a_packages(folder: Path, own: Path, shared: Path) -> None:
+    (shared / "mine.gguf").write_bytes(own.read_bytes())
+    assert store.resolve(folder, "mine") == shared / "mine.gguf"
+    store.pull(folder, str(own), _quiet)
+    assert store.resolve(folder, "mine") == folder / "mine.gguf"
+    store.remove(folder, "mine")
+    assert store.resolve(folder, "mine") == shared / "mine.gguf"
+
+
+def test_a_packages_file_of_another_size_does_not_count(folder: Path, own: Path, tiny: Model, shared: Path) -> None:
+    (shared / "tiny.gguf").write_bytes(own.read_bytes() + b"more")
+    assert store.state(folder, tiny) is State.MISSING
+    assert store.names(folder) == ()
+    with pytest.raises(OcgError) as caught:
+        store.resolve(folder, "tiny")
+    assert caught.value.code is Code.MODEL_MISSING
+
+
+def test_a_packages_model_stands_in_for_a_damaged_one(folder: Path, own: Path, tiny: Model, shared: Path) -> None:
+    folder.mkdir()
+    (folder / "tiny.gguf").write_bytes(own.read_bytes()[:-1])
+    path = own.rename(shared / "tiny.gguf")
+    assert store.state(folder, tiny) is State.HERE
+    assert store.resolve(folder, "tiny") == store.pull(folder, "tiny", _quiet) == path
+
+
+def test_a_packages_model_is_not_ours_to_remove(folder: Path, own: Path, shared: Path) -> None:
+    path = own.rename(shared / "mine.gguf")
+    with pytest.raises(OcgError, match=str(path)) as caught:
+        store.remove(folder, "mine")
+    assert caught.value.code is Code.FORBIDDEN
+    assert "package" in caught.value.hint
+    assert path.exists()

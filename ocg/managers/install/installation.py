@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ocg.config import TOKEN_KEY, Common, ensure_token, gather
-from ocg.config.envfile import read
+from ocg.config import Common, gather
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import pidfile
 from ocg.managers import shipped
@@ -87,14 +86,10 @@ class Installation:
         make_folder(file.parent)
         if self._layout.is_user:
             file.parent.chmod(0o700)
-        has_token = any((folder / TOKEN_KEY).exists() for folder in self._layout.credentials)
-        if has_token or read(file).get(TOKEN_KEY):
-            self._say(f"kept {file}" if file.exists() else f"kept the credential {TOKEN_KEY}")
-        else:
-            ensure_token(file)
-            self._say(f"wrote a new token to {file}")
-        if not self._layout.is_user and file.exists():
-            self._host.own(file, "root", mode=0o640)
+        if file.exists():
+            self._say(f"kept {file}")
+            if not self._layout.is_user:
+                self._host.own(file, "root", mode=0o640)
 
     def _bring_models(self) -> None:
         layout = self._layout
@@ -103,7 +98,7 @@ class Installation:
         make_folder(folder.parent, mode=0o700)
         make_folder(folder, mode=0o700)
         if not layout.is_user:
-            self._host.own(folder.parent, OWNER, mode=0o700)
+            self._host.own(folder.parent, OWNER, mode=0o710)  # its group reads the token in it, and lists nothing
             self._host.own(folder, OWNER, mode=0o700)
         models.bring(folder, models.sources(self._environ), self._say)
 

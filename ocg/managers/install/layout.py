@@ -11,7 +11,7 @@ from typing import Self
 class Layout:
     """Folders are what systemd makes of %E, %S, %t, %C and %L; `tmpfiles` and `policy` are files of ours.
 
-    `policy`, `catalogs` and `credentials` are what only the system has.
+    `policy` and `catalogs` are what only the system has.
     """
 
     is_user: bool
@@ -25,7 +25,6 @@ class Layout:
     link: Path
     policy: Path | None = None
     catalogs: Path | None = None
-    credentials: tuple[Path, ...] = ()
 
     @classmethod
     def system(cls, root: Path = Path("/")) -> Self:
@@ -42,7 +41,6 @@ class Layout:
             link=root / "tmp/ocg",
             policy=root / "etc/polkit-1/rules.d/50-ocg.rules",
             catalogs=root / "usr/local/lib/systemd/catalog",
-            credentials=(root / "etc/credstore", root / "etc/credstore.encrypted"),
         )
 
     @classmethod

@@ -21,7 +21,7 @@ def bring(folder: Path, sources: tuple[Path, ...], say: Say) -> None:
         for name in catalog.DEFAULTS:
             path = store.path_in(folder, name)
             if store.state(folder, catalog.find(name)) is store.State.HERE:
-                say(f"kept {path}")
+                say(f"kept {store.find(folder, name)}")
             elif not _copied(folder, place, name, sources, say):
                 say(f"fetching the model {name}")
                 store.pull(place, name, _silence)

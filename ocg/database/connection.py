@@ -1,4 +1,4 @@
-"""SQLite as both stores need it: a thread of its own, WAL, commits that are on the disk, migrations forward only."""
+"""One file, one connection, one thread; and what SQLite raises, said so that a user knows what to do."""
 
 import errno
 import os
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
+from ocg.database.migration import migrate, refuse_newer
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.worker import Worker
 
@@ -27,9 +28,10 @@ class Database:
 
     @classmethod
     async def open(cls, path: Path, migrations: Sequence[str]) -> Self:
-        """Open or make a database (mode 0600). Migration n brings `user_version` from n to n+1, each in a transaction.
+        """Open or make a database (mode 0600). Migration n brings `user_version` from n to n+1.
 
-        Raises DATA_NEWER when a later OCG wrote it (nothing is changed), DATA_DAMAGED when SQLite cannot read it.
+        Raises DATA_NEWER when a later OCG wrote it (nothing is changed), DATA_DAMAGED when SQLite cannot read it,
+        DISK_FULL when there is no room for the copy that is made before a migration (nothing is changed).
         """
         worker = Worker(path.stem)
         try:
@@ -55,29 +57,18 @@ class Database:
 
 def _connect(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    refuse_newer(path, len(migrations))
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        _migrate(connection, path, migrations)
+        migrate(connection, path, migrations)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(migrations):
-        raise OcgError(
-            Code.DATA_NEWER,
-            f"{path} was written by a newer OCG (schema {version}, this one knows {len(migrations)})",
-            "install the newer OCG again; nothing was changed",
-        )
-    for number, script in enumerate(migrations[version:], version + 1):
-        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT")
 
 
 def _transact(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], T]) -> T:
