@@ -51,7 +51,10 @@ def source(tmp_path: Path) -> Path:
 def _build(source: Path, target: str, **environ: str) -> Path:
     out = source.parent / "out"
     shutil.rmtree(out, ignore_errors=True)
-    kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | {"PYTHONDONTWRITEBYTECODE": "1"}
+    kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TZ": "EST5",
+    }
     command = (sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(out))
     subprocess.run(command, cwd=source, env=kept | environ, check=True, capture_output=True)
     (found,) = out.iterdir()
