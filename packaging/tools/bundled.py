@@ -50,8 +50,9 @@ class Environment:
             raise BillError(f"{folder} is no virtual environment")
         self.site = found[0]
         self.installed = f"usr/lib/ocg/{self.site.relative_to(folder)}"
-        self.distributions = {
-            canonicalize_name(one.metadata["Name"]): one for one in importlib.metadata.distributions(path=[self.site])
+        self.distributions: dict[str, importlib.metadata.Distribution] = {
+            canonicalize_name(one.metadata["Name"]): one
+            for one in importlib.metadata.distributions(path=[str(self.site)])
         }
         self._check_requirements()
         self._check_owners()
@@ -156,7 +157,7 @@ def _version(environment: Environment, part: vendored.Part, files: list[Path]) -
     for path in files:
         if part.version and (found := re.search(part.version, path.read_bytes())):
             return None, found[1].decode()
-        if named := re.search(r"\.so\.(\d+\.[\d.]+)$", path.name):
+        if part.numbered and (named := re.search(r"\.so\.(\d+\.[\d.]+)$", path.name)):
             return None, named[1]
     return None, None
 

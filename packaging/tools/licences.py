@@ -48,7 +48,7 @@ _EXCEPTIONS = {
     "prompt-toolkit": "BSD-3-Clause",  # «BSD License»; prompt_toolkit-3.0.53.dist-info/licenses/LICENSE
 }
 
-_NOTICE = re.compile(r"[\s>*#/]*(Copyright\s+(?!notice|licen[cs]e|holder|law|owner|statement|\W*(?:yyyy|year))\S.*)")
+_NOTICE = re.compile(r"[\s>*#/]*(Copyright\s+(?!notice|licen[cs]e|holder|law|owner|statement|.*(?:yyyy|<year>))\S.*)")
 _QUOTED = re.compile(r'"(Copyright \(c\)[^"<]+)"')
 
 
@@ -80,13 +80,13 @@ def names(of: str) -> list[str]:
 
 
 def notices(text: str) -> Iterator[str]:
-    """Find the copyright notices in a licence file; lines that stand further in belong to the one above."""
+    """Find the copyright notices in a licence file; what stands further in or after a comma continues a line."""
     lines = text.expandtabs().splitlines()
     for number, line in enumerate(lines):
         if match := _NOTICE.fullmatch(line):
             whole = [match[1]]
             for later in lines[number + 1 :]:
-                if not later.strip() or _indent(later) <= match.start(1):
+                if not later.strip() or not (_indent(later) > match.start(1) or whole[-1].rstrip().endswith(",")):
                     break
                 whole.append(later)
             if not _is_of_the_text(lines[number + 1 : number + 6]):
@@ -125,4 +125,4 @@ def _is_of_the_text(following: list[str]) -> bool:
 
 
 def _tidy(line: str) -> str:
-    return " ".join(re.sub(r"\[(.*?)\]\((.*?)\)", r"\1", line).split())
+    return " ".join(re.sub(r"\[(.*?)\]\(.*?\)", r"\1", line).strip(" *").split())

@@ -20,7 +20,7 @@ class Part:
     """A piece of `owner`, in the files that `files` matches; `compiled_in` says that the owner's code is there too.
 
     `holders` are the copyright notices, or, where `read` is a file of the environment, words to find them by.
-    `version` is a pattern that finds the version in one of the files.
+    `version` is a pattern that finds the version in one of the files; `numbered` says that a file's name ends in it.
     """
 
     owner: str
@@ -30,6 +30,7 @@ class Part:
     read: str
     holders: tuple[str, ...]
     version: bytes | None = None
+    numbered: bool = False
     compiled_in: bool = False
 
 
@@ -38,10 +39,10 @@ PARTS = (
     Part(owner="numpy", name="openblas", files="numpy.libs/libscipy_openblas*", version=_OPENBLAS, read=_NUMPY,
          licence="BSD-3-Clause AND BSD-3-Clause-Open-MPI",
          holders=("The OpenBLAS Project", "University of Tennessee", "Berkeley", "Colorado Denver")),
-    Part(owner="numpy", name="libgfortran", files="numpy.libs/libgfortran*", licence=_GCC, read=_NUMPY,
+    Part(owner="numpy", numbered=True, name="libgfortran", files="numpy.libs/libgfortran*", licence=_GCC, read=_NUMPY,
          holders=("2002-2017 Free Software Foundation",)),
-    Part(owner="numpy", name="libquadmath", files="numpy.libs/libquadmath*", licence="LGPL-2.1-or-later", read=_NUMPY,
-         holders=("2010-2019 Free Software Foundation",)),
+    Part(owner="numpy", numbered=True, name="libquadmath", files="numpy.libs/libquadmath*", licence="LGPL-2.1-or-later",
+         read=_NUMPY, holders=("2010-2019 Free Software Foundation",)),
     # faiss-cpu-1.15.1: its notices name OpenBLAS only. GCC's libraries are those that numpy describes, and for
     # libgomp Debian does, in /usr/share/doc/gcc-12-base/copyright.
     Part(owner="faiss-cpu", name="openblas", files="faiss_cpu.libs/libopenblas*", version=_OPENBLAS,
@@ -57,9 +58,9 @@ PARTS = (
     Part(owner=_LLAMA, name="ggml", files="llama_cpp/lib/libggml*", version=rb"\0(\d+\.\d+\.\d+)\0", licence="MIT",
          read="vendor/llama.cpp/LICENSE, ggml/src/ggml-cpu/llamafile/sgemm.cpp",
          holders=("Copyright (c) 2023-2026 The ggml authors", "Copyright 2024 Mozilla Foundation")),
-    Part(owner=_LLAMA, name="llama.cpp", files="llama_cpp/lib/libllama*", licence="MIT", read=_GGML,
+    Part(owner=_LLAMA, numbered=True, name="llama.cpp", files="llama_cpp/lib/libllama*", licence="MIT", read=_GGML,
          holders=("Copyright (c) 2023-2026 The ggml authors",)),
-    Part(owner=_LLAMA, name="mtmd", files=_MTMD, licence="MIT", read=_GGML,
+    Part(owner=_LLAMA, numbered=True, name="mtmd", files=_MTMD, licence="MIT", read=_GGML,
          holders=("Copyright (c) 2023-2026 The ggml authors",)),
     Part(owner=_LLAMA, name="miniaudio", files=_MTMD, licence="MIT-0", read="vendor/miniaudio/miniaudio.h",
          holders=("Copyright 2026 David Reid",)),
