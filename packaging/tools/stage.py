@@ -28,9 +28,9 @@ UNUSED = (
     "numpy/**/*_tests.*.so", "multidict/_testcapi.*.so", "numpy/distutils", "llama_cpp/server", "llama_cpp/lib/cmake", "llama_cpp/lib/pkgconfig", "llama_cpp/lib/libllama-common.so*",
     "faiss/contrib", "gguf/scripts", "numpy/f2py", "numpy/_core/include", "numpy/_core/lib",
     "lxml/includes", "lxml/isoschematron",
-    # An installer's notes, which are wrong once a file is gone.
-    "*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED", "*.dist-info/direct_url.json",
 )  # fmt: skip
+# An installer's notes, which are wrong once a file is gone.
+NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 
 
 def main() -> None:
