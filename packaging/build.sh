@@ -16,13 +16,24 @@ mkdir -p "$work" dist
 export OCG_BUNDLE="$bundle" OCG_BUILD_KIND="$kind"
 
 .venv/bin/python -m hatchling build -t sdist -d "$work" >/dev/null
-tar -C "$work" -xf "$work"/ocg-*.tar.gz
-source=$(find "$work" -mindepth 1 -maxdepth 1 -type d)
+archive=$(basename "$work"/ocg-*.tar.gz)
+tar -C "$work" -xf "$work/$archive"
+source=$work/${archive%.tar.gz}
 
-if [ "$kind" = deb ]; then
+case $kind in
+deb)
     cp -R packaging/deb "$source/debian"
     python3 packaging/tools/changelog.py "$source/debian" --version "$OCG_VERSION" --date "$SOURCE_DATE_EPOCH"
     (cd "$source" && dpkg-buildpackage --build=binary --unsigned-changes --no-check-builddeps)
-    rm -f dist/*.deb
     mv "$work"/*.deb "$work"/*.changes "$work"/*.buildinfo dist/
-fi
+    ;;
+rpm)
+    mkdir -p "$work/SOURCES"
+    mv "$work/$archive" "$work/SOURCES/"
+    cp packaging/systemd/ocg.sysusers.conf "$work/SOURCES/"
+    python3 packaging/tools/changelog.py "$work/SOURCES" --version "$OCG_VERSION" --date "$SOURCE_DATE_EPOCH"
+    rpmbuild -bb --define "_topdir $work" --define "ocg_version $OCG_VERSION" --define "ocg_bundle $bundle" \
+        --define "ocg_source ${archive%.tar.gz}" packaging/rpm/ocg.spec
+    mv "$work"/RPMS/*/*.rpm dist/
+    ;;
+esac

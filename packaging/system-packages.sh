@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that `make` (or, with `test`, `make test`) needs and that are missing.
+# Installs the Debian packages that `make` needs and that are missing; with `package`, those of `make deb` and `make rpm`,
+# with `test`, those of `make test`.
 # Without root it names them in one line with the command to run.
 set -eu
 
@@ -13,7 +14,20 @@ command -v pkg-config >/dev/null || need pkg-config
 pkg-config --exists libsystemd 2>/dev/null || need libsystemd-dev
 "$python" -c 'import ensurepip' 2>/dev/null || need python3-venv
 "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || need python3-dev
+if [ "${1:-}" = package ]; then
+    command -v dh >/dev/null || need debhelper
+    command -v rpmbuild >/dev/null || need rpm
+    command -v cmake >/dev/null || need cmake
+    command -v ninja >/dev/null || need ninja-build
+    # The packages are for the distribution's own Python, whatever `make` uses.
+    dpkg -s python3-dev >/dev/null 2>&1 || need python3-dev
+    /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
+fi
 if [ "${1:-}" = test ]; then
+    command -v lintian >/dev/null || need lintian
+    command -v rpmlint >/dev/null || need rpmlint
+    command -v qemu-x86_64 >/dev/null || need qemu-user
+    command -v debootstrap >/dev/null || need debootstrap
     command -v chromium >/dev/null || need chromium
     command -v shellcheck >/dev/null || need shellcheck
     command -v git >/dev/null || need git

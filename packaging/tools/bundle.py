@@ -1,10 +1,10 @@
-"""Gathers, in one folder, all that a package is made of and that comes from elsewhere; from there on no network is used.
+"""Gathers all that a package is made of and that comes from elsewhere: `bundle.py FOLDER MODEL...`.
 
-`bundle.py FOLDER` writes FOLDER/wheels, each of them pinned by hash in constraints-dev.txt, and FOLDER/models.
-llama.cpp is compiled for every kind of x86-64 there is, and chosen from at run time; that takes 7 minutes on two cores, so the
+FOLDER/wheels has what OCG runs with and what builds its packages, each pinned by hash in constraints-dev.txt, and
+FOLDER/models the models. llama.cpp is compiled once for each kind of CPU; that takes 10 minutes on two cores, so its
 wheel is kept in OCG_BUILD_CACHE (default: ~/.cache/ocg-build), under a name made of all that it depends on.
 
-Run by the Python that the package is for.
+Run by the Python that the packages are for. From there on no network is used.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 class Builder:
-    """A virtual environment with the tools that build wheels; every one of them is pinned, none is fetched by itself."""
+    """A virtual environment with the tools that build wheels, every one of them pinned."""
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
@@ -75,10 +75,20 @@ class Builder:
     def collect(self, target: Path, *requirements: str) -> None:
         """Put the wheels of these requirements, and of theirs, into a folder; but not llama.cpp's."""
         sources = self._scratch / "sources"
-        self._pip("download", "--no-build-isolation", "--require-hashes", "-c", str(PINS), "-d", str(sources), *requirements)
+        self._pip(
+            "download", "--no-build-isolation", "--require-hashes", "-c", str(PINS), "-d", str(sources), *requirements
+        )
         for source in sources.glob("llama_cpp_python-*"):
             source.rename(self._scratch / source.name)
-        self._pip("wheel", "--no-build-isolation", "--no-deps", "--no-cache-dir", "-w", str(target), *map(str, sources.iterdir()))
+        self._pip(
+            "wheel",
+            "--no-build-isolation",
+            "--no-deps",
+            "--no-cache-dir",
+            "-w",
+            str(target),
+            *map(str, sources.iterdir()),
+        )
 
     def llama(self) -> Path:
         """Return the path of llama.cpp's wheel, built if it is not kept."""

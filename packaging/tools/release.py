@@ -1,7 +1,7 @@
 """Says in shell words what is being packaged: the version, the commit, and the time that all files are given.
 
-The version is ocg/__init__.py's; as long as CHANGELOG.md has no such release it is `VERSION~gitDATE.COMMIT`, which sorts before
-the release and after every earlier commit. Without git, in an unpacked sdist, ocg/build.json has the commit and its day.
+The version is ocg/__init__.py's; as long as CHANGELOG.md has no such release it is `VERSION~gitDATE.COMMIT`, which
+sorts before the release and after every earlier commit. An unpacked sdist has the commit and its day in ocg/build.json.
 """
 
 import json

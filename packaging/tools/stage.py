@@ -1,8 +1,8 @@
 """Lays out, below a folder, every file that the packages hold: `stage.py BUNDLE ROOT`.
 
-BUNDLE is what bundle.py gathered; nothing else is read but the source tree, no network is used, and the same source gives
-the same bytes. Run by the Python that the packages are for, with OCG_BUILD_KIND (deb, rpm), OCG_COMMIT and
-SOURCE_DATE_EPOCH in the environment; the first and the last are needed.
+BUNDLE is what bundle.py gathered; nothing else is read but the source tree, no network is used, and the same source
+gives the same bytes. Run by the Python that the packages are for, with OCG_BUILD_KIND (deb or rpm), OCG_COMMIT and
+SOURCE_DATE_EPOCH in the environment.
 """
 
 import compileall
@@ -19,15 +19,16 @@ SOURCE = Path(__file__).resolve().parents[2]
 PRIVATE = Path("usr/lib/ocg")
 SYSTEMD = Path("usr/lib/systemd")
 PROGRAMS = ("ocg", "ocg-embedding", "ocg-agent", "ocg-gateway")
-MODELS = {"ocg": ("minilm",), "ocg-model-smollm2": ("smollm2-135m",)}
+MODELS = ("minilm", "smollm2-135m")
+KIND = os.environ["OCG_BUILD_KIND"]
 
-# Files of our dependencies that nothing of OCG's reads: tests, headers, static libraries, sources, stubs, other programs.
+# Files of our dependencies that nothing of OCG's reads: tests, headers, static libraries, sources, stubs, programs.
 UNUSED = (
-    "**/tests", "**/_pyinstaller", "include",
+    "**/tests", "numpy/**/*_tests.*.so", "multidict/_testcapi.*.so", "**/_pyinstaller", "include",
     "**/*.a", "**/*.c", "**/*.h", "**/*.pxd", "**/*.pyx", "**/*.pxi", "**/*.pyi", "**/*.exe",
-    "numpy/**/*_tests.*.so", "multidict/_testcapi.*.so", "numpy/distutils", "llama_cpp/server", "llama_cpp/lib/cmake", "llama_cpp/lib/pkgconfig", "llama_cpp/lib/libllama-common.so*",
-    "faiss/contrib", "gguf/scripts", "numpy/f2py", "numpy/_core/include", "numpy/_core/lib",
-    "lxml/includes", "lxml/isoschematron",
+    "llama_cpp/server", "llama_cpp/lib/cmake", "llama_cpp/lib/pkgconfig", "llama_cpp/lib/libllama-common.so*",
+    "faiss/contrib", "gguf/scripts", "lxml/includes", "lxml/isoschematron",
+    "numpy/distutils", "numpy/f2py", "numpy/_core/include", "numpy/_core/lib",
 )  # fmt: skip
 # An installer's notes, which are wrong once a file is gone.
 NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
@@ -40,17 +41,16 @@ def main() -> None:
     os.umask(0o022)
     with tempfile.TemporaryDirectory(prefix="ocg-stage-") as scratch:
         tools = Tools(Path(scratch), bundle / "wheels")
-        wheel = tools.wheel()
-        environment(root / PRIVATE, bundle / "wheels", wheel)
+        environment(root / PRIVATE, bundle / "wheels", tools.wheel())
         models(bundle, root)
         units(root)
-        if not os.environ.get("SKIP"):
-            tools.write(root)
+        tools.write(root)
+    compile_modules(root / PRIVATE)
     settle(root, epoch)
 
 
 class Tools:
-    """A virtual environment with what builds OCG's wheel, and with OCG itself, whose parsers and settings are read."""
+    """A virtual environment with what builds OCG, and with OCG itself, whose parsers and settings are read."""
 
     def __init__(self, scratch: Path, wheels: Path) -> None:
         self._scratch = scratch
@@ -70,23 +70,36 @@ class Tools:
     def write(self, root: Path) -> None:
         """Run the generators."""
         made = self._scratch / "made"
-        for command in (["manual.py"], ["bill.py", root / PRIVATE]):
-            subprocess.run([self._python, SOURCE / "packaging/tools" / command[0], *command[1:], made], check=True)
+        for name, *arguments in (["manual.py"], ["bill.py", root / PRIVATE]):
+            subprocess.run([self._python, SOURCE / "packaging/tools" / name, *arguments, made], check=True)
         for page in sorted((made / "man").iterdir()):
             copy(page, root / f"usr/share/man/man{page.suffix[1:]}" / page.name)
-        copy(made / "env.config", root / "etc/ocg/env.config", mode=0o640)
-        shells = {"bash/ocg": "bash-completion/completions", "zsh/_ocg": "zsh/vendor-completions"}
-        shells["fish/ocg.fish"] = "fish/vendor_completions.d"
-        for source, target in shells.items():
-            copy(made / "completions" / source, root / "usr/share" / target / Path(source).name)
-        copy(made / "ocg.metainfo.xml", root / "usr/share/metainfo/ocg.metainfo.xml")
-        copy(made / "ocg.cdx.json", root / "usr/share/doc/ocg/ocg.cdx.json")
+        copy(made / "env.config", root / "etc/ocg/env.config")
+        zsh = "vendor-completions" if KIND == "deb" else "site-functions"
+        copy(made / "completions/bash/ocg", root / "usr/share/bash-completion/completions/ocg")
+        copy(made / "completions/zsh/_ocg", root / f"usr/share/zsh/{zsh}/_ocg")
+        copy(made / "completions/fish/ocg.fish", root / "usr/share/fish/vendor_completions.d/ocg.fish")
+        copy(made / "ocg.metainfo.xml", root / "usr/share/metainfo/invalid.ocg.ocg.metainfo.xml")
+        copy(made / "ocg.cdx.json", root / "usr/share/ocg/ocg.cdx.json")
+        for package, name in (("ocg", "copyright"), ("ocg-model-smollm2", "copyright-model")):
+            folder = "doc" if KIND == "deb" else "licenses"
+            copy(made / name, root / "usr/share" / folder / package / "copyright")
 
 
 def install(python: Path, wheels: Path, *what: Path) -> None:
     """Install wheels with the pip that is among them."""
     [pip] = wheels.glob("pip-*.whl")
-    command = [sys.executable, pip / "pip", "--quiet", "--python", python, "install", "--no-index", "--no-deps", "--no-compile"]
+    command = [
+        sys.executable,
+        pip / "pip",
+        "--quiet",
+        "--python",
+        python,
+        "install",
+        "--no-index",
+        "--no-deps",
+        "--no-compile",
+    ]
     subprocess.run([*command, *what], check=True)
 
 
@@ -94,22 +107,43 @@ def environment(target: Path, wheels: Path, wheel: Path) -> None:
     """Make the private environment: OCG, what it runs with and nothing else."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", target], check=True)
     [pip] = wheels.glob("pip-*.whl")
-    command = [sys.executable, pip / "pip", "--quiet", "--python", target / "bin/python", "install", "--no-index", "--no-compile"]
+    command = [
+        sys.executable,
+        pip / "pip",
+        "--quiet",
+        "--python",
+        target / "bin/python",
+        "install",
+        "--no-index",
+        "--no-compile",
+    ]
     subprocess.run([*command, "--find-links", wheels, wheel], check=True)
     [packages] = target.glob("lib/python3.*/site-packages")
     prune(packages)
     link_copies(packages / "llama_cpp/lib")
     strip(packages)
     programs(target)
-    # Nothing checks the sources' dates or hashes when a module is imported: who changes a file here does it by a package.
+
+
+def compile_modules(target: Path) -> None:
+    """Compile all modules, and delete the installer's notes, which bill.py was the last to need.
+
+    When a module is imported, nothing compares it with its source: who changes a file here does so by a package.
+    """
+    [packages] = target.glob("lib/python3.*/site-packages")
+    for path in packages.glob("*.dist-info/*"):
+        if path.name in NOTES:
+            path.unlink()
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     placed = f"/{PRIVATE}/{packages.relative_to(target)}"
-    if not compileall.compile_dir(packages, quiet=1, stripdir=packages, prependdir=placed, invalidation_mode=unchecked, workers=0):
+    if not compileall.compile_dir(
+        packages, quiet=1, stripdir=packages, prependdir=placed, invalidation_mode=unchecked, workers=0
+    ):
         raise SystemExit("a module does not compile")
 
 
 def prune(packages: Path) -> None:
-    """Delete what nothing uses; a pattern that matches nothing any more is an error, or the list would grow for ever."""
+    """Delete what nothing uses. A pattern that matches nothing is an error, or the list would grow for ever."""
     found = {pattern: list(packages.glob(pattern)) for pattern in UNUSED}
     if stale := [pattern for pattern, paths in found.items() if not paths]:
         raise SystemExit(f"these match nothing in {packages}; take them out of UNUSED: {' '.join(stale)}")
@@ -132,7 +166,7 @@ def link_copies(folder: Path) -> None:
 
 
 def strip(packages: Path) -> None:
-    """Strip what was compiled here. Wheels of others come as they are: rewritten by patchelf, they would not survive it."""
+    """Strip what was compiled here; others' wheels were rewritten by patchelf and would not survive it."""
     ours = [*packages.glob("llama_cpp/lib/*.so*"), *packages.glob("pystemd/*.so")]
     subprocess.run(["strip", "--strip-unneeded", *(path for path in ours if not path.is_symlink())], check=True)
 
@@ -161,9 +195,8 @@ def programs(target: Path) -> None:
 
 def models(bundle: Path, root: Path) -> None:
     """Copy the models."""
-    for names in MODELS.values():
-        for name in names:
-            copy(bundle / f"models/{name}.gguf", root / f"usr/share/ocg/models/{name}.gguf")
+    for name in MODELS:
+        copy(bundle / f"models/{name}.gguf", root / f"usr/share/ocg/models/{name}.gguf")
 
 
 def units(root: Path) -> None:
@@ -182,19 +215,18 @@ def units(root: Path) -> None:
         copy(path, root / SYSTEMD / "catalog" / path.name)
 
 
-def copy(source: Path, target: Path, *, mode: int = 0o644) -> None:
+def copy(source: Path, target: Path) -> None:
     """Copy a file, and make the folders above it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-    target.chmod(mode)
 
 
 def settle(root: Path, epoch: int) -> None:
     """Give everything the modes and the date that it has in a package."""
     for path in (root, *root.rglob("*")):
         if not path.is_symlink():
-            runs = path.is_dir() or (path.parent == root / PRIVATE / "bin")
-            path.chmod(path.stat().st_mode & 0o640 if path.name == "env.config" else 0o755 if runs else 0o644)
+            runs = path.is_dir() or path.parent == root / PRIVATE / "bin"
+            path.chmod(0o755 if runs else 0o640 if path.name == "env.config" else 0o644)
         os.utime(path, (epoch, epoch), follow_symlinks=False)
 
 

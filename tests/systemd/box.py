@@ -42,9 +42,10 @@ class Result(subprocess.CompletedProcess[str]):
 class Box:
     """A booted container; commands run in it as root or as one of its users."""
 
-    def __init__(self, root: Path, leader: int) -> None:
+    def __init__(self, root: Path, leader: int, *, path: str) -> None:
         self.root = root
         self._leader = leader
+        self._path = path
 
     def run(
         self,
@@ -74,6 +75,17 @@ class Box:
             self._enter(command, user, env or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
+    def beside(self, *command: str) -> subprocess.Popen[str]:
+        """Start a program of the tests' own on this machine's files, but in the box's network."""
+        python = f"{CHECKOUT}/.venv/bin/python"
+        environ = os.environ | {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
+        entered = ["nsenter", "-t", str(self._leader), "-n", "--", python, *command]
+        return subprocess.Popen(entered, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ)
+
+    def seen_from_here(self, path: str) -> str:
+        """Return the path by which a program beside the box reaches one of the box's, its /run included."""
+        return f"/proc/{self._leader}/root{path}"
+
     def start_fed(self, *command: str) -> subprocess.Popen[str]:
         """Start a command of the tests' own that lasts until its standard input is closed."""
         return subprocess.Popen(
@@ -85,7 +97,7 @@ class Box:
 
     def _enter(self, command: tuple[str, ...], user: str, env: dict[str, str]) -> list[str]:
         entered = ["nsenter", "-t", str(self._leader), "-m", "-p", "-u", "-i", "-n", "-C", "--"]
-        environ = {"PATH": f"{CHECKOUT}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"} | env
+        environ = {"PATH": f"{self._path}/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"} | env
         if user:
             uid = self.uid(user)
             environ |= {"HOME": f"/home/{user}", "USER": user, "XDG_RUNTIME_DIR": f"/run/user/{uid}"}
@@ -135,13 +147,16 @@ class Box:
 
 
 @contextmanager
-def booted(lower: Path = Path("/")) -> Iterator[Box]:
-    """Boot what lies in a folder, this machine's own if none is named; give the box, power off and leave nothing."""
+def booted(lower: Path = Path("/"), path: str = f"{CHECKOUT}/bin:") -> Iterator[Box]:
+    """Boot what lies in a folder, this machine's own if none is named; give the box, power off and leave nothing.
+
+    `path` comes before the system's own folders of programs in $PATH.
+    """
     with ExitStack() as owned:
         root = owned.enter_context(_overlay(lower))
         process = owned.enter_context(_nspawn(root))
         leader = _leader(process)
-        box = Box(root, leader)
+        box = Box(root, leader, path=path)
         try:
             box.wait_until("systemctl is-system-running | grep -Eq 'running|degraded'", _BOOT_S)
             yield box

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.systemd.box import CHECKOUT, Box
+from tests.systemd.box import Box
 from tests.systemd.conftest import TOKEN
 
 SOCKET = "/run/ocg/agent.sock"
@@ -27,16 +27,14 @@ def load(box: Box, where: str = SOCKET) -> Iterator[Outcome]:
     """Keep 50 clients busy for as long as the block lasts; the outcome is known after it."""
     outcome = Outcome()
     box.wait_until(f"test -S {SOCKET}")
-    python = f"{CHECKOUT}/.venv/bin/python"
-    token = (TOKEN,) if where == GATEWAY else ()
-    env = {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
-    process = box.start(python, "-m", "tests.systemd.load", where, str(CLIENTS), *token, env=env)
+    target = (GATEWAY, str(CLIENTS), TOKEN) if where == GATEWAY else (box.seen_from_here(where), str(CLIENTS))
+    process = box.beside("-m", "tests.systemd.load", *target)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line == "busy\n", line + process.stdout.read()
         yield outcome
-        box.run("pkill", "-TERM", "-f", "tests.systemd.load")
+        process.terminate()
         out, _ = process.communicate(timeout=60)
         found = json.loads(out)
         outcome.counts, outcome.faults = found["counts"], found["faults"]

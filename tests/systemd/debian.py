@@ -1,0 +1,97 @@
+"""A clean Debian to install packages in: what debootstrap makes, and nothing of this machine's."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.systemd.box import CHECKOUT
+
+_ROOT = CHECKOUT / ".make/debian"
+# What boots; all else comes as a dependency of the package, or not at all.
+_INCLUDED = "systemd,systemd-sysv,dbus"
+# What the test of the rpm needs beside: rpm itself, and what a distribution that has rpm would bring along.
+_FOR_RPM = ("rpm", "python3.11", "libgomp1", "libstdc++6")
+
+
+def root(*packages: Path) -> Path:
+    """Return the folder of a clean Debian that has these packages in /packages, and all they depend on in apt's cache.
+
+    Making it takes a minute with a mirror at hand; it is kept beside what `make` keeps.
+    """
+    if not (_ROOT / "etc/os-release").exists():
+        _make()
+    folder = _ROOT / "packages"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for package in packages:
+        shutil.copy(package, folder)
+    debs = [f"/packages/{package.name}" for package in packages if package.suffix == ".deb"]
+    _inside("apt-get", "install", "-qq", "--yes", "--download-only", *debs)
+    _inside("apt-get", "install", "-qq", "--yes", "--download-only", "--no-install-recommends", *_FOR_RPM)
+    return _ROOT
+
+
+def install_rpm() -> tuple[str, ...]:
+    """Return the command that installs, in a box without network, what the rpm and its test need."""
+    return ("apt-get", "install", "-qq", "--yes", "--no-install-recommends", *_FOR_RPM)
+
+
+def repacked(package: Path, folder: Path, version: str, additions: dict[str, str]) -> Path:
+    """Make another version of a deb, in which some modules below its site-packages have something more at their end."""
+    tree = folder / version
+    subprocess.run(["dpkg-deb", "-R", package, tree], check=True)
+    control = tree / "DEBIAN/control"
+    lines = control.read_text().splitlines()
+    control.write_text("\n".join(f"Version: {version}" if one.startswith("Version:") else one for one in lines) + "\n")
+    [site] = tree.glob("usr/lib/ocg/lib/python3.*/site-packages")
+    compiling = ["/usr/bin/python3", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
+    for name, addition in additions.items():
+        with (site / name).open("a") as module:
+            module.write(addition)
+        subprocess.run([*compiling, site / name], check=True)
+    target = folder / f"ocg_{version}_amd64.deb"
+    subprocess.run(["dpkg-deb", "-Zzstd", "-z1", "--root-owner-group", "-b", tree, target], check=True)
+    shutil.rmtree(tree)
+    return target
+
+
+def _make() -> None:
+    shutil.rmtree(_ROOT, ignore_errors=True)
+    _ROOT.parent.mkdir(exist_ok=True)
+    mirror, suite = _mirror()
+    beside = _ROOT.with_name("debian.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    command = ["debootstrap", "--variant=minbase", f"--include={_INCLUDED}", suite, str(beside), mirror]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    # The same mirrors as here, also for security updates.
+    (beside / "etc/apt/sources.list").write_text("")
+    for name in ("sources.list.d/debian.sources", "apt.conf.d"):
+        source = Path("/etc/apt") / name
+        if source.is_dir():
+            shutil.copytree(source, beside / "etc/apt" / name, dirs_exist_ok=True)
+        elif source.exists():
+            shutil.copy(source, beside / "etc/apt" / name)
+    if not (beside / "etc/apt/sources.list.d/debian.sources").exists():
+        shutil.copy("/etc/apt/sources.list", beside / "etc/apt/sources.list")
+    beside.rename(_ROOT)
+    _inside("apt-get", "update", "-qq")
+
+
+def _mirror() -> tuple[str, str]:
+    """Ask apt where this machine has its Debian from, and which one."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    release = Path("/etc/os-release").read_text()
+    suite = next(line.split("=", 1)[1] for line in release.splitlines() if line.startswith("VERSION_CODENAME="))
+    return next(line.split()[0] for line in lines if line.split()[1:] == [suite, "main"]), suite
+
+
+def _inside(*command: str) -> None:
+    environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LANG": "C.UTF-8"}
+    environ |= {key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")}
+    shutil.copy("/etc/resolv.conf", _ROOT / "etc/resolv.conf")
+    done = subprocess.run(["chroot", _ROOT, *command], capture_output=True, text=True, env=environ, check=False)
+    assert done.returncode == 0, json.dumps(command) + done.stdout[-2000:] + done.stderr
