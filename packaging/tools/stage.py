@@ -27,7 +27,7 @@ UNUSED = (
     "**/tests", "numpy/**/*_tests.*.so", "multidict/_testcapi.*.so", "**/_pyinstaller", "include",
     "**/*.a", "**/*.c", "**/*.h", "**/*.pxd", "**/*.pyx", "**/*.pxi", "**/*.pyi", "**/*.exe",
     "llama_cpp/server", "llama_cpp/lib/cmake", "llama_cpp/lib/pkgconfig", "llama_cpp/lib/libllama-common.so*",
-    "faiss/contrib", "gguf/scripts", "lxml/includes", "lxml/isoschematron",
+    "faiss/contrib", "gguf/scripts", "tqdm/completion.sh", "lxml/includes", "lxml/isoschematron",
     "numpy/distutils", "numpy/f2py", "numpy/_core/include", "numpy/_core/lib",
 )  # fmt: skip
 # An installer's notes, which are wrong once a file is gone.
