@@ -179,4 +179,4 @@ class AgentDouble:
 
 
 if __name__ == "__main__":
-    service.main("ocg-agent", config.AgentSettings, AgentDouble)
+    service.main("ocg-agent", "an agent that says what it is told to", config.AgentSettings, AgentDouble)

@@ -61,7 +61,9 @@ def _main() -> None:
     name, mode, *rest = sys.argv[1:]
     if mode == "never-ready":
         time.sleep(600)
-    service.main(name, config.Common, lambda settings: TinyService(name, mode, settings), rest)
+    service.main(
+        name, "a service that does nothing", config.Common, lambda settings: TinyService(name, mode, settings), rest
+    )
 
 
 if __name__ == "__main__":

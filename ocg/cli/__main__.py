@@ -21,21 +21,52 @@ class Command:
     name: str
     module: str
     summary: str
+    details: str = ""
     hidden: bool = False
 
 
 COMMANDS = (
-    Command("start", "start", "start the three services, in order, and print the page's address"),
-    Command("stop", "stop", "stop the three services, in order"),
+    Command(
+        "start",
+        "start",
+        "start the three services, in order, and print the page's address",
+        "When a service does not start, the end of its log is shown.",
+    ),
+    Command("stop", "stop", "stop the three services, in order", "To have nothing to stop is no error."),
     Command("restart", "start", "stop what runs and start again"),
-    Command("reload", "reload", "have what runs read its configuration again, without an interruption"),
-    Command("status", "status", "say what runs and whether it is healthy"),
+    Command(
+        "reload",
+        "reload",
+        "have what runs read its configuration again, without an interruption",
+        "A configuration with a mistake in it is refused as a whole; what takes a restart is named in the log.",
+    ),
+    Command(
+        "status",
+        "status",
+        "say what runs and whether it is healthy",
+        "The exit status is 0 when all is well, 3 when nothing runs, and 1 otherwise.",
+    ),
     Command("logs", "logs", "show the journal, or the log files where there is none"),
-    Command("open", "open", "print a fresh link to the page, and open it where there is a desktop"),
-    Command("chat", "chat", "talk to the agent, or ask it one thing"),
+    Command(
+        "open",
+        "open",
+        "print a fresh link to the page, and open it where there is a desktop",
+        "The link has a code in it that works once, for ten minutes; the token itself is in no link.",
+    ),
+    Command(
+        "chat",
+        "chat",
+        "talk to the agent, or ask it one thing",
+        "Without a question it converses, where standard input is a terminal.",
+    ),
     Command("agent", "chat", "the same as chat"),
     Command("models", "models", "list, pull, check and remove models"),
-    Command("service", "service", "install, remove or show the units for systemd"),
+    Command(
+        "service",
+        "service",
+        "install, remove or show the units for systemd",
+        "They are for a checkout or a virtual environment: a distribution's package brings its own.",
+    ),
     Command("alert", "alert", "report that a service gave up (run by its unit)", hidden=True),
     Command("version", "version", "print the version, the commit and the build"),
 )
@@ -44,13 +75,16 @@ COMMANDS = (
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     """Build the parser; with `only`, no other command's module is imported."""
     parser = argparse.ArgumentParser(
-        prog="ocg", description="OCG, a local AI agent that the operating system runs.", allow_abbrev=False
+        prog="ocg",
+        description="OCG, a local AI agent that the operating system runs.",
+        epilog="Options of a command: ocg COMMAND --help. Manual pages: ocg(1), env.config(5).",
+        allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"ocg {__version__}")
+    parser.add_argument("--version", action="version", version=f"ocg {__version__}", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         shown: dict[str, Any] = {} if command.hidden else {"help": command.summary}
-        child = commands.add_parser(command.name, description=command.summary, **shown)
+        child = commands.add_parser(command.name, description=command.summary, epilog=command.details, **shown)
         child.add_argument("--config", metavar="FILE", help="the env.config to read (default: ./env.config)")
         if only in {None, command.name}:
             module = _module(command)

@@ -18,7 +18,9 @@ _MAX_INPUT_CHARS = 1 << 20
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     services.add_manager(parser)
-    parser.add_argument("question", nargs="*", help="ask this and print the answer; standard input is added to it")
+    parser.add_argument(
+        "question", metavar="QUESTION", nargs="*", help="ask this and print the answer; standard input is added to it"
+    )
     parser.add_argument("--session", metavar="ID", help="go on with this conversation (default: a new one)")
 
 

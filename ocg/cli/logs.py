@@ -26,7 +26,9 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     services.add_manager(parser)
-    parser.add_argument("service", nargs="?", help="embedding, agent or gateway (default: all three)")
+    parser.add_argument(
+        "service", metavar="SERVICE", nargs="?", help="embedding, agent or gateway (default: all three)"
+    )
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
     parser.add_argument(
         "-n",

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ocg.cli import services, terminal
+from ocg.cli.actions import Actions
 from ocg.errors import Code, OcgError
 from ocg.models import catalog, store
 from ocg.models.handover import workplace
@@ -47,15 +48,15 @@ class Row:
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands."""
     services.add_manager(parser)
-    commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = commands.add_parser("list", help="list the catalog and what is here")
+    actions = Actions(parser)
+    listing = actions.add("list", "list the catalog and what is here")
     listing.add_argument("--json", action="store_true", help="print one JSON array")
-    pull = commands.add_parser("pull", help="bring models; without a name the defaults")
-    pull.add_argument("name", nargs="*", help="a name of the catalog, or the path of a GGUF file")
-    commands.add_parser("rm", help="delete a model").add_argument("name")
-    commands.add_parser("path", help="print where a model lies").add_argument("name")
-    verify = commands.add_parser("verify", help="check models against their checksums; without a name all")
-    verify.add_argument("name", nargs="*")
+    pull = actions.add("pull", "bring models; without a name the defaults")
+    pull.add_argument("name", metavar="NAME", nargs="*", help="a name of the catalog, or the path of a GGUF file")
+    for name, summary in (("rm", "delete a model"), ("path", "print where a model lies")):
+        actions.add(name, summary).add_argument("name", metavar="NAME", help="a name that ocg models list shows")
+    verify = actions.add("verify", "check models against their checksums; without a name all")
+    verify.add_argument("name", metavar="NAME", nargs="*", help="a name that ocg models list shows")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocg.cli import terminal
+from ocg.cli.actions import Actions
 from ocg.errors import EX_NOT_RUNNING, Code, OcgError
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    install = actions.add_parser("install", help="write the units of this OCG and enable them; starts nothing")
-    uninstall = actions.add_parser("uninstall", help="stop, disable and remove them; settings and data stay")
+    actions = Actions(parser)
+    install = actions.add("install", "write the units of this OCG and enable them; starts nothing")
+    uninstall = actions.add("uninstall", "stop, disable and remove them; settings and data stay")
     uninstall.add_argument("--purge", action="store_true", help="delete settings, models and conversations, too")
-    show = actions.add_parser("show", help="say what is installed, and where everything lies")
+    show = actions.add("show", "say what is installed, and where everything lies")
     show.add_argument("--json", action="store_true", help="print one JSON object")
     for action in (install, uninstall, show):
         action.add_argument("--user", action="store_true", help="for your own user's manager, not the system's")

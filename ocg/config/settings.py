@@ -9,6 +9,8 @@ from ocg.config import values
 from ocg.errors import Code, OcgError
 
 TOKEN_KEY = "OCG_UI_TOKEN"  # noqa: S105 - the key, not a token
+# What they decide by RuntimeDirectory=, and a file that was written for a start without systemd must not undo.
+UNITS = "the units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Setting:
     parse: Callable[[str], Any]
     secret: bool
     systemd: str
+    decided_by: str
 
     def read(self, text: str, source: str) -> Any:
         """Read a value's text. Raises CONFIG_INVALID naming the key, the source and what was expected."""
@@ -41,9 +44,13 @@ def _setting(
     *,
     secret: bool = False,
     systemd: str = "",
+    decided_by: str = "",
 ) -> Any:
-    """Declare a field; `default` is the text it would have in env.config, `systemd` a variable that stands in."""
-    found = Setting(key, default, doc, parse, secret, systemd)
+    """Declare a field; `default` is the text it would have in env.config, `systemd` a variable that stands in.
+
+    `decided_by` is who decides it under systemd, whatever env.config says.
+    """
+    found = Setting(key, default, doc, parse, secret, systemd, decided_by)
     return field(
         default_factory=lambda: found.read(default, "the source"), repr=not secret, metadata={"setting": found}
     )
@@ -53,12 +60,19 @@ def _setting(
 class Common:
     """What every service and the CLI know."""
 
-    config_file: Path = _setting("OCG_CONFIG", "env.config", "The file settings are read from (--config)", values.path)
+    config_file: Path = _setting(
+        "OCG_CONFIG", "env.config", "The file settings are read from (--config)", values.path, decided_by=UNITS
+    )
     data_dir: Path = _setting(
         "OCG_DATA_DIR", "~/.ocg", "Where databases and models lie", values.path, systemd="STATE_DIRECTORY"
     )
     pid_dir: Path = _setting(
-        "OCG_PID_DIR", "/tmp/ocg", "Where PID files lie (--pid-dir)", values.path, systemd="RUNTIME_DIRECTORY"
+        "OCG_PID_DIR",
+        "/tmp/ocg",
+        "Where PID files lie (--pid-dir)",
+        values.path,
+        systemd="RUNTIME_DIRECTORY",
+        decided_by=UNITS,
     )
     runtime_dir: Path | None = _setting(
         "OCG_RUNTIME_DIR",
@@ -66,10 +80,13 @@ class Common:
         "Where ocg-embedding publishes its address; OCG_PID_DIR when empty",
         values.optional_path,
         systemd="RUNTIME_DIRECTORY",
+        decided_by=UNITS,
     )
     log_dir: Path = _setting("OCG_LOG_DIR", "/tmp", "Where log files lie when no journal takes them", values.path)
     log_level: str = _setting("OCG_LOG_LEVEL", "info", "debug, info, warning or error", values.level)
-    agent_sock: Path = _setting("OCG_AGENT_SOCK", "/tmp/ocg-agent.sock", "ocg-agent's Unix socket", values.path)
+    agent_sock: Path = _setting(
+        "OCG_AGENT_SOCK", "/tmp/ocg-agent.sock", "ocg-agent's Unix socket", values.path, decided_by=UNITS
+    )
     host: str = _setting("OCG_HOST", "127.0.0.1", "The address ocg-gateway listens on")
     port: int = _setting("OCG_PORT", "55003", "The port ocg-gateway listens on", values.port)
     ui_token: str = _setting(
@@ -98,7 +115,11 @@ class EmbeddingSettings(Common):
         values.optional_path,
     )
     embedding_port: int = _setting(
-        "EMBEDDING_SERVER_PORT", "0", "A fixed port; the first free one from 50000 to 60000 when 0", values.port
+        "EMBEDDING_SERVER_PORT",
+        "0",
+        "A fixed port; the first free one from 50000 to 60000 when 0",
+        values.port,
+        decided_by="ocg-embedding.socket",
     )
     chat_model: str = _setting(
         "OCG_LOCAL_MODEL", "smollm2-135m", "The local chat model: a catalog name or the path of a GGUF file"

@@ -7,13 +7,11 @@ from typing import Self, TypeVar
 
 from ocg.config import token
 from ocg.config.envfile import read
-from ocg.config.settings import Common, declared, load
+from ocg.config.settings import UNITS, Common, declared, load
 from ocg.errors import Code, OcgError
 
 S = TypeVar("S", bound=Common)
 _MAX_CREDENTIAL_BYTES = 65536
-# What a unit decides by RuntimeDirectory=, and a file that was written for a start without systemd must not undo.
-_PLACES = frozenset({"OCG_AGENT_SOCK", "OCG_PID_DIR", "OCG_RUNTIME_DIR"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,9 @@ class Sources:
 
     @property
     def _decided(self) -> frozenset[str]:
-        return _PLACES if "RUNTIME_DIRECTORY" in self.environ else frozenset()
+        if "RUNTIME_DIRECTORY" not in self.environ:
+            return frozenset()
+        return frozenset(one.key for one in declared().values() if one.decided_by == UNITS)
 
 
 def _credentials(folder: Path | None) -> dict[str, str]:

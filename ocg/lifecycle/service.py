@@ -56,11 +56,15 @@ class Service(Protocol):
         """Build, serve, save. It may take its time; `notifier` tells the manager of it."""
 
 
-def main(name: str, settings: type[S], build: Callable[[S], Service], argv: Sequence[str] | None = None) -> None:
+def main(
+    name: str, summary: str, settings: type[S], build: Callable[[S], Service], argv: Sequence[str] | None = None
+) -> None:
     """Read the settings, run the service and exit. The one place where a service's errors become an exit status."""
     faulthandler.enable()
     try:
-        sources = _sources(name, argv)
+        parsed = build_parser(name, summary).parse_args(argv)
+        places = {"OCG_CONFIG": parsed.config or "", "OCG_PID_DIR": parsed.pid_dir or ""}
+        sources = config.Sources.find(places, os.environ)
         reloader = Reloader(sources, settings)
         log.set_up(reloader.settings.log_level)
         for key in sorted(sources.ignored()):
@@ -91,13 +95,17 @@ def _report(name: str, error: OcgError) -> int:
     return error.code.exit_status
 
 
-def _sources(name: str, argv: Sequence[str] | None) -> config.Sources:
-    parser = argparse.ArgumentParser(prog=name)
+def build_parser(name: str, summary: str) -> argparse.ArgumentParser:
+    """Build the parser of a service's command line."""
+    parser = argparse.ArgumentParser(
+        prog=name, description=summary, epilog=f"Manual pages: {name}(8), env.config(5).", allow_abbrev=False
+    )
     parser.add_argument("--config", metavar="FILE", help="the env.config to read (default: ./env.config)")
     parser.add_argument("--pid-dir", metavar="DIR", help="where the PID file goes (default: /tmp/ocg)")
-    parser.add_argument("--version", action="version", version=f"{name} {__version__}")
-    parsed = parser.parse_args(argv)
-    return config.Sources.find({"OCG_CONFIG": parsed.config or "", "OCG_PID_DIR": parsed.pid_dir or ""}, os.environ)
+    parser.add_argument(
+        "--version", action="version", version=f"{name} {__version__}", help="print the version and exit"
+    )
+    return parser
 
 
 async def run(service: Service, reloader: Reloader[Any]) -> int:
