@@ -93,4 +93,4 @@ constraints:
 	uv pip compile pyproject.toml --group build --group package --group dev --generate-hashes --python-version 3.11 --no-header -c constraints.txt -o constraints-dev.txt
 
 clean:
-	rm -rf .make bin build dist $(VENV) web/node_modules ocg/gateway/page
+	rm -rf .make bin dist $(VENV) web/node_modules ocg/gateway/page

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 root=$PWD
 words=$(python3 packaging/tools/release.py)
 eval "$words"
-work=$root/build/$kind
+work=$root/.make/$kind.build
 rm -rf "$work"
 mkdir -p "$work" dist
 export OCG_BUNDLE="$bundle" OCG_BUILD_KIND="$kind"

@@ -41,6 +41,10 @@ if [ "${1:-}" = test ]; then
     [ -e /usr/lib/systemd/user/dbus.socket ] || need dbus-user-session
     find /lib /usr/lib -name pam_systemd.so 2>/dev/null | grep -q . || need libpam-systemd
     command -v curl >/dev/null || need curl
+    command -v man >/dev/null || need man-db
+    command -v groff >/dev/null || need groff
+    command -v zsh >/dev/null || need zsh
+    command -v fish >/dev/null || need fish
     command -v pkill >/dev/null || need procps
     command -v ss >/dev/null || need iproute2
 fi

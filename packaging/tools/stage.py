@@ -70,8 +70,9 @@ class Tools:
     def write(self, root: Path) -> None:
         """Run the generators."""
         made = self._scratch / "made"
-        for name, *arguments in (["manual.py"], ["bill.py", root / PRIVATE]):
-            subprocess.run([self._python, SOURCE / "packaging/tools" / name, *arguments, made], check=True)
+        tools = SOURCE / "packaging/tools"
+        subprocess.run([self._python, tools / "manual.py", made], check=True)
+        subprocess.run([self._python, tools / "bill.py", root / PRIVATE, made], check=True)
         for page in sorted((made / "man").iterdir()):
             copy(page, root / f"usr/share/man/man{page.suffix[1:]}" / page.name)
         copy(made / "env.config", root / "etc/ocg/env.config")
@@ -87,37 +88,21 @@ class Tools:
 
 
 def install(python: Path, wheels: Path, *what: Path) -> None:
-    """Install wheels with the pip that is among them."""
-    [pip] = wheels.glob("pip-*.whl")
-    command = [
-        sys.executable,
-        pip / "pip",
-        "--quiet",
-        "--python",
-        python,
-        "install",
-        "--no-index",
-        "--no-deps",
-        "--no-compile",
-    ]
-    subprocess.run([*command, *what], check=True)
+    """Install wheels and nothing else."""
+    pip(python, wheels, "--no-deps", *what)
+
+
+def pip(python: Path, wheels: Path, *arguments: str | Path) -> None:
+    """Have the pip that is among the wheels install something from there."""
+    [found] = wheels.glob("pip-*.whl")
+    options = ("--quiet", "--python", python, "install", "--no-index", "--no-compile")
+    subprocess.run((sys.executable, found / "pip", *options, *arguments), check=True)
 
 
 def environment(target: Path, wheels: Path, wheel: Path) -> None:
     """Make the private environment: OCG, what it runs with and nothing else."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", target], check=True)
-    [pip] = wheels.glob("pip-*.whl")
-    command = [
-        sys.executable,
-        pip / "pip",
-        "--quiet",
-        "--python",
-        target / "bin/python",
-        "install",
-        "--no-index",
-        "--no-compile",
-    ]
-    subprocess.run([*command, "--find-links", wheels, wheel], check=True)
+    pip(target / "bin/python", wheels, "--find-links", wheels, wheel)
     [packages] = target.glob("lib/python3.*/site-packages")
     prune(packages)
     link_copies(packages / "llama_cpp/lib")

@@ -96,14 +96,19 @@ def _entered(box: Box, *services: str) -> dict[str, str]:
 
 
 def _schema(box: Box) -> int:
-    code = "import sqlite3; print(sqlite3.connect('/var/lib/ocg/agent.db').execute('PRAGMA user_version').fetchone()[0])"
+    code = (
+        "import sqlite3; print(sqlite3.connect('/var/lib/ocg/agent.db').execute('PRAGMA user_version').fetchone()[0])"
+    )
     return int(box.run("python3.11", "-c", code).stdout)
 
 
 def test_one_command_gives_a_working_agent_without_a_network(installed: Box) -> None:
     status = installed.run("ocg", "status").stdout
     assert status.endswith("Health: ok\n")
-    assert installed.run("systemctl", "is-enabled", "ocg.target", "ocg-gateway", *_SOCKETS).stdout.split() == ["enabled"] * 4
+    assert (
+        installed.run("systemctl", "is-enabled", "ocg.target", "ocg-gateway", *_SOCKETS).stdout.split()
+        == ["enabled"] * 4
+    )
     assert "Paris" in installed.run("ocg", "chat", "What is the capital of France?", text="").stdout
     assert installed.run("ocg", "models", "path", "minilm").stdout.strip() == "/usr/share/ocg/models/minilm.gguf"
 
@@ -217,7 +222,11 @@ def test_a_removal_keeps_data_and_a_purge_leaves_nothing(machine: Box, package: 
     machine.run("tee", "-a", "/etc/ocg/env.config", text="OCG_LOG_LEVEL=debug\n")
     machine.run(*_APT, "remove", "ocg")
     assert machine.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "ocg*").stdout == ""
-    kept = {path for path in _files(machine) - before if not path.startswith(("/var/lib/ocg", "/var/cache/ocg", "/var/log/ocg"))}
+    kept = {
+        path
+        for path in _files(machine) - before
+        if not path.startswith(("/var/lib/ocg", "/var/cache/ocg", "/var/log/ocg"))
+    }
     enabled = {path for path in kept if path.startswith("/etc/systemd/system/")}
     assert kept - enabled == {"/etc/ocg", "/etc/ocg/env.config"}
     _install(machine, package)
@@ -229,6 +238,6 @@ def test_a_removal_keeps_data_and_a_purge_leaves_nothing(machine: Box, package: 
 
 
 def test_lintian_has_nothing_to_say(package: Path, model_package: Path) -> None:
-    command = ["lintian", "--pedantic", "--allow-root", "--fail-on", "pedantic,info,warning,error", package, model_package]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    options = ("--pedantic", "--allow-root", "--fail-on", "pedantic,info,warning,error")
+    done = subprocess.run(("lintian", *options, package, model_package), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
