@@ -141,8 +141,8 @@ def _env_config(page: Page) -> Page:
     page.section("Description")
     page.say(
         "Lines of *KEY*`=`*VALUE* in the grammar that systemd has for `EnvironmentFile=` (`systemd.exec`(5)): values"
-        " may be quoted, and a line that begins with `#` or `;` is a comment. A line that does not parse is an error, and"
-        " nothing starts.",
+        " may be quoted, and a line that begins with `#` or `;` is a comment. A line that does not parse is an error,"
+        " and nothing starts.",
         "The system's units read the first of these files, those of a user's manager the second, and services without"
         " systemd the third, or the one that `--config` or `OCG_CONFIG` names.",
         "The command line wins over credentials, these over the environment, that over the file, and the file over the"
