@@ -32,6 +32,7 @@ if [ "${1:-}" = test ]; then
     command -v shellcheck >/dev/null || need shellcheck
     command -v git >/dev/null || need git
     command -v appstreamcli >/dev/null || need appstream
+    command -v uscan >/dev/null || need devscripts
     command -v dpkg-parsechangelog >/dev/null || need dpkg-dev
     # What boots a systemd in a container (tests/systemd), and what runs in it.
     command -v systemd-nspawn >/dev/null || need systemd-container
