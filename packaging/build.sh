@@ -13,6 +13,7 @@ eval "$words"
 work=$root/.make/$kind.build
 rm -rf "$work"
 mkdir -p "$work" dist
+rm -f dist/*."$kind"
 export OCG_BUNDLE="$bundle" OCG_BUILD_KIND="$kind"
 
 .venv/bin/python -m hatchling build -t sdist -d "$work" >/dev/null
