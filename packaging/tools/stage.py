@@ -24,8 +24,9 @@ KIND = os.environ["OCG_BUILD_KIND"]
 
 # Files of our dependencies that nothing of OCG's reads: tests, headers, static libraries, sources, stubs, programs.
 UNUSED = (
-    "**/tests", "numpy/**/*_tests.*.so", "multidict/_testcapi.*.so", "**/_pyinstaller", "include",
-    "**/*.a", "**/*.c", "**/*.h", "**/*.pxd", "**/*.pyx", "**/*.pxi", "**/*.pyi", "**/*.exe",
+    "**/tests", "numpy/**/*_tests.*.so", "multidict/_testcapi.*.so", "**/_pyinstaller", "**/conftest.py", "include",
+    "**/*.a", "**/*.c", "**/*.h", "**/*.pxd", "**/*.pyx", "**/*.pxi", "**/*.pyi", "**/py.typed",
+    "**/*.exe",
     "llama_cpp/server", "llama_cpp/lib/cmake", "llama_cpp/lib/pkgconfig", "llama_cpp/lib/libllama-common.so*",
     "faiss/contrib", "gguf/scripts", "tqdm/completion.sh", "lxml/includes", "lxml/isoschematron",
     "numpy/distutils", "numpy/f2py", "numpy/_core/include", "numpy/_core/lib",
@@ -161,8 +162,9 @@ def programs(target: Path) -> None:
     folder = target / "bin"
     for path in folder.iterdir():
         if path.name in PROGRAMS:
-            text = path.read_text(encoding="utf-8").partition("\n")[2]
-            path.write_text(f"#!/{PRIVATE}/bin/python3\n{text}", encoding="utf-8")
+            # pip begins with two more lines of shell where a folder's name is long or has a space in it.
+            text = path.read_text(encoding="utf-8").partition("import sys\n")[2]
+            path.write_text(f"#!/{PRIVATE}/bin/python3\nimport sys\n{text}", encoding="utf-8")
         elif path.name != "python3":
             path.unlink()
     interpreter = folder / "python3"

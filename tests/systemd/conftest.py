@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,20 @@ def skip_or_fail(reason: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"CI must run these tests, but {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def package() -> Path:
+    """The package that `make deb` built."""
+    found = sorted((CHECKOUT / "dist").glob("ocg_*_amd64.deb"), key=lambda path: path.stat().st_mtime)
+    assert found, "run `make deb`"
+    return found[-1]
+
+
+@pytest.fixture(scope="session")
+def model_package(package: Path) -> Path:
+    """The chat model's."""
+    return package.with_name(package.name.replace("ocg_", "ocg-model-smollm2_").replace("_amd64", "_all"))
 
 
 @pytest.fixture(scope="session")

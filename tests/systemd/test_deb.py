@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.systemd import debian
-from tests.systemd.box import CHECKOUT, Box, booted, why_not
+from tests.systemd.box import Box, booted, why_not
 from tests.systemd.conftest import MODEL_PORT, TOKEN, skip_or_fail
 from tests.systemd.loads import GATEWAY, SOCKET, load
 
@@ -26,20 +26,6 @@ _BOOKS = re.compile(
     r"|var/(log|lib/(dpkg|apt|systemd)|cache/(apt|debconf|ldconfig))|etc/(passwd|group|g?shadow|subuid|subgid|ld.so.cache)"
     r"|tmp/systemd-private|var/tmp/systemd-private)"
 )
-
-
-@pytest.fixture(scope="session")
-def package() -> Path:
-    """The package that `make deb` built."""
-    found = sorted((CHECKOUT / "dist").glob("ocg_*_amd64.deb"), key=lambda path: path.stat().st_mtime)
-    assert found, "run `make deb`"
-    return found[-1]
-
-
-@pytest.fixture(scope="session")
-def model_package(package: Path) -> Path:
-    """The chat model's."""
-    return package.with_name(package.name.replace("ocg_", "ocg-model-smollm2_").replace("_amd64", "_all"))
 
 
 @pytest.fixture(scope="session")
