@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 import licences
 import vendored
+from left_out import LEFT_OUT
 from licences import BillError
 
 ROOT = Path(__file__).parents[2]
@@ -58,13 +59,11 @@ class Environment:
         self._check_owners()
 
     def requirements(self, name: str) -> tuple[str, ...]:
-        """Name what a distribution requires on this machine, without its extras."""
+        """Name what a distribution requires on this machine, without its extras and what the packages do without."""
         wanted = (Requirement(line) for line in self.distributions[name].requires or ())
-        return tuple(
-            sorted(
-                {canonicalize_name(one.name) for one in wanted if not one.marker or one.marker.evaluate({"extra": ""})}
-            )
-        )
+        names = {canonicalize_name(one.name) for one in wanted if not one.marker or one.marker.evaluate({"extra": ""})}
+        absent = {canonicalize_name(one) for one in LEFT_OUT} - set(self.distributions)
+        return tuple(sorted(names - absent))
 
     def files(self, name: str) -> Iterator[str]:
         """List a distribution's files that are there, from site-packages on."""

@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from left_out import LEFT_OUT
+
 SOURCE = Path(__file__).resolve().parents[2]
 PRIVATE = Path("usr/lib/ocg")
 SYSTEMD = Path("usr/lib/systemd")
@@ -28,8 +30,9 @@ UNUSED = (
     "**/*.a", "**/*.c", "**/*.h", "**/*.pxd", "**/*.pyx", "**/*.pxi", "**/*.pyi", "**/py.typed",
     "**/*.exe",
     "llama_cpp/server", "llama_cpp/lib/cmake", "llama_cpp/lib/pkgconfig", "llama_cpp/lib/libllama-common.so*",
-    "faiss/contrib", "gguf/scripts", "tqdm/completion.sh", "lxml/includes", "lxml/isoschematron",
+    "faiss/contrib", "gguf/scripts", "tqdm/completion.sh", "numpy/testing", "numpy/random",
     "numpy/distutils", "numpy/f2py", "numpy/_core/include", "numpy/_core/lib",
+    "numpy/_core/_simd.*.so", *(f"{name}{end}" for name in LEFT_OUT for end in ("", "-*.dist-info")),
 )  # fmt: skip
 # An installer's notes, which are wrong once a file is gone.
 NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")

@@ -54,6 +54,29 @@ for path in compiled & set(modules):
     elif (named := marshal.loads(content[16:]).co_filename) != f"/{modules[path].relative_to(sys.argv[2])}":
         print("named", named, path)
 """
+_IMPORTED = """
+import ast, importlib, pathlib, ocg
+from ocg.imports import without_running
+
+without_running("pystemd")
+for path in sorted(pathlib.Path(ocg.__file__).parent.rglob("*.py")):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            wanted = [(node.module, one.name) for one in node.names]
+        elif isinstance(node, ast.Import):
+            wanted = [(one.name, None) for one in node.names]
+        else:
+            continue
+        for module, name in wanted:
+            if module.partition(".")[0] == "ocg":
+                continue
+            try:
+                if name and not hasattr(importlib.import_module(module), name):
+                    module = f"{module}.{name}"
+                importlib.import_module(module)
+            except ImportError as error:
+                print(path, node.lineno, error)
+"""
 # What the embedding service does with every text.
 _EMBED = """
 import asyncio, json, logging, pathlib, sys
@@ -106,7 +129,13 @@ def packages(tree: Path) -> Path:
 
 def _embed(tree: Path, *emulated: str) -> tuple[str, list[float]]:
     """Embed a sentence as the package does; give the kind of CPU it has code for, and the vector."""
-    command = [*emulated, tree / "usr/lib/ocg/bin/python3", "-c", _EMBED, tree / "usr/share/ocg/models/minilm.gguf"]
+    command: list[str | Path] = [
+        *emulated,
+        tree / "usr/lib/ocg/bin/python3",
+        "-c",
+        _EMBED,
+        tree / "usr/share/ocg/models/minilm.gguf",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tree)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -161,7 +190,15 @@ def test_it_goes_to_the_places_that_are_known(members: list[tarfile.TarInfo]) ->
 def test_it_has_nothing_that_nothing_uses(members: list[tarfile.TarInfo]) -> None:
     names = [Path(member.name) for member in members if not member.isdir()]
     assert [str(name) for name in names if _UNUSED_NAMES.fullmatch(name.name)] == []
-    assert [str(name) for name in names if _UNUSED_FOLDERS & set(name.parent.parts)] == []
+    code = [name for name in names if "licenses" not in name.parts]
+    assert [str(name) for name in code if _UNUSED_FOLDERS & set(name.parent.parts)] == []
+
+
+def test_it_has_all_that_ocg_imports_anywhere(tree: Path) -> None:
+    """Also in the middle of a function: a part of a dependency that was left out would be missed there, and late."""
+    python = tree / "usr/lib/ocg/bin/python3"
+    done = subprocess.run([python, "-P", "-c", _IMPORTED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
 def test_every_module_is_compiled_once_and_to_what_it_says(tree: Path, packages: Path) -> None:

@@ -1,0 +1,13 @@
+"""Distributions that others require for parts of theirs that nothing of OCG's imports; the packages do without."""
+
+LEFT_OUT = (
+    # pystemd.base and pystemd.futures; OCG has pystemd's D-Bus and journal alone (ocg/imports.py).
+    "lxml",
+    "psutil",
+    # gguf.utility and llama_cpp.llama_grammar, when they download; OCG downloads with aiohttp and pip.
+    "requests",
+    # requests.
+    "certifi",
+    "charset_normalizer",
+    "urllib3",
+)
