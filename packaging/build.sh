@@ -14,6 +14,7 @@ work=$root/.make/$kind.build
 rm -rf "$work"
 mkdir -p "$work" dist
 rm -f dist/*."$kind"
+[ "$kind" = rpm ] || rm -f dist/*.changes dist/*.buildinfo
 export OCG_BUNDLE="$bundle" OCG_BUILD_KIND="$kind"
 
 .venv/bin/python -m hatchling build -t sdist -d "$work" >/dev/null

@@ -172,7 +172,7 @@ def programs(target: Path) -> None:
             path.unlink()
     interpreter = folder / "python3"
     interpreter.unlink()
-    interpreter.symlink_to(f"/usr/bin/python3.{sys.version_info.minor}")
+    interpreter.symlink_to(f"../../../bin/python3.{sys.version_info.minor}")
     (target / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n", encoding="utf-8")
     for left in ("lib64", "include"):
         path = target / left

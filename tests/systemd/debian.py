@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.systemd.box import CHECKOUT
@@ -13,6 +14,14 @@ _ROOT = CHECKOUT / ".make/debian"
 _INCLUDED = "systemd,systemd-sysv,dbus"
 # What the test of the rpm needs beside: rpm itself, and what a distribution that has rpm would bring along.
 _FOR_RPM = ("rpm", "python3.11", "libgomp1", "libstdc++6")
+# Asks the installed OCG for an embedding, by OpenAI's API, and prints how many dimensions it has.
+EMBEDDING = """
+import json, urllib.request
+token = open("/var/lib/ocg/token").read().strip()
+headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+request = urllib.request.Request("http://127.0.0.1:55003/v1/embeddings", b'{"input": "hello"}', headers)
+print(len(json.load(urllib.request.urlopen(request))["data"][0]["embedding"]))
+"""
 
 
 def root(*packages: Path) -> Path:
@@ -23,8 +32,9 @@ def root(*packages: Path) -> Path:
     if not (_ROOT / "etc/os-release").exists():
         _make()
     folder = _ROOT / "packages"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
+    for earlier in folder.glob(f"*{packages[0].suffix}"):
+        earlier.unlink()
     for package in packages:
         shutil.copy(package, folder)
     debs = [f"/packages/{package.name}" for package in packages if package.suffix == ".deb"]
@@ -39,22 +49,58 @@ def install_rpm() -> tuple[str, ...]:
 
 
 def repacked(package: Path, folder: Path, version: str, additions: dict[str, str]) -> Path:
-    """Make another version of a deb, in which some modules below its site-packages have something more at their end."""
+    """Make another version of a deb, in which some files have something more at their end.
+
+    They are named by their path, or by the one below site-packages.
+    """
     tree = folder / version
     subprocess.run(["dpkg-deb", "-R", package, tree], check=True)
     control = tree / "DEBIAN/control"
     lines = control.read_text().splitlines()
     control.write_text("\n".join(f"Version: {version}" if one.startswith("Version:") else one for one in lines) + "\n")
-    [site] = tree.glob("usr/lib/ocg/lib/python3.*/site-packages")
-    compiling = ["/usr/bin/python3", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
-    for name, addition in additions.items():
-        with (site / name).open("a") as module:
-            module.write(addition)
-        subprocess.run([*compiling, site / name], check=True)
+    _add(tree, additions)
     target = folder / f"ocg_{version}_amd64.deb"
     subprocess.run(["dpkg-deb", "-Zzstd", "-z1", "--root-owner-group", "-b", tree, target], check=True)
     shutil.rmtree(tree)
     return target
+
+
+def rebuilt(packages: Iterable[Path], folder: Path, version: str, additions: dict[str, str]) -> Path:
+    """Make another version of an rpm by its own spec, all but the building; `additions` as for a deb.
+
+    The spec makes more than one package, so all of them are needed.
+    """
+    tree = folder / "tree"
+    tree.mkdir()
+    for package in packages:
+        with subprocess.Popen(["rpm2cpio", package], stdout=subprocess.PIPE) as unpacking:
+            unpacked = ["cpio", "--extract", "--make-directories", "--quiet", "--preserve-modification-time"]
+            subprocess.run(unpacked, stdin=unpacking.stdout, cwd=tree, check=True)
+    _add(tree, additions)
+    head, _, rest = (CHECKOUT / "packaging/rpm/ocg.spec").read_text().partition("%prep\n")
+    _, _, tail = rest.partition("%pre\n")
+    again = f"cp -a {tree}/usr/share/doc/ocg/. .\n%install\ncp -a {tree}/. %{{buildroot}}\n"
+    spec = folder / "ocg.spec"
+    spec.write_text(f"{head.replace('w19T2', 'w1')}%prep\n{again}%pre\n{tail.rpartition('%changelog')[0]}")
+    sources = CHECKOUT / "packaging/systemd"
+    named = {"_topdir": folder, "_sourcedir": sources, "ocg_version": version, "ocg_source": "none"}
+    defined = (word for name, value in named.items() for word in ("--define", f"{name} {value}"))
+    done = subprocess.run(["rpmbuild", "-bb", *defined, spec], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    shutil.rmtree(tree)
+    [target] = folder.glob("RPMS/x86_64/*.rpm")
+    return target
+
+
+def _add(tree: Path, additions: dict[str, str]) -> None:
+    [site] = tree.glob("usr/lib/ocg/lib/python3.*/site-packages")
+    compiling = ["/usr/bin/python3", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
+    for name, addition in additions.items():
+        path = tree / name[1:] if name.startswith("/") else site / name
+        with path.open("a") as file:
+            file.write(addition)
+        if path.suffix == ".py":
+            subprocess.run([*compiling, path], check=True)
 
 
 def _make() -> None:

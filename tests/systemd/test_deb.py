@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +11,11 @@ import pytest
 
 from tests.systemd import debian
 from tests.systemd.box import Box, booted, why_not
-from tests.systemd.conftest import MODEL_PORT, TOKEN, skip_or_fail
-from tests.systemd.loads import GATEWAY, SOCKET, load
+from tests.systemd.conftest import skip_or_fail
+from tests.systemd.loads import SERVICES, SOCKETS, UPGRADED, upgraded_under_load
 
 pytestmark = pytest.mark.timeout(300)
 
-_SERVICES = ("ocg-embedding", "ocg-agent", "ocg-gateway")
-_SOCKETS = ("ocg-embedding.socket", "ocg-agent.socket")
 _APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "Dpkg::Options::=--force-confold", "--yes")
 # What every package leaves in every Debian: dpkg's and apt's own books, logs, and the users that were made.
 _BOOKS = re.compile(
@@ -31,11 +28,7 @@ _BOOKS = re.compile(
 @pytest.fixture(scope="session")
 def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A later build, whose agent brings its database one version forward."""
-    additions = {
-        "ocg/__init__.py": '__version__ = "9.0.0"\n',
-        "ocg/agent/schema.py": 'MIGRATIONS = (*MIGRATIONS, "CREATE TABLE of_the_future (id INTEGER)")\n',
-    }
-    return debian.repacked(package, tmp_path_factory.mktemp("next"), "9.0.0-1", additions)
+    return debian.repacked(package, tmp_path_factory.mktemp("next"), "9.0.0-1", UPGRADED)
 
 
 @pytest.fixture(scope="session")
@@ -77,22 +70,11 @@ def _files(box: Box) -> set[str]:
     return {path for path in (*listed.splitlines(), *more.splitlines()) if not _BOOKS.match(path)}
 
 
-def _entered(box: Box, *services: str) -> dict[str, str]:
-    return {name: box.show(name, "ActiveEnterTimestampMonotonic")["ActiveEnterTimestampMonotonic"] for name in services}
-
-
-def _schema(box: Box) -> int:
-    code = (
-        "import sqlite3; print(sqlite3.connect('/var/lib/ocg/agent.db').execute('PRAGMA user_version').fetchone()[0])"
-    )
-    return int(box.run("python3.11", "-c", code).stdout)
-
-
 def test_one_command_gives_a_working_agent_without_a_network(installed: Box) -> None:
     status = installed.run("ocg", "status").stdout
     assert status.endswith("Health: ok\n")
     assert (
-        installed.run("systemctl", "is-enabled", "ocg.target", "ocg-gateway", *_SOCKETS).stdout.split()
+        installed.run("systemctl", "is-enabled", "ocg.target", "ocg-gateway", *SOCKETS).stdout.split()
         == ["enabled"] * 4
     )
     assert "Paris" in installed.run("ocg", "chat", "What is the capital of France?", text="").stdout
@@ -100,17 +82,11 @@ def test_one_command_gives_a_working_agent_without_a_network(installed: Box) -> 
 
 
 def test_it_embeds_by_openais_api(installed: Box) -> None:
-    asking = (
-        "import json, urllib.request; token = open('/var/lib/ocg/token').read().strip();"
-        f"request = urllib.request.Request('{GATEWAY}/v1/embeddings', json.dumps({{'input': 'hello'}}).encode(),"
-        "{'Authorization': f'Bearer {token}', 'Content-Type': 'application/json'});"
-        "print(len(json.load(urllib.request.urlopen(request))['data'][0]['embedding']))"
-    )
-    assert installed.run("python3.11", "-c", asking).stdout.strip() == "384"
+    assert installed.run("python3.11", "-c", debian.EMBEDDING).stdout.strip() == "384"
 
 
 def test_a_restart_of_each_service_leaves_it_healthy(installed: Box) -> None:
-    for service in _SERVICES:
+    for service in SERVICES:
         installed.run("systemctl", "restart", service)
         assert installed.run("ocg", "status").stdout.endswith("Health: ok\n")
 
@@ -144,32 +120,7 @@ def test_an_upgrade_under_load_loses_nothing_and_keeps_what_the_user_wrote(
     machine: Box, package: Path, next_package: Path
 ) -> None:
     _install(machine, package)
-    settings = f"OCG_UI_TOKEN={TOKEN}\nOCG_BASE_URL=http://127.0.0.1:{MODEL_PORT}/v1\nOCG_MODEL=scripted\n"
-    machine.run("tee", "/etc/ocg/env.config", text=f"{settings}OCG_AUTO_RECALL=no\n# mine\n")
-    machine.write("/etc/systemd/system/ocg-agent.service.d/mine.conf", "[Service]\nMemoryHigh=3G\n")
-    machine.run("systemctl", "daemon-reload")
-    machine.run("systemctl", "restart", *_SERVICES)
-    model = machine.beside("-m", "tests.systemd.model", str(MODEL_PORT))
-    try:
-        sockets, services = _entered(machine, *_SOCKETS), _entered(machine, *_SERVICES)
-        with load(machine, GATEWAY) as by_page, load(machine, SOCKET) as by_socket:
-            time.sleep(1)
-            _install(machine, next_package)
-            machine.wait_until("ocg status")
-            time.sleep(1)
-    finally:
-        model.terminate()
-        model.communicate()
-    for outcome in (by_page, by_socket):
-        assert not outcome.faults, (outcome.counts, outcome.faults)
-        assert outcome.counts["turns"] >= 50
-    assert _entered(machine, *_SOCKETS) == sockets, "sockets stay open"
-    assert not set(_entered(machine, *_SERVICES).items()) & set(services.items()), "services are new"
-    assert machine.run("cat", "/etc/ocg/env.config").stdout.endswith("# mine\n")
-    assert machine.show("ocg-agent", "MemoryHigh") == {"MemoryHigh": str(3 << 30)}
-    assert "ocg 9.0.0" in machine.run("ocg", "version").stdout
-    assert _schema(machine) == 2
-    assert machine.run("find", "/var/lib/ocg", "-name", "agent.db.schema-1").stdout
+    upgraded_under_load(machine, lambda: _install(machine, next_package))
 
 
 def test_an_older_version_says_so_and_changes_nothing(machine: Box, package: Path, next_package: Path) -> None:
@@ -193,7 +144,7 @@ def test_who_stopped_it_does_not_find_it_running_after_an_upgrade(
     machine.run("ocg", "stop")
     machine.run("systemctl", "disable", "ocg-gateway")
     _install(machine, next_package)
-    states = machine.run("systemctl", "is-active", *_SERVICES, *_SOCKETS, check=False).stdout.split()
+    states = machine.run("systemctl", "is-active", *SERVICES, *SOCKETS, check=False).stdout.split()
     assert states == ["inactive"] * 5
     assert machine.run("systemctl", "is-enabled", "ocg-gateway", check=False).stdout == "disabled\n"
 
