@@ -80,9 +80,9 @@ def test_a_distribution_has_all_it_requires(installed: Box, rpms: tuple[Path, Pa
         "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libgomp.so.1", "libm.so.6", "libpthread.so.0", "libstdc++.so.6",
         "libsystemd.so.0", "libz.so.1",
     }  # fmt: skip
-    # llama_cpp opens its libraries one after the other, so that each finds those before it.
+    # Libraries of one folder are opened one after the other, so that each finds those before it.
     unmet = """
-        export LD_LIBRARY_PATH=$(dirname $(find /usr/lib/ocg -name libllama.so))
+        export LD_LIBRARY_PATH=$(find /usr/lib/ocg -type d -name '*.libs' -o -path '*/llama_cpp/lib' | paste -sd:)
         find /usr/lib/ocg -name '*.so*' -type f -exec ldd {} + | grep 'not found' || true
     """
     assert installed.run("bash", "-c", unmet).stdout == ""
