@@ -7,13 +7,16 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.systemd.box import CHECKOUT
+from tests.systemd.box import CHECKOUT, Box
 
 _ROOT = CHECKOUT / ".make/debian"
 # What boots; all else comes as a dependency of the package, or not at all.
 _INCLUDED = "systemd,systemd-sysv,dbus"
 # What the test of the rpm needs beside: rpm itself, and what a distribution that has rpm would bring along.
-_FOR_RPM = ("rpm", "python3.11", "libgomp1", "libstdc++6")
+FOR_RPM = ("rpm", "python3.11", "libgomp1", "libstdc++6")
+# What the README takes for granted.
+FOR_README = ("sudo", "man-db")
+_APT = ("apt-get", "install", "-qq", "--yes", "--no-install-recommends")
 # Asks the installed OCG for an embedding, by OpenAI's API, and prints how many dimensions it has.
 EMBEDDING = """
 import json, urllib.request
@@ -39,13 +42,13 @@ def root(*packages: Path) -> Path:
         shutil.copy(package, folder)
     debs = [f"/packages/{package.name}" for package in packages if package.suffix == ".deb"]
     _inside("apt-get", "install", "-qq", "--yes", "--download-only", *debs)
-    _inside("apt-get", "install", "-qq", "--yes", "--download-only", "--no-install-recommends", *_FOR_RPM)
+    _inside(*_APT, "--download-only", *FOR_RPM, *FOR_README)
     return _ROOT
 
 
-def install_rpm() -> tuple[str, ...]:
-    """Return the command that installs, in a box without network, what the rpm and its test need."""
-    return ("apt-get", "install", "-qq", "--yes", "--no-install-recommends", *_FOR_RPM)
+def install(box: Box, *packages: str) -> None:
+    """Install, in a box without network, some of what lies ready."""
+    box.run(*_APT, *packages)
 
 
 def repacked(package: Path, folder: Path, version: str, additions: dict[str, str]) -> Path:

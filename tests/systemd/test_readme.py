@@ -1,10 +1,12 @@
-"""The README's chapter on systemd, followed word for word in a fresh machine."""
+"""The README's chapters on systemd and on packages, followed word for word in fresh machines."""
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.systemd import debian
 from tests.systemd.box import CHECKOUT, Box, booted, why_not
 from tests.systemd.conftest import skip_or_fail
 
@@ -19,20 +21,25 @@ def fresh() -> Iterator[Box]:
         yield box
 
 
-def _commands() -> list[str]:
-    text = (CHECKOUT / "README.md").read_text()
-    chapter = text.partition("## With systemd\n")[2].partition("\n## ")[0]
-    return re.findall(r"^\$ (.+)$", chapter, re.MULTILINE)
+def _commands(chapter: str) -> list[str]:
+    text = (CHECKOUT / "README.md").read_text().partition(f"## {chapter}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\$ (.+)$", text, re.MULTILINE)
 
 
-def test_the_chapter_works_word_for_word(fresh: Box) -> None:
-    commands = _commands()
-    assert "sudo ./bin/ocg service install" in commands
+def _follow(box: Box, commands: list[str]) -> dict[str, str]:
     outputs = {}
     for command in commands:
-        # There is no sudo in the box, where we are root as it would make us.
-        line = f"cd {CHECKOUT} && {command.removeprefix('sudo ').replace('$USER', 'you')} | cat"
-        outputs[command] = fresh.run("bash", "-eo", "pipefail", "-c", line).stdout
+        line = f"cd {CHECKOUT} && {command} | cat"
+        outputs[command] = box.run("bash", "-eo", "pipefail", "-c", line).stdout
+    return outputs
+
+
+def test_the_chapter_on_systemd_works_word_for_word(fresh: Box) -> None:
+    commands = _commands("With systemd")
+    assert "sudo ./bin/ocg service install" in commands
+    # There is no sudo in this machine, where we are root as it would make us.
+    fresh.write("/usr/bin/sudo", '#!/bin/sh\nexec "$@"\n', 0o755)
+    outputs = _follow(fresh, [command.replace("$USER", "you") for command in commands])
     assert "All healthy after" in outputs["sudo ./bin/ocg start"]
     assert "OK" in outputs["systemd-analyze security ocg-agent"]
     assert outputs["journalctl -p err -u 'ocg-*'"].strip() in {"", "-- No entries --"}
@@ -44,3 +51,33 @@ def test_the_chapter_works_word_for_word(fresh: Box) -> None:
 def test_what_the_chapter_promises_of_the_next_boot(fresh: Box) -> None:
     fresh.run("systemctl", "isolate", "default.target")
     fresh.wait_until(f"{CHECKOUT}/bin/ocg status")
+
+
+def test_the_chapter_on_packages_works_word_for_word(package: Path, model_package: Path) -> None:
+    if reason := why_not():
+        skip_or_fail(reason)
+    make, *commands = _commands("As a package")
+    assert make == "make deb"  # these are what it made
+    with booted(debian.root(package, model_package), path="") as box:
+        debian.install(box, *debian.FOR_README)
+        # Who answers yes.
+        box.write("/etc/apt/apt.conf.d/99yes", 'APT::Get::Assume-Yes "yes";\n')
+        before = _named_ocg(box)
+        installing, removing = (next(one for one in commands if f"apt {word}" in one) for word in ("install", "remove"))
+        outputs = _follow(box, commands[: commands.index(removing)])
+        assert installing in outputs
+        assert outputs["sudo ocg status"].endswith("Health: ok\n")
+        assert "honey" in outputs['sudo ocg chat "What do bees make?"']
+        assert outputs["sudo ocg open"].startswith("http://127.0.0.1:55003/#login=")
+        assert "OCG(1)" in outputs["man ocg"]
+        box.run("systemctl", "stop", "ocg-embedding")
+        box.run("systemctl", "start", "ocg-gateway")
+        box.wait_until("ocg status")
+        _follow(box, commands[commands.index(removing) :])
+        assert _named_ocg(box) == before
+
+
+def _named_ocg(box: Box) -> str:
+    # man keeps what it has shown.
+    elsewhere = (word for path in (CHECKOUT, "/var/cache/man") for word in ("-not", "-path", f"{path}/*"))
+    return box.run("find", "/", "-xdev", "-name", "*ocg*", *elsewhere).stdout

@@ -45,7 +45,7 @@ def clean(rpms: tuple[Path, Path], next_rpm: Path) -> Path:
 @contextmanager
 def _machine(clean: Path) -> Iterator[Box]:
     with booted(clean, path="") as box:
-        box.run(*debian.install_rpm())
+        debian.install(box, *debian.FOR_RPM)
         yield box
 
 
