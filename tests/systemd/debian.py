@@ -13,7 +13,7 @@ _ROOT = CHECKOUT / ".make/debian"
 # What boots; all else comes as a dependency of the package, or not at all.
 _INCLUDED = "systemd,systemd-sysv,dbus"
 # What the test of the rpm needs beside: rpm itself, and what a distribution that has rpm would bring along.
-FOR_RPM = ("rpm", "python3.11", "libgomp1", "libstdc++6")
+FOR_RPM = ("rpm", "procps", "python3.11", "libgomp1", "libstdc++6")
 # What the README takes for granted.
 FOR_README = ("sudo", "man-db")
 _APT = ("apt-get", "install", "-qq", "--yes", "--no-install-recommends")

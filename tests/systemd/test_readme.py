@@ -63,6 +63,7 @@ def test_the_chapter_on_packages_works_word_for_word(package: Path, model_packag
         # Who answers yes.
         box.write("/etc/apt/apt.conf.d/99yes", 'APT::Get::Assume-Yes "yes";\n')
         before = _named_ocg(box)
+        units = (path.name.replace("@.", "@ocg-agent.") for path in (CHECKOUT / "units").glob("ocg*.*"))
         installing, removing = (next(one for one in commands if f"apt {word}" in one) for word in ("install", "remove"))
         outputs = _follow(box, commands[: commands.index(removing)])
         assert installing in outputs
@@ -70,6 +71,7 @@ def test_the_chapter_on_packages_works_word_for_word(package: Path, model_packag
         assert "honey" in outputs['sudo ocg chat "What do bees make?"']
         assert outputs["sudo ocg open"].startswith("http://127.0.0.1:55003/#login=")
         assert "OCG(1)" in outputs["man ocg"]
+        assert box.run("systemd-analyze", "verify", *units).text == ""
         box.run("systemctl", "stop", "ocg-embedding")
         box.run("systemctl", "start", "ocg-gateway")
         box.wait_until("ocg status")
