@@ -17,6 +17,7 @@ from tests.systemd.loads import SERVICES, SOCKETS, UPGRADED, upgraded_under_load
 pytestmark = pytest.mark.timeout(300)
 
 _APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "Dpkg::Options::=--force-confold", "--yes")
+_DEPENDENCIES = ("python3", "libgomp1", "libstdc++6", "procps", "zlib1g", "ca-certificates")
 # What every package leaves in every Debian: dpkg's and apt's own books, logs, and the users that were made.
 _BOOKS = re.compile(
     r"/(proc|sys|dev|run/(systemd|udev|log|user|credentials|lock|nologin|utmp|mount|dbus|host)|packages"
@@ -91,6 +92,10 @@ def test_a_restart_of_each_service_leaves_it_healthy(installed: Box) -> None:
         assert installed.run("ocg", "status").stdout.endswith("Health: ok\n")
 
 
+def test_a_reload_works_with_what_the_package_brings(installed: Box) -> None:
+    installed.run("systemctl", "reload", *SERVICES)
+
+
 def test_the_version_says_commit_and_build(installed: Box, package: Path) -> None:
     found = json.loads(installed.run("ocg", "version", "--json").stdout)
     assert found["kind"] == "deb"
@@ -151,7 +156,7 @@ def test_who_stopped_it_does_not_find_it_running_after_an_upgrade(
 
 def test_a_removal_keeps_data_and_a_purge_leaves_nothing(machine: Box, package: Path) -> None:
     # What the package depends on is another package's business.
-    machine.run(*_APT, "install", "python3", "libgomp1", "libstdc++6", "zlib1g", "ca-certificates")
+    machine.run(*_APT, "install", *_DEPENDENCIES)
     before = _files(machine)
     _install(machine, package)
     machine.wait_until("ocg status")

@@ -74,7 +74,8 @@ def test_a_distribution_has_all_it_requires(installed: Box, rpms: tuple[Path, Pa
     required = {re.split("[ (]", line)[0] for line in _asked("--requires", rpms[0])}
     libraries = {name for name in required if name.startswith("lib")}
     assert required - libraries == {
-        "/bin/sh", "/usr/bin/kill", "/usr/bin/python3.11", "ld-linux-x86-64.so.2", "rpmlib", "rtld", "config", "systemd",
+        "/bin/sh", "/usr/bin/kill", "/usr/bin/python3.11", "ld-linux-x86-64.so.2", "rpmlib", "rtld", "config",
+        "systemd",
     }  # fmt: skip
     assert libraries == {
         "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libgomp.so.1", "libm.so.6", "libpthread.so.0", "libstdc++.so.6",
