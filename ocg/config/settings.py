@@ -121,6 +121,12 @@ class EmbeddingSettings(Common):
         values.port,
         decided_by="ocg-embedding.socket",
     )
+    cache_mb: int = _setting(
+        "OCG_EMBEDDING_CACHE",
+        "64",
+        "MiB on the disk for vectors of texts that may come again; none are kept when 0",
+        values.count,
+    )
     chat_model: str = _setting(
         "OCG_LOCAL_MODEL", "smollm2-135m", "The local chat model: a catalog name or the path of a GGUF file"
     )

@@ -14,8 +14,7 @@ from ocg.lifecycle.worker import Worker
 T = TypeVar("T")
 
 _BUSY_TIMEOUT_S = 5.0
-# synchronous=FULL: a commit is on the disk, not only in the kernel (sqlite.org/pragma.html#pragma_synchronous).
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
+_PRAGMAS = ("journal_mode=WAL", "foreign_keys=ON", "temp_store=MEMORY")
 
 
 class Database:
@@ -27,15 +26,17 @@ class Database:
         self._path = path
 
     @classmethod
-    async def open(cls, path: Path, migrations: Sequence[str]) -> Self:
+    async def open(cls, path: Path, migrations: Sequence[str], *, durable: bool = True) -> Self:
         """Open or make a database (mode 0600). Migration n brings `user_version` from n to n+1.
+
+        One that is not durable, since it can be made anew, waits for no disk and may be damaged by a power cut.
 
         Raises DATA_NEWER when a later OCG wrote it (nothing is changed), DATA_DAMAGED when SQLite cannot read it,
         DISK_FULL when there is no room for the copy that is made before a migration (nothing is changed).
         """
         worker = Worker(path.stem)
         try:
-            connection = await worker.run(lambda: _guarded(path, lambda: _connect(path, migrations)))
+            connection = await worker.run(lambda: _guarded(path, lambda: _connect(path, migrations, durable=durable)))
         except BaseException:
             await worker.close()
             raise
@@ -55,7 +56,7 @@ class Database:
         await self.worker.close()
 
 
-def _connect(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+def _connect(path: Path, migrations: Sequence[str], *, durable: bool) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     refuse_newer(path, len(migrations))
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -64,6 +65,8 @@ def _connect(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
         connection.row_factory = sqlite3.Row
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
+        # FULL: a commit is on the disk, not only in the kernel (sqlite.org/pragma.html#pragma_synchronous).
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
         migrate(connection, path, migrations)
     except BaseException:
         connection.close()

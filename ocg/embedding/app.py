@@ -12,7 +12,8 @@ from starlette.types import ASGIApp
 from ocg import __version__
 from ocg.embedding.chat import ChatModel
 from ocg.embedding.completions import Completions
-from ocg.embedding.encoder import Embedded, Encoder
+from ocg.embedding.encoder import Encoder
+from ocg.embedding.texts import Embedded
 from ocg.embedding.vectors import VectorStore
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
@@ -75,7 +76,7 @@ class _Endpoints:
                 param="model",
             )
         texts = (asked.input,) if isinstance(asked.input, str) else asked.input
-        found = await while_listening(request, self.encoder.embed(texts))
+        found = await while_listening(request, self.encoder.embed(texts, truncate=asked.truncate))
         encode = _base64 if asked.encoding_format == "base64" else _numbers
         data = tuple(openai.EmbeddingItem(embedding=encode(one), index=at) for at, one in enumerate(found))
         usage = openai.TokenCount.of(Usage(prompt_tokens=sum(one.tokens for one in found)))

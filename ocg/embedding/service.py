@@ -69,7 +69,7 @@ class EmbeddingService:
                 ),
                 [listener],
                 where.url,
-                workers=(encoder.worker, chat.worker, *vectors.workers),
+                workers=(*encoder.workers, chat.worker, *vectors.workers),
                 apply=apply,
             )
 
@@ -78,7 +78,7 @@ class EmbeddingService:
         settings = self._settings
         path = store.resolve(settings.models_dir, str(settings.model_path or catalog.EMBEDDING_DEFAULT))
         notifier.status(f"Loading {path.stem}")
-        loading = asyncio.ensure_future(Encoder.load(path, threads=thread_count(settings.threads)))
+        loading = asyncio.ensure_future(self._encoder(path))
         try:
             while not loading.done():
                 notifier.extend_start(_EXTEND_S)
@@ -87,6 +87,15 @@ class EmbeddingService:
         finally:
             loading.cancel()
         return loading.result()
+
+    async def _encoder(self, path: Path) -> Encoder:
+        settings = self._settings
+        return await Encoder.load(
+            path,
+            threads=thread_count(settings.threads),
+            cache_file=settings.data_dir / "embeddings.db",
+            cache_bytes=settings.cache_mb << 20,
+        )
 
     def _chat(self) -> ChatModel:
         settings = self._settings

@@ -146,11 +146,13 @@ class ChatChunk(Struct, frozen=True, kw_only=True):
 
 
 class EmbeddingRequest(Struct, frozen=True, kw_only=True):
-    """POST /v1/embeddings."""
+    """POST /v1/embeddings. With `truncate`, which is ours, of a text that is too long the beginning is embedded."""
 
     input: str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_INPUTS)]
     model: str = ""
     encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Tokens | None = None
+    truncate: bool = False
 
 
 class EmbeddingItem(Struct, frozen=True, kw_only=True):
