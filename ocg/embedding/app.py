@@ -12,8 +12,7 @@ from starlette.types import ASGIApp
 from ocg import __version__
 from ocg.embedding.chat import ChatModel
 from ocg.embedding.completions import Completions
-from ocg.embedding.encoder import Encoder
-from ocg.embedding.texts import Embedded
+from ocg.embedding.encoder import Embedded, Encoder
 from ocg.embedding.vectors import VectorStore
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers

@@ -17,7 +17,7 @@ from ocg.lifecycle.worker import Worker
 from ocg.protocol.messages import DeleteRequest, Hit, Metadata, SearchRequest, UpsertRequest, VectorItem
 
 if TYPE_CHECKING:
-    from ocg.embedding.texts import Vector
+    from ocg.embedding.encoder.texts import Vector
 
 Value = str | int | float | bool | None
 

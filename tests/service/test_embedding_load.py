@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ocg.embedding.encoder import Encoder
-from ocg.embedding.lane import Lane
+from ocg.embedding.encoder.lane import Lane
 from ocg.errors import Code, OcgError
 from tests.conftest import MODELS
 from tests.service.embedding import Service, environment, serving

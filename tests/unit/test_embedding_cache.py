@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ocg.embedding.cache import Cache, fingerprint
-from ocg.embedding.texts import Embedded
+from ocg.embedding.encoder.cache import Cache, fingerprint
+from ocg.embedding.encoder.texts import Embedded
 
 _DIM = 8
 _ROOM = 1 << 20

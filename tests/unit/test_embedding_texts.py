@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ocg.embedding.texts import Embedded, Failed, Outcome, Text, TextQueue
+from ocg.embedding.encoder.texts import Embedded, Failed, Outcome, Text, TextQueue
 from ocg.errors import Code, OcgError
 
 _ANY = Embedded(vector=None, tokens=1)  # type: ignore[arg-type] # what is in it is nobody's business here

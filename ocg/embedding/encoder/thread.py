@@ -5,14 +5,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ocg.embedding.lane import Lane
+from ocg.embedding.encoder.lane import Lane
+from ocg.embedding.encoder.texts import Embedded, Failed, Outcome, Text, TooLong
+from ocg.embedding.encoder.weights import Weights
 from ocg.embedding.llama import CLOSE_S
-from ocg.embedding.texts import Embedded, Failed, Outcome, Text, TooLong
-from ocg.embedding.weights import Weights
 from ocg.lifecycle.worker import Worker
 
 if TYPE_CHECKING:
-    from ocg.embedding.weights import Tokens
+    from ocg.embedding.encoder.weights import Tokens
 
 _log = logging.getLogger(__name__)
 
@@ -51,14 +51,15 @@ class LaneThread:
         is_cut = text.truncate and len(tokens) > self._weights.context
         return self._weights.cut(tokens) if is_cut else tokens
 
-    async def close(self) -> None:
-        """Free the lane; a thread that is in the middle of something is left to die with the process."""
+    async def close(self) -> bool:
+        """Free the lane, and say so; a thread that is in the middle of something is left to die with the process."""
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self.worker.run(self._free)
         except TimeoutError:
-            return
+            return False
         await self.worker.close(CLOSE_S)
+        return True
 
     def _free(self) -> None:
         if self._lane is not None:

@@ -3,8 +3,8 @@
 import ctypes
 from typing import TYPE_CHECKING, Any
 
+from ocg.embedding.encoder.weights import Weights
 from ocg.embedding.llama import damaged
-from ocg.embedding.weights import Weights
 from ocg.errors import Code, OcgError
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ocg.embedding.weights import Tokens
+    from ocg.embedding.encoder.weights import Tokens
 
     Matrix = NDArray[np.float32]
 

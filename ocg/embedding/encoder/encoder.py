@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from ocg.embedding.cache import Cache, fingerprint
-from ocg.embedding.lane import MAX_TEXTS
-from ocg.embedding.lanethread import LaneThread
-from ocg.embedding.texts import Embedded, Text, TextQueue, TooLong
-from ocg.embedding.weights import Weights
+from ocg.embedding.encoder.cache import Cache, fingerprint
+from ocg.embedding.encoder.lane import MAX_TEXTS
+from ocg.embedding.encoder.texts import Embedded, Text, TextQueue, TooLong
+from ocg.embedding.encoder.thread import LaneThread
+from ocg.embedding.encoder.weights import Weights
+from ocg.embedding.llama import CLOSE_S
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.worker import Worker
 from ocg.protocol.messages import MAX_TEXT_CHARS
@@ -31,6 +32,7 @@ class Encoder:
     """One loaded embedding model."""
 
     def __init__(self, weights: Weights, lanes: Sequence[LaneThread], cache: Cache, *, threads: int) -> None:
+        self._weights = weights
         self.name = weights.name
         self.dim = weights.dim
         self.context = weights.context
@@ -49,10 +51,15 @@ class Encoder:
         Raises MODEL_DAMAGED when llama.cpp cannot load it, CONFIG_INVALID when it is no embedding model.
         """
         first = Worker("embedding")
-        weights = await first.run(lambda: Weights(path))
-        others = (Worker(f"embedding-{number}") for number in range(2, min(threads, _MAX_LANES) + 1))
-        lanes = [LaneThread(worker, weights) for worker in (first, *others)]
-        await first.run(lanes[0].prepare)
+        try:
+            weights = await first.run(lambda: Weights(path))
+            lanes = [LaneThread(first, weights)]
+            await first.run(lanes[0].prepare)
+        except OcgError:
+            await first.close(CLOSE_S)
+            raise
+        others = range(2, min(threads, _MAX_LANES) + 1)
+        lanes += [LaneThread(Worker(f"embedding-{number}"), weights) for number in others]
         cache = Cache(b"")
         if cache_file is not None:
             model = await first.run(lambda: fingerprint(path))
@@ -128,7 +135,9 @@ class Encoder:
 
     async def close(self) -> None:
         """Let what runs end; what is queued behind it is not waited for long."""
-        await asyncio.gather(*(lane.close() for lane in self._lanes))
+        freed = await asyncio.gather(*(lane.close() for lane in self._lanes))
+        if all(freed):
+            self._weights.close()
         await self._cache.close()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from ocg.database import Database
-from ocg.embedding.texts import Embedded
+from ocg.embedding.encoder.texts import Embedded
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.worker import Worker
 
