@@ -43,11 +43,13 @@ class CollectionIndex:
             dead=sum(one.dead for one in self._segments),
         )
 
-    def wants_build(self, limits: Limits) -> bool:
-        """Whether so much came or went since the base was built that it pays to build another."""
+    def wants_build(self, limits: Limits, *, quiet: bool = False) -> bool:
+        """Whether so much came or went since the base was built that it pays to build another; now it is `quiet`."""
         base = self.base.size if self.base is not None else 0
         dead = self.base.dead if self.base is not None else 0
         fresh = sum(one.size for one in self._fresh)
+        if quiet and base and fresh > max(limits.quiet_max, int(limits.quiet_share * base)):
+            return True
         return max(fresh, dead) > max(limits.flat_max, int(limits.share * base))
 
     def append(self, rows: "Rows", vectors: "Matrix") -> None:

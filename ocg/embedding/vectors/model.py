@@ -99,4 +99,8 @@ class Limits:
     # A part of what the graph has: 0.1 of 1,000,000 is scanned in 20 ms, and the graph is written ten times as often
     # at the most as it doubles.
     share: float = 0.1
+    # When nobody has written for a while, less is enough: then a search scans 2,000, or 1.4 ms at a million.
+    quiet_s: float = 5.0
+    quiet_max: int = 2_000
+    quiet_share: float = 0.02
     retry_s: float = 60.0

@@ -51,7 +51,9 @@ class Searcher:
         # Writes that have begun, and those that the indexes know of: the difference is what a search may not see.
         self._begun = 0
         self._applied = 0
+        # What is to be built now, and what is when nobody writes.
         self.due: set[int] = set()
+        self.due_when_quiet: set[int] = set()
 
     async def close(self, timeout_s: float) -> None:
         """Close what is open. Called in the event loop."""
@@ -119,6 +121,7 @@ class Searcher:
         self._indexes.pop(number, None)
         self._unsaved.pop(number, None)
         self.due.discard(number)
+        self.due_when_quiet.discard(number)
         self._snapshots.remove(number)
 
     def index(self, collection: Collection) -> CollectionIndex:
@@ -132,7 +135,7 @@ class Searcher:
             self._judge(collection, found)
         return found
 
-    def plan(self, collection: Collection) -> Plan | None:
+    def plan(self, collection: Collection, *, quiet: bool) -> Plan | None:
         """Say what to build; None when it is not due any more."""
         self.due.discard(collection.number)
         index = self._indexes.get(collection.number)
@@ -142,7 +145,7 @@ class Searcher:
             self.forget(collection.number)
             return None
         base, unsaved = index.base, self._unsaved.get(collection.number)
-        if not index.wants_build(self._limits):
+        if not index.wants_build(self._limits, quiet=quiet):
             if unsaved is None or base is None:
                 return None
             return Plan(collection, unsaved, None, base.size, made=base)
@@ -181,6 +184,8 @@ class Searcher:
     def _judge(self, collection: Collection, index: CollectionIndex) -> None:
         if index.wants_build(self._limits):
             self.due.add(collection.number)
+        elif index.wants_build(self._limits, quiet=True):
+            self.due_when_quiet.add(collection.number)
 
     def _look_for_others(self) -> None:
         """Throw the indexes away when another program wrote to the file: SQLite is right."""

@@ -56,7 +56,7 @@ class VectorStore:
         self._collections: dict[str, Collection] = {}
         # Holds commits and what follows them in the indexes together: all see one order of writes.
         self._lock = asyncio.Lock()
-        self.upkeep = Upkeep(searcher, builder, self._numbered, limits.retry_s)
+        self.upkeep = Upkeep(searcher, builder, self._numbered, limits)
         self._reindexing = Reindexing(encoder, database.read, self._reindexed, limits.retry_s)
         self._warming: asyncio.Task[None] | None = None
 
@@ -229,7 +229,7 @@ class VectorStore:
                 await self._searcher.worker.run(lambda one=one: self._searcher.index(one))  # type: ignore[misc]
             except OcgError as error:
                 _log.warning("%r cannot be searched: %s", one.name, error)
-            self.upkeep.look()
+            self.upkeep.wrote()
 
     async def _write(self, job: Callable[[sqlite3.Connection], Written], items: Sequence[Prepared]) -> Change:
         """Commit, and let the index follow before anyone hears of it."""
@@ -246,7 +246,7 @@ class VectorStore:
             collection, change = written
             self._collections[collection.name] = collection
             await self._searcher.worker.run(lambda: self._searcher.apply(collection, change, items))
-        self.upkeep.look()
+        self.upkeep.wrote()
         return change
 
     async def _reindexed(self, collection: Collection, batch: Batch | None) -> Collection | None:
