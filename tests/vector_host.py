@@ -17,12 +17,12 @@ import numpy as np
 
 from ocg.embedding.vectors import VectorStore, truth
 from ocg.embedding.vectors.model import Limits
-from ocg.protocol.vectors import CollectionRequest, GetRequest, Picked, SearchRequest, VectorItem
+from ocg.protocol.vectors import CollectionRequest, Filter, GetRequest, Picked, SearchRequest, VectorItem
 
 DIM = 8
 IDS = 1200
 NAME = "数"
-LIMITS = Limits(flat_max=150, share=0.1, retry_s=0.2)
+LIMITS = Limits(flat_max=150, share=0.1, quiet_s=0.01, quiet_max=40, retry_s=0.2)
 
 
 class NoEncoder:
@@ -37,7 +37,8 @@ class NoEncoder:
 
 def vector_of(id_: str, version: int) -> list[float]:
     """The vector that an id has in a version."""
-    return np.random.default_rng([int(id_), version]).standard_normal(DIM).tolist()
+    made: list[float] = np.random.default_rng([int(id_), version]).standard_normal(DIM).tolist()
+    return made
 
 
 def _say(**what: Any) -> None:
@@ -55,7 +56,7 @@ async def _check(store: VectorStore, rng: random.Random) -> None:
     for id_ in rng.sample(sorted(found), min(10, len(found))):
         hits = (await store.search(NAME, SearchRequest(vector=vector_of(id_, int(found[id_] or 0)), top_k=1))).hits
         assert [one.id for one in hits] == [id_], hits
-        wanted = {"version": found[id_], "id": {"$in": [id_]}}
+        wanted: Filter = {"version": found[id_], "id": {"$in": [id_]}}
         hits = (await store.search(NAME, SearchRequest(vector=[1.0] * DIM, filter=wanted))).hits
         assert [one.id for one in hits] == [id_], hits
     _say(found=found, state=str(store._searcher.state(collection, building=False)))
