@@ -47,6 +47,7 @@ class Searcher:
         self._open: sqlite3.Connection | None = None
         self._indexes: dict[int, CollectionIndex] = {}
         self._unsaved: dict[int, int] = {}
+        self._unseen: dict[int, int] = {}  # what was written to a collection that is not loaded
         self._version = 0
         # Writes that have begun, and those that the indexes know of: the difference is what a search may not see.
         self._begun = 0
@@ -102,6 +103,9 @@ class Searcher:
         self._applied += 1
         index = self._indexes.get(collection.number)
         if index is None:
+            self._unseen[collection.number] = self._unseen.get(collection.number, 0) + len(change.added)
+            if self._unseen[collection.number] > self._limits.quiet_max:
+                self.index(collection)  # of so many the first search would have to wait
             return
         try:
             kept = [at for at, row in enumerate(change.added) if row]
@@ -130,6 +134,7 @@ class Searcher:
         if found is not None and found.collection.since > collection.since:
             raise OcgError(Code.CONFLICT, f"the collection {collection.name!r} was changed meanwhile", "try again")
         if found is None or found.collection.shape != collection.shape:
+            self._unseen.pop(collection.number, None)
             found = self._loaded(collection)
             self._indexes[collection.number] = found
             self._judge(collection, found)
