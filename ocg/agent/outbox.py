@@ -12,7 +12,7 @@ from ocg.agent.imports import load_aiohttp
 from ocg.database import Database
 from ocg.errors import Code, OcgError
 from ocg.protocol.clients import EmbeddingClient
-from ocg.protocol.messages import VectorItem
+from ocg.protocol.vectors import VectorItem
 
 _log = logging.getLogger(__name__)
 

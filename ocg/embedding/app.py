@@ -3,16 +3,19 @@
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ocg import __version__
 from ocg.embedding.chat import ChatModel
+from ocg.embedding.collection import Collections
 from ocg.embedding.completions import Completions
 from ocg.embedding.encoder import Embedded, Encoder
+from ocg.embedding.endpoints import Endpoint, document, routes
+from ocg.embedding.request import LocalChat
 from ocg.embedding.vectors import VectorStore
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
@@ -20,14 +23,9 @@ from ocg.lifecycle.guard import Guard
 from ocg.lifecycle.stream import while_listening
 from ocg.protocol import openai
 from ocg.protocol.messages import (
-    Changed,
-    DeleteRequest,
     Health,
-    SearchRequest,
-    SearchResult,
     Struct,
     Text,
-    UpsertRequest,
     Usage,
 )
 
@@ -88,34 +86,41 @@ class _Endpoints:
             _EmbedAnswer(embedding=found.vector.tolist(), dim=self.encoder.dim, model=self.encoder.name)
         )
 
-    async def upsert(self, request: Request) -> Response:
-        asked = await answers.read(request, UpsertRequest)
-        return answers.answer(Changed(count=await while_listening(request, self.vectors.upsert(asked))))
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        completions = Completions(self.chat)
+        texts = (Code.CONTEXT_LENGTH, Code.BUSY)
+        return (
+            Endpoint("GET", "/health", "How the service is", self.health, Health, is_open=True),
+            Endpoint("GET", "/v1/models", "List the models", self.models, openai.ModelList),
+            Endpoint(
+                "POST", "/v1/embeddings", "Embed texts", self.embeddings, openai.EmbeddingAnswer,
+                takes=openai.EmbeddingRequest, errors=(Code.MODEL_UNKNOWN, *texts),
+            ),
+            Endpoint(
+                "POST", "/v1/chat/completions", "Continue a conversation", completions.answer, openai.ChatAnswer,
+                takes=LocalChat, streams=True, errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, *texts),
+            ),
+            Endpoint("POST", "/embed", "Embed a text", self.embed, _EmbedAnswer, takes=_EmbedRequest, errors=texts),
+        )  # fmt: skip
 
-    async def delete(self, request: Request) -> Response:
-        return answers.answer(Changed(count=await self.vectors.delete(await answers.read(request, DeleteRequest))))
 
-    async def search(self, request: Request) -> Response:
-        hits = await self.vectors.search(await answers.read(request, SearchRequest))
-        return answers.answer(SearchResult(hits=hits))
+def endpoints(*, encoder: Encoder, vectors: VectorStore, chat: ChatModel) -> tuple[Endpoint, ...]:
+    """List all that the service answers, its own description last."""
+    listed = (*_Endpoints(encoder, vectors, chat).endpoints(), *Collections(vectors).endpoints())
+
+    async def openapi(_: Request) -> Response:
+        return answers.answer(document((*listed, described), version=__version__))
+
+    described = Endpoint("GET", "/openapi.json", "This document", openapi, dict[str, Any], is_open=True)
+    return (*listed, described)
 
 
 def create_app(*, encoder: Encoder, vectors: VectorStore, chat: ChatModel, accepts: Callable[[str], bool]) -> ASGIApp:
-    """Build the application; `accepts` judges a token, which all but /health need."""
-    ends = _Endpoints(encoder, vectors, chat)
-    app = answers.create_app(
-        [
-            Route("/health", ends.health),
-            Route("/v1/models", ends.models),
-            Route("/v1/embeddings", ends.embeddings, methods=["POST"]),
-            Route("/v1/chat/completions", Completions(chat).answer, methods=["POST"]),
-            Route("/embed", ends.embed, methods=["POST"]),
-            Route("/vectors/upsert", ends.upsert, methods=["POST"]),
-            Route("/vectors/delete", ends.delete, methods=["POST"]),
-            Route("/search", ends.search, methods=["POST"]),
-        ]
-    )
-    return Guard(app, accepts=accepts, is_open=lambda path: path == "/health")
+    """Build the application; `accepts` judges a token, which all but the open endpoints need."""
+    listed = endpoints(encoder=encoder, vectors=vectors, chat=chat)
+    is_open = frozenset(one.path for one in listed if one.is_open)
+    return Guard(answers.create_app(routes(listed)), accepts=accepts, is_open=is_open.__contains__)
 
 
 def _numbers(found: Embedded) -> list[float]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import msgspec
 
 from ocg.errors import Code, OcgError
-from ocg.protocol import address, messages, sse, wire
+from ocg.protocol import address, messages, sse, vectors, wire
 from ocg.protocol.events import LAST, TurnEvent
 
 if TYPE_CHECKING:
@@ -132,20 +132,36 @@ class EmbeddingClient(_Client):
         """Ask how it is."""
         return await self.call("GET", "/health", messages.Health)
 
-    async def upsert(self, items: Sequence[messages.VectorItem], *, collection: str) -> int:
+    async def upsert(self, items: Sequence[vectors.VectorItem], *, collection: str) -> int:
         """Add or replace vectors; they are on disk on return."""
-        body = messages.UpsertRequest(items=tuple(items), collection=collection)
-        return (await self.call("POST", "/vectors/upsert", messages.Changed, body)).count
+        body = vectors.UpsertRequest(items=list(items))
+        return (await self.call("POST", _within(collection, "upsert"), messages.Changed, body)).count
 
     async def delete(self, ids: Sequence[str], *, collection: str) -> int:
-        """Delete vectors by id."""
-        body = messages.DeleteRequest(ids=tuple(ids), collection=collection)
-        return (await self.call("POST", "/vectors/delete", messages.Changed, body)).count
+        """Delete vectors by id; there is nothing to delete in a collection that is not there."""
+        body = vectors.Picked(ids=list(ids))
+        try:
+            return (await self.call("POST", _within(collection, "delete"), messages.Changed, body)).count
+        except OcgError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+            return 0
 
-    async def search(self, query: str, *, top_k: int, collection: str) -> tuple[messages.Hit, ...]:
-        """Find the vectors nearest to a text."""
-        body = messages.SearchRequest(query=query, top_k=top_k, collection=collection)
-        return (await self.call("POST", "/search", messages.SearchResult, body)).hits
+    async def search(self, text: str, *, top_k: int, collection: str) -> Sequence[vectors.Hit]:
+        """Find the vectors nearest to a text; a collection that is not there has none."""
+        body = vectors.SearchRequest(text=text, top_k=top_k)
+        try:
+            return (await self.call("POST", _within(collection, "search"), vectors.SearchResult, body)).hits
+        except OcgError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+            return ()
+
+
+def _within(collection: str, verb: str) -> str:
+    from urllib.parse import quote  # noqa: PLC0415 - for this alone
+
+    return f"/collections/{quote(collection, safe='')}/{verb}"
 
 
 class AgentClient(_Client):

@@ -117,57 +117,10 @@ class MemoryList(Struct, frozen=True):
     memories: tuple[Memory, ...]
 
 
-class VectorItem(Struct, frozen=True):
-    """A vector to keep, given as such or as a text to embed."""
-
-    id: Id
-    text: Text | None = None
-    vector: tuple[float, ...] | None = None
-    metadata: Metadata = {}
-
-
-class UpsertRequest(Struct, frozen=True):
-    """Vectors to add or replace; they are on disk when the answer comes."""
-
-    items: Annotated[tuple[VectorItem, ...], msgspec.Meta(min_length=1, max_length=10_000)]
-    collection: Id = "default"
-
-
-class DeleteRequest(Struct, frozen=True):
-    """Vectors to delete; unknown ids are no error."""
-
-    ids: Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=10_000)]
-    collection: Id = "default"
-
-
 class Changed(Struct, frozen=True):
-    """How many vectors a request changed."""
+    """How many things a request changed."""
 
     count: int
-
-
-class SearchRequest(Struct, frozen=True):
-    """The nearest vectors to a text or a vector. `filter` keeps those whose metadata has these values."""
-
-    query: Text | None = None
-    vector: tuple[float, ...] | None = None
-    top_k: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
-    filter: Metadata = {}
-    collection: Id = "default"
-
-
-class Hit(Struct, frozen=True):
-    """A vector found; `score` is the cosine, 1 at best."""
-
-    id: str
-    score: float
-    metadata: Metadata
-
-
-class SearchResult(Struct, frozen=True):
-    """Hits, best first."""
-
-    hits: tuple[Hit, ...]
 
 
 class Health(Struct, frozen=True):

@@ -108,8 +108,8 @@ class TestEmbeddingAway:
                 _wait_for(lambda: _pending(found) == 0, 15)
                 assert _search(found, "where family is")[0] == "The user's sister lives in Lisbon."
                 where = address.find(Path(env["OCG_PID_DIR"]))
-                body = {"collection": "memories", "query": "instrument", "top_k": 9}
-                assert len(ask(f"{where.url}/search", body, token=where.token)[1]["hits"]) == 2
+                body = {"text": "instrument", "top_k": 9}
+                assert len(ask(f"{where.url}/collections/memories/search", body, token=where.token)[1]["hits"]) == 2
 
 
 class TestLocalModel:

@@ -37,8 +37,8 @@ class Service:
     def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
         return ask(self.where.url + path, body, token=self.where.token)
 
-    def search(self, **request: Any) -> list[str]:
-        status, found = self.ask("/search", request)
+    def search(self, collection: str = "default", **request: Any) -> list[str]:
+        status, found = self.ask(f"/collections/{collection}/search", request)
         assert status == 200, found
         return [hit["id"] for hit in found["hits"]]
 
@@ -139,7 +139,7 @@ class TestAccess:
 
     def test_only_health_is_open(self, shared: Service) -> None:
         assert ask(f"{shared.where.url}/health")[0] == 200
-        for path in ("/v1/models", "/search", "/v1/embeddings", "/v1/chat/completions", "/nowhere"):
+        for path in ("/v1/models", "/collections", "/v1/embeddings", "/v1/chat/completions", "/nowhere"):
             assert ask(shared.where.url + path)[0] == 401
 
     def test_the_ui_token_opens_it_and_a_wrong_one_does_not(self, shared: Service) -> None:
@@ -166,15 +166,15 @@ class TestVectors:
 
     def test_what_was_put_is_found_by_text_and_by_vector(self, shared: Service) -> None:
         items = [{"id": "猫", "text": "a cat sleeps"}, {"id": "c", "text": "compilers emit code"}]
-        assert shared.ask("/vectors/upsert", {"collection": "near", "items": items}) == (200, {"count": 2})
-        assert shared.search(collection="near", query="kitten", top_k=1) == ["猫"]
+        assert shared.ask("/collections/near/upsert", {"items": items}) == (200, {"count": 2})
+        assert shared.search(collection="near", text="kitten", top_k=1) == ["猫"]
         (vector,) = _embed(shared, "compiler")
         assert shared.search(collection="near", vector=vector, top_k=1) == ["c"]
 
     def test_an_upsert_replaces_and_the_last_of_an_id_counts(self, shared: Service) -> None:
         twice = [{"id": "x", "text": "apples"}, {"id": "x", "text": "the moon landing", "metadata": {"n": 2}}]
-        shared.ask("/vectors/upsert", {"collection": "twice", "items": twice})
-        _, found = shared.ask("/search", {"collection": "twice", "query": "space flight"})
+        shared.ask("/collections/twice/upsert", {"items": twice})
+        _, found = shared.ask("/collections/twice/search", {"text": "space flight"})
         assert [(hit["id"], hit["metadata"]) for hit in found["hits"]] == [("x", {"n": 2})]
 
     def test_a_filter_that_lets_few_through_still_finds_them_all(self, shared: Service) -> None:
@@ -183,7 +183,7 @@ class TestVectors:
             {"id": str(n), "vector": vector, "metadata": {"rare": n % 100 == 7, "n": n}}
             for n, vector in enumerate(unit)
         ]
-        shared.ask("/vectors/upsert", {"collection": "filter", "items": items})
+        shared.ask("/collections/filter/upsert", {"items": items})
         found = shared.search(collection="filter", vector=unit[0], top_k=5, filter={"rare": True})
         assert sorted(found) == ["107", "207", "307", "407", "7"]
         assert shared.search(collection="filter", vector=unit[0], top_k=5, filter={"n": 3}) == ["3"]
@@ -192,18 +192,19 @@ class TestVectors:
     @pytest.mark.parametrize(
         ("path", "body"),
         [
-            ("/search", {"query": "a", "vector": [1.0]}),
-            ("/search", {}),
-            ("/search", {"vector": [1.0, 2.0]}),
-            ("/search", {"vector": [0.0] * 384}),
-            ("/search", {"query": "a", "top_k": 0}),
-            ("/vectors/upsert", {"items": [{"id": "a"}]}),
-            ("/vectors/upsert", {"items": [{"id": "", "text": "a"}]}),
-            ("/vectors/upsert", {"items": [{"id": "a", "text": "b", "metadata": {"nested": {}}}]}),
+            ("search", {"text": "a", "vector": [1.0]}),
+            ("search", {}),
+            ("search", {"vector": [1.0, 2.0]}),
+            ("search", {"vector": [0.0] * 384}),
+            ("search", {"text": "a", "top_k": 0}),
+            ("upsert", {"items": [{"id": "a"}]}),
+            ("upsert", {"items": [{"id": "", "text": "a"}]}),
+            ("upsert", {"items": [{"id": "a", "text": "b", "metadata": {"nested": {}}}]}),
         ],
     )
     def test_what_does_not_fit_is_refused(self, shared: Service, path: str, body: Any) -> None:
-        status, found = shared.ask(path, body)
+        shared.ask("/collections", {"name": "default"})
+        status, found = shared.ask(f"/collections/default/{path}", body)
         assert (status, found["error"]["code"]) == (400, "invalid_request")
 
     def test_what_was_acknowledged_survives_sigkill_and_what_was_deleted_stays_so(
@@ -212,24 +213,24 @@ class TestVectors:
         with running(tmp_path, _MODULE, own) as process:
             service = _service(process, own)
             items = [{"id": f"t{n}", "text": f"number {n}"} for n in range(20)]
-            service.ask("/vectors/upsert", {"items": items})
-            assert service.ask("/vectors/delete", {"ids": ["t3", "t4", "unknown"]}) == (200, {"count": 2})
+            service.ask("/collections/default/upsert", {"items": items})
+            assert service.ask("/collections/default/delete", {"ids": ["t3", "t4", "unknown"]}) == (200, {"count": 2})
             process.stop(signal.SIGKILL)
         (tmp_path / f"{_MODULE}.notify").unlink()
         with running(tmp_path, _MODULE, own) as process:
-            found = _service(process, own).search(query="number", top_k=100)
+            found = _service(process, own).search(text="number", top_k=100)
             assert set(found) == {f"t{n}" for n in range(20)} - {"t3", "t4"}
 
     def test_a_collection_of_another_model_takes_no_vectors_and_says_why(
         self, own: dict[str, str], tmp_path: Path
     ) -> None:
         with running(tmp_path, _MODULE, own) as process:
-            _service(process, own).ask("/vectors/upsert", {"items": [{"id": "a", "text": "b"}]})
+            _service(process, own).ask("/collections/default/upsert", {"items": [{"id": "a", "text": "b"}]})
             process.stop()
         (tmp_path / f"{_MODULE}.notify").unlink()
         (tmp_path / "other.gguf").symlink_to(MODELS / "minilm.gguf")
         with running(tmp_path, _MODULE, own | {"EMBEDDING_MODEL_PATH": str(tmp_path / "other.gguf")}) as process:
-            status, found = _service(process, own).ask("/search", {"query": "b"})
+            status, found = _service(process, own).ask("/collections/default/search", {"text": "b"})
         assert (status, found["error"]["code"]) == (409, "conflict")
         assert "made with minilm (384 dimensions)" in found["error"]["message"]
 

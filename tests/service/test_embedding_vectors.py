@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ocg.embedding.encoder import Encoder
-from ocg.embedding.index import Index
 from ocg.embedding.vectors import VectorStore
-from ocg.protocol.messages import SearchRequest, UpsertRequest, VectorItem
+from ocg.embedding.vectors.index import CollectionIndex
+from ocg.protocol.vectors import SearchRequest, VectorItem
 from tests.conftest import MODELS
 from tests.processes import running
 from tests.service.embedding import MODULE, Service, environment, serving
@@ -26,8 +26,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-def _found(service: Service, **request: Any) -> set[str]:
-    status, found = service.ask("/search", {"top_k": 100} | request)
+def _found(service: Service, collection: str = "default", **request: Any) -> set[str]:
+    status, found = service.ask(f"/collections/{collection}/search", {"top_k": 100} | request)
     assert status == 200, found
     return {hit["id"] for hit in found["hits"]}
 
@@ -50,38 +50,39 @@ KINDS = {"true": True, "false": False, "one": 1, "float": 1.0, "zero": 0, "text"
 )
 def test_a_filter_tells_json_values_apart(shared: Service, value: Any, ids: set[str]) -> None:
     items = [{"id": name, "text": name, "metadata": {"k": value}} for name, value in KINDS.items()]
-    shared.ask("/vectors/upsert", {"collection": "kinds", "items": [*items, {"id": "none", "text": "none"}]})
-    assert _found(shared, collection="kinds", query="a", filter={"k": value}) == ids
+    shared.ask("/collections/kinds/upsert", {"items": [*items, {"id": "none", "text": "none"}]})
+    assert _found(shared, collection="kinds", text="a", filter={"k": value}) == ids
 
 
 @pytest.mark.parametrize("metadata", [{"k": 2**63}, {"k": -(2**70)}, {"k": "a\0b"}, {"a\0b": 1}])
 def test_what_sqlite_cannot_compare_is_refused_and_poisons_nothing(shared: Service, metadata: dict[str, Any]) -> None:
     items = [{"id": "good", "text": "good", "metadata": {"k": 1}}]
-    shared.ask("/vectors/upsert", {"collection": "odd", "items": items})
-    upsert = {"collection": "odd", "items": [{"id": "bad", "text": "bad", "metadata": metadata}]}
-    for path, body in (("/vectors/upsert", upsert), ("/search", {"query": "a", "filter": metadata})):
-        status, found = shared.ask(path, body)
+    shared.ask("/collections/odd/upsert", {"items": items})
+    upsert = {"items": [{"id": "bad", "text": "bad", "metadata": metadata}]}
+    for path, body in (("upsert", upsert), ("search", {"text": "a", "filter": metadata})):
+        status, found = shared.ask(f"/collections/odd/{path}", body)
         assert (status, found["error"]["code"]) == (400, "invalid_request")
-    assert _found(shared, collection="odd", query="a", filter={"k": 1}) == {"good"}
+    assert _found(shared, collection="odd", text="a", filter={"k": 1}) == {"good"}
 
 
 def test_what_another_program_wrote_is_found_and_what_it_deleted_is_not(shared: Service) -> None:
     items = [{"id": "kept", "text": "kept"}, {"id": "gone", "text": "gone"}]
-    shared.ask("/vectors/upsert", {"collection": "file", "items": items})
-    assert _found(shared, collection="file", query="a") == {"kept", "gone"}
+    shared.ask("/collections/file/upsert", {"items": items})
+    assert _found(shared, collection="file", text="a") == {"kept", "gone"}
     with closing(sqlite3.connect(shared.data / "vectors.db", timeout=10)) as db, db:
-        db.execute("DELETE FROM vectors WHERE collection = 'file' AND id = 'gone'")
+        (number,) = db.execute("SELECT number FROM collections WHERE name = 'file'").fetchone()
+        db.execute("DELETE FROM vectors WHERE collection = ? AND id = 'gone'", (number,))
         sql = "INSERT INTO vectors (collection, id, vector, metadata) SELECT collection, 'new', vector, metadata"
-        db.execute(f"{sql} FROM vectors WHERE collection = 'file'")
-    assert _found(shared, collection="file", query="a") == {"kept", "new"}
+        db.execute(f"{sql} FROM vectors WHERE collection = ?", (number,))
+    assert _found(shared, collection="file", text="a") == {"kept", "new"}
 
 
 def test_writes_after_a_search_are_found_by_the_next(shared: Service) -> None:
     for name in ("first", "second", "third"):
-        shared.ask("/vectors/upsert", {"collection": "steps", "items": [{"id": name, "text": name}]})
-        assert name in _found(shared, collection="steps", query="a")
-    assert shared.ask("/vectors/delete", {"collection": "steps", "ids": ["second"]}) == (200, {"count": 1})
-    assert _found(shared, collection="steps", query="a") == {"first", "third"}
+        shared.ask("/collections/steps/upsert", {"items": [{"id": name, "text": name}]})
+        assert name in _found(shared, collection="steps", text="a")
+    assert shared.ask("/collections/steps/delete", {"ids": ["second"]}) == (200, {"count": 1})
+    assert _found(shared, collection="steps", text="a") == {"first", "third"}
 
 
 async def test_what_faiss_could_not_take_is_found_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,12 +92,12 @@ async def test_what_faiss_could_not_take_is_found_all_the_same(tmp_path: Path, m
     encoder = await Encoder.load(MODELS / "minilm.gguf", threads=1)
     store = await VectorStore.open(tmp_path / "vectors.db", encoder)
     try:
-        await store.upsert(UpsertRequest(items=(VectorItem(id="before", text="before"),)))
-        assert len(await store.search(SearchRequest(query="a"))) == 1  # the index is there from here on
+        await store.upsert("c", [VectorItem(id="before", text="before")])
+        assert len((await store.search("c", SearchRequest(text="a"))).hits) == 1  # the index is there from here on
         with monkeypatch.context() as patch:
-            patch.setattr(Index, "put", fail)
-            assert await store.upsert(UpsertRequest(items=(VectorItem(id="while", text="while"),))) == 1
-        assert {hit.id for hit in await store.search(SearchRequest(query="a"))} == {"before", "while"}
+            patch.setattr(CollectionIndex, "append", fail)
+            assert await store.upsert("c", [VectorItem(id="while", text="while")]) == 1
+        assert {hit.id for hit in (await store.search("c", SearchRequest(text="a"))).hits} == {"before", "while"}
     finally:
         await store.close()
         await encoder.close()
@@ -111,10 +112,10 @@ def test_a_text_beyond_the_bound_is_refused_before_it_is_read(shared: Service) -
 def test_faiss_is_not_loaded_for_collections_that_are_not_there(tmp_path: Path) -> None:
     with serving(tmp_path, environment(tmp_path)) as service:
         maps = Path(f"/proc/{service.process.popen.pid}/maps")
-        assert _found(service, collection="nowhere", query="a") == set()
-        service.ask("/vectors/upsert", {"items": [{"id": "a", "text": "a"}]})
+        assert service.ask("/collections/nowhere/search", {"text": "a"})[0] == 404
+        service.ask("/collections/default/upsert", {"items": [{"id": "a", "text": "a"}]})
         assert "swigfaiss" not in maps.read_text()
-        assert _found(service, query="a") == {"a"}
+        assert _found(service, text="a") == {"a"}
         assert "swigfaiss" in maps.read_text()
         assert service.ask("/health")[1]["details"]["vectors"] == 1
 

@@ -82,14 +82,15 @@ _EMBED = """
 import asyncio, json, logging, pathlib, sys
 import numpy
 from ocg.embedding.encoder import Encoder
-from ocg.embedding.index import Index
+from ocg.embedding.vectors.segment import Query, Segment
 
 async def main():
     encoder = await Encoder.load(pathlib.Path(sys.argv[1]), threads=1)
     [embedded] = await encoder.embed(["An operating system shares a machine among programs."])
-    index = Index(encoder.dim)
-    index.put([7], numpy.asarray([embedded.vector]))
-    print(json.dumps({"vector": embedded.vector.tolist(), "found": index.search(embedded.vector, 1)}))
+    index = Segment.empty(encoder.dim, "cosine")
+    index.append(numpy.asarray([7]), numpy.asarray([embedded.vector]))
+    found = index.search(Query(embedded.vector, 1, "cosine"))
+    print(json.dumps({"vector": embedded.vector.tolist(), "found": found}))
     await encoder.close()
 
 logging.basicConfig(level=logging.INFO)
