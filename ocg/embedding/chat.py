@@ -28,7 +28,8 @@ class ChatModel:
         self._locate = locate
         self._threads = threads
         self.idle_s = idle_s
-        self.worker = Worker("chat")
+        # Beside it embeddings, for which somebody waits as well and which take milliseconds, get most of the cores.
+        self.worker = Worker("chat", nice=5)
         self._generator: Generator | None = None
         self._running: set[threading.Event] = set()
         self._timer: asyncio.TimerHandle | None = None

@@ -4,11 +4,13 @@ asyncio's own executor is not it: its threads are waited for at exit, so that a 
 """
 
 import asyncio
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from ocg.errors import Code, OcgError
@@ -17,10 +19,11 @@ T = TypeVar("T")
 
 
 class Worker:
-    """One thread and a bounded queue of jobs, done in order."""
+    """One thread and a bounded queue of jobs, done in order; with a `nice` of more than 0 it gives way to others."""
 
-    def __init__(self, name: str, *, max_queue: int = 1024) -> None:
+    def __init__(self, name: str, *, max_queue: int = 1024, nice: int = 0) -> None:
         self.name = name
+        self._nice = nice
         self._alive_s: float | None = None
         self._jobs: queue.Queue[tuple[Future[Any], Callable[[], Any]] | None] = queue.Queue(max_queue)
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -59,6 +62,10 @@ class Worker:
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
+        if self._nice:
+            # Linux has a niceness for each thread, and those it starts (OpenMP's) inherit it: sched(7), setpriority(2).
+            with suppress(PermissionError):  # a cage of somebody else's may forbid even this
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)
         while (item := self._jobs.get()) is not None:
             self._do(*item)
             self._alive_s = None

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _CHUNK_ROWS = 500  # 0.2 s of work: so long may a stop take
-_NICE = 10
 # A disk writes 100 MB/s at the least, and FAISS says nothing while it reads or writes.
 _BYTES_A_SECOND = 100e6
 
@@ -54,11 +53,10 @@ class Builder:
     """Owns the thread."""
 
     def __init__(self, path: Path, snapshots: Snapshots) -> None:
-        self.worker = Worker("vectors-build")
+        self.worker = Worker("vectors-build", nice=10)
         self._path = path
         self._snapshots = snapshots
         self._stopped = threading.Event()
-        self._is_nice = False
 
     async def build(self, plan: Plan) -> Built:
         """Build a base and write it. Raises StoppedError; when the disk is full, it is in memory alone."""
@@ -70,7 +68,8 @@ class Builder:
         await self.worker.close(timeout_s)
 
     def _build(self, plan: Plan) -> Built:
-        self._give_way()
+        # One core is left to the searches.
+        faiss().omp_set_num_threads(max(1, (os.cpu_count() or 1) - 1))
         began = time.monotonic()
         base = plan.made or self._grown(plan)
         bytes_ = base.size * plan.collection.dim * 5  # and an eighth to a quarter for the graph
@@ -82,14 +81,6 @@ class Builder:
             return Built(base, saved=False)
         _log.info("%r: %d vectors indexed in %.1f s", plan.collection.name, base.size, time.monotonic() - began)
         return Built(saved, saved=True)
-
-    def _give_way(self) -> None:
-        if self._is_nice:
-            return
-        self._is_nice = True
-        # Linux has a niceness for each thread, and OpenMP's threads inherit it. One core is left to the searches.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-        faiss().omp_set_num_threads(max(1, (os.cpu_count() or 1) - 1))
 
     def _beat(self) -> None:
         self.worker.beat()
