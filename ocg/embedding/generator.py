@@ -71,6 +71,7 @@ class Generator:
                 str(path),
                 n_ctx=min(trained_context(path), MAX_CONTEXT),
                 n_batch=_BATCH,
+                n_gpu_layers=-1,  # all, where llama.cpp was compiled for a GPU
                 n_threads=threads,
                 n_threads_batch=threads,
                 flash_attn=True,
