@@ -21,9 +21,9 @@ async def _open(path: Path, *, model: bytes = b"model", size_bytes: int = _ROOM)
     return await Cache.open(path, model=model, size_bytes=size_bytes, dim=_DIM)
 
 
-async def _filled(path: Path, count: int, **more: int) -> None:
+async def _filled(path: Path, count: int, *, size_bytes: int = _ROOM) -> None:
     for first in range(0, count, 1000):  # more at once, and the disk does not keep up
-        cache = await _open(path, **more)
+        cache = await _open(path, size_bytes=size_bytes)
         for number in range(first, min(first + 1000, count)):
             cache.keep(b"text %d" % number, _vector(number))
         await cache.close()
