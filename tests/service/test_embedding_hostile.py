@@ -110,7 +110,7 @@ def test_a_pair_of_surrogates_is_one_character(service: Service) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "中文测试：今天天气很好。",
+        "中文测试是今天天气很好。",
         "👩‍👩‍👧‍👦 🏳️‍🌈 👍🏽",
         "\u200d\ufe0f",  # what joins emoji, with none to join
         "\ufffd\uffff\U0010ffff",

