@@ -118,6 +118,7 @@ def test_a_pair_of_surrogates_is_one_character(service: Service) -> None:
         "<script>alert(1)</script>'; DROP TABLE vectors; --",
         "[CLS][SEP][MASK][PAD][UNK]",
         "%s%n{0}${jndi:ldap://x}",
+        "👍" * (MIB // 4),  # a word that the vocabulary has not, however long, is one [UNK]
     ],
 )
 def test_whatever_is_unicode_has_a_vector_of_length_1(service: Service, text: str) -> None:
@@ -126,7 +127,7 @@ def test_whatever_is_unicode_has_a_vector_of_length_1(service: Service, text: st
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.parametrize("character", ["x", "漢", "👍", "-"])
+@pytest.mark.parametrize("character", ["x", "漢", "-"])
 def test_a_megabyte_without_a_space_is_refused_with_both_numbers(service: Service, character: str) -> None:
     text = character * (MIB // len(character.encode()))
     message = _refused(service, {"input": text}, "context_length_exceeded")["message"]

@@ -106,7 +106,7 @@ def _check(cosines: "Vectors", bar: float) -> None:
 
 async def test_in_f16_it_is_the_original(half: Path, reference: "Vectors") -> None:
     """So the conversion, the pooling and the normalisation are right, and what is left is the weights' precision."""
-    encoder = await Encoder.load(half, threads=2)
+    encoder = await Encoder.load(half, threads=1)  # two wait for each other where the machine is busy
     try:
         found = [one.vector for text in TEXTS for one in await encoder.embed([text])]
     finally:
