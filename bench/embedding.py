@@ -4,7 +4,7 @@ Both answer POST /v1/embeddings, in turns (ours, peer, ours, ...), to one and th
 (bench/embedding_client.py). All texts differ but in the cases of repeats. The client shares the cores with the server,
 so it is written to be cheap, and the table has what it took.
 
-    .venv/bin/python -m bench.embedding                   # ours alone, in 2 minutes
+    .venv/bin/python -m bench.embedding                   # ours alone, in 2 minutes where nothing else runs
     .venv/bin/python -m bench.embedding --peer PATH       # beside a llama-server, in 4
     .venv/bin/python -m bench.embedding --case 32x12 -n 9 --peer PATH
 
@@ -24,6 +24,7 @@ import argparse
 import contextlib
 import http.client
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -242,12 +243,13 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the cases and print the table."""
     asked = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no server is left behind
     models = Path(os.environ.get("OCG_DATA_DIR", "~/.ocg")).expanduser() / "models"
     peer = None if asked.peer == "none" else Path(asked.peer).absolute()
-    print(f"{asked.rounds} rounds of {asked.seconds:g} s, {asked.threads} threads, {os.cpu_count()} cores, minilm, ")
+    print(f"{asked.rounds} rounds of {asked.seconds:g} s, {asked.threads} threads, {os.cpu_count()} cores, minilm")
     print(f"POST /v1/embeddings ({asked.encoding}); peer: llama-server {_version(peer) if peer else 'not run'}")
     print(f"{'clients x words':<18} {'':<5} {'texts/s':>8} {'':<16} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms':>8} ", end="")
-    print(f"{'client':>8} {'PSS MB':>7}")
+    print(f"{'client':>8} {'PSS MB':>7}", flush=True)
     with _ours(models, asked.threads) as ours:
         for case in _CASES:
             if asked.case and case.name not in asked.case:
