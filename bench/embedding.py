@@ -162,7 +162,7 @@ def _peer(program: Path, model: Path, threads: int, flags: str) -> Iterator[Serv
         yield Server("peer", process.pid, "127.0.0.1", port)
 
 
-def _measure(server: Server, case: Case, *, seconds: float, seed: int, encoding: str) -> Measured:
+def _measure(server: Server, case: Case, *, seconds: float, seed: str, encoding: str) -> Measured:
     load = Load(
         host=server.host,
         port=server.port,
@@ -188,14 +188,14 @@ def _measure(server: Server, case: Case, *, seconds: float, seed: int, encoding:
 
 
 def _rounds(servers: list[Server], case: Case, asked: argparse.Namespace) -> dict[str, list[Measured]]:
-    """Measure in turns; texts are the same for all servers of a round, and of no other round."""
+    """Measure in turns; texts are the same for all servers of a round, and of no other round or case."""
     found: dict[str, list[Measured]] = {server.name: [] for server in servers}
     for server in servers:
-        _measure(server, case, seconds=0.5, seed=0, encoding=asked.encoding)
+        _measure(server, case, seconds=0.5, seed=f"{case.name} warm", encoding=asked.encoding)
     for number in range(asked.rounds):
         for server in servers:
             # The same 500 in every round of repeats, as the name says.
-            seed = 1 if case.repeats else 1 + number
+            seed = case.name if case.repeats else f"{case.name} {number}"
             found[server.name].append(_measure(server, case, seconds=asked.seconds, seed=seed, encoding=asked.encoding))
     return found
 

@@ -36,7 +36,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     texts: int
     repeats: bool
     seconds: float
-    seed: int
+    seed: str
     encoding: str
 
 
