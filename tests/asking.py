@@ -8,7 +8,13 @@ from typing import Any
 
 
 def ask(
-    url: str, body: Any = None, *, token: str = "", method: str | None = None, headers: Mapping[str, str] | None = None
+    url: str,
+    body: Any = None,
+    *,
+    token: str = "",
+    method: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = 60,
 ) -> tuple[int, Any]:
     """Send a request; `body` is bytes as they are, or what becomes JSON."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
@@ -16,7 +22,7 @@ def ask(
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
             return answer.status, _read(answer.read())
     except urllib.error.HTTPError as error:
         with error:

@@ -7,12 +7,17 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ocg.protocol import address
 from tests.asking import ask
 from tests.conftest import MODELS
 from tests.processes import Process, running
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MODULE = "ocg.embedding"
 
@@ -25,8 +30,15 @@ class Service:
     where: address.Address
     data: Path
 
-    def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
-        return ask(self.where.url + path, body, token=self.where.token)
+    def ask(self, path: str, body: Any = None, *, timeout_s: float = 60) -> tuple[int, Any]:
+        return ask(self.where.url + path, body, token=self.where.token, timeout_s=timeout_s)
+
+    def embed(self, *texts: str, **more: Any) -> "NDArray[np.float32]":
+        """The texts' vectors, one a row."""
+        status, found = self.ask("/v1/embeddings", {"input": texts} | more)
+        assert status == 200, found
+        assert [item["index"] for item in found["data"]] == list(range(len(texts)))
+        return np.array([item["embedding"] for item in found["data"]], np.float32)
 
     def chat(self, text: str, **more: Any) -> tuple[int, Any]:
         asked = {"messages": [{"role": "user", "content": text}], "temperature": 0, "max_tokens": 60} | more
