@@ -1,19 +1,21 @@
 """The embedding model: texts to vectors of length 1, on every core, each text computed once.
 
 One lane a core, with a thread each, gets more texts done than one lane with all threads: a barrier between every two
-steps of a small model costs more than it brings. A text that is alone has all cores, for then only its own time counts.
-What waits while a lane computes goes into its next batch, so that coalescing adds no wait of its own.
+steps of a small model costs more than it brings. A text that is alone may have all cores, for then only its own time
+counts. What waits while a lane computes goes into its next batch, so that coalescing adds no wait of its own.
 """
 
 import asyncio
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from ocg.embedding.encoder.cache import Cache, fingerprint
 from ocg.embedding.encoder.lane import MAX_TEXTS
-from ocg.embedding.encoder.texts import Embedded, Text, TextQueue, TooLong
+from ocg.embedding.encoder.pace import Pace
+from ocg.embedding.encoder.texts import Embedded, Outcome, Text, TextQueue, TooLong
 from ocg.embedding.encoder.thread import LaneThread
 from ocg.embedding.encoder.weights import Weights
 from ocg.embedding.llama import CLOSE_S
@@ -39,6 +41,7 @@ class Encoder:
         self._lanes = lanes
         self._idle = list(reversed(lanes))
         self._threads = threads
+        self._pace = Pace(threads)
         self._texts = TextQueue(max_texts=2 * MAX_INPUTS)
         self._cache = cache
         self._loop = asyncio.get_running_loop()
@@ -129,9 +132,18 @@ class Encoder:
         """Embed, in the lane's thread, until nothing waits."""
         while texts := self._texts.take(_ROOM, MAX_TEXTS):
             lane.worker.beat()
-            busy = len(self._lanes) - len(self._idle)
-            outcomes = lane.embed(texts, threads=max(1, self._threads // max(1, busy)))
-            self._loop.call_soon_threadsafe(self._texts.tell, texts, outcomes)
+            self._loop.call_soon_threadsafe(self._texts.tell, texts, self._embedded(lane, texts))
+
+    def _embedded(self, lane: LaneThread, texts: Sequence[Text]) -> list[Outcome]:
+        busy = len(self._lanes) - len(self._idle)
+        if busy > 1:
+            return lane.embed(texts, threads=max(1, self._threads // busy))
+        size = sum(text.size for text in texts)
+        threads = self._pace.choose(size)
+        began = time.monotonic()
+        outcomes = lane.embed(texts, threads=threads)
+        self._pace.learn(size, threads, time.monotonic() - began)
+        return outcomes
 
     async def close(self) -> None:
         """Let what runs end; what is queued behind it is not waited for long."""
