@@ -1,7 +1,7 @@
 """How many threads a batch is best computed with, learned from how long batches take.
 
 All cores are faster for one text as long as nobody else wants them. Where somebody does, each step of the model waits
-for the thread that was put off: beside a compiler on both of two cores a short text took 8 times as long with two
+for the thread that was put off: beside compilers on both of two cores a short text took 4 times as long with two
 threads as with one.
 """
 
