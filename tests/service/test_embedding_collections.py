@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 
 from ocg.embedding import app as application
+from ocg.embedding.endpoints import document
 from tests.asking import ask
 from tests.processes import running
 from tests.service.embedding import MODULE, Service, environment, serving
@@ -97,8 +98,8 @@ class TestDescription:
             for method in route.methods - {"HEAD"}
         }
         listed = application.endpoints(encoder=nothing, vectors=nothing, chat=nothing)
-        document = application.document(listed, version="0")
-        assert routes == {(path, method) for path, each in document["paths"].items() for method in each}
+        described = document(listed, version="0")
+        assert routes == {(path, method) for path, each in described["paths"].items() for method in each}
 
     def test_answers_of_the_other_endpoints_fit_it(self, shared: Described) -> None:
         shared.ask("GET", "/health")
