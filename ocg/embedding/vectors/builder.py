@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,7 @@ class Builder:
         base = plan.made or self._grown(plan)
         bytes_ = base.size * plan.collection.dim * 5  # and an eighth to a quarter for the graph
         try:
-            self.worker.beat(ahead_s=bytes_ / _BYTES_A_SECOND)
+            self.worker.beat(ahead_s=2 * bytes_ / _BYTES_A_SECOND)  # to the kernel, and to the disk
             saved = self._snapshots.save(plan.collection, base, plan.watermark, self._beat)
         except OSError as error:
             _log.warning("the snapshot of %r cannot be written, it is kept in memory: %s", plan.collection.name, error)
@@ -88,7 +89,8 @@ class Builder:
             return
         self._is_nice = True
         # Linux has a niceness for each thread, and OpenMP's threads inherit it. One core is left to the searches.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        with suppress(PermissionError):  # the system's units refuse all of @resources
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         faiss().omp_set_num_threads(max(1, (os.cpu_count() or 1) - 1))
 
     def _beat(self) -> None:

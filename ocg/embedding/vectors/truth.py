@@ -129,18 +129,20 @@ def hits(db: sqlite3.Connection, found: Sequence[tuple[int, float]]) -> list[Hit
 
 
 def rows(db: sqlite3.Connection, sql: str, parameters: Sequence[Parameter]) -> "NDArray[np.int64]":
-    """Return the first column of a SELECT."""
+    """Return the rows of a SELECT of rows, in no order that could be relied on."""
     import numpy as np  # noqa: PLC0415 - llama_cpp has it imported
 
-    found = db.execute(sql, parameters)
-    found.row_factory = None  # a tuple is made faster than a Row, and a collection may have a million
-    return np.fromiter((row[0] for row in found), np.int64)
+    # Made a text by SQLite and numbers by numpy, 50,000 rows take 15 ms; one by one they take 50.
+    (text,) = db.execute(f"SELECT group_concat(row) FROM ({sql})", parameters).fetchone()
+    return np.fromstring(text or "", np.int64, sep=",")
 
 
 def live_rows(db: sqlite3.Connection, collection: Collection) -> "NDArray[np.int64]":
     """Return the rows that are to be searched, in their order."""
-    sql = "SELECT row FROM vectors WHERE collection = ? AND row > ? ORDER BY row"
-    return rows(db, sql, (collection.number, collection.since))
+    sql = "SELECT row FROM vectors WHERE collection = ? AND row > ?"
+    found = rows(db, sql, (collection.number, collection.since))
+    found.sort()
+    return found
 
 
 def blobs(
