@@ -151,6 +151,13 @@ class Segment:
         found: Rows = at[known[at] == rows]
         return found
 
+    def behind(self, row: int) -> "tuple[Rows, Matrix]":
+        """Return what is alive with a higher row than this, and the vectors."""
+        rows = self.alive_rows
+        rows = rows[rows > row]
+        vectors: Matrix = self._index.reconstruct_batch(self.positions(rows))
+        return rows, vectors
+
     def search(self, query: Query) -> "list[tuple[int, float]]":
         """Return up to `top_k` pairs of row and score."""
         selector = faiss().IDSelectorBitmap(self._alive) if self.dead else None
