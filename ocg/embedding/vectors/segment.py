@@ -87,6 +87,7 @@ class Segment:
         self._index = index
         self._rows = rows
         self._alive = np.full((len(rows) + 7) // 8, 255, np.uint8)  # a bit each, as IDSelectorBitmap reads it
+        self._usual: Any = None
         self.dead = 0
 
     @classmethod
@@ -190,8 +191,16 @@ class Segment:
             return self._pairs(query, self._index, parameters)
         # What the selector refuses takes a place in the queue of efSearch all the same.
         wanted = max(EF_SEARCH, 2 * query.top_k) * self.size // eligible
-        parameters = faiss().SearchParametersHNSW(sel=selector, efSearch=min(wanted, _MAX_EF))
+        parameters = self._parameters(selector, min(wanted, _MAX_EF))
         return self._pairs(query, self._index, parameters)
+
+    def _parameters(self, selector: Any, ef: int) -> Any:
+        """Return a search's parameters; those that most searches have are made once."""
+        if selector is None and ef == EF_SEARCH:
+            if self._usual is None:
+                self._usual = faiss().SearchParametersHNSW(efSearch=ef)
+            return self._usual
+        return faiss().SearchParametersHNSW(sel=selector, efSearch=ef)
 
     def _pairs(self, query: Query, index: Any, parameters: Any) -> "list[tuple[int, float]]":
         scores, at = index.search(query.vector.reshape(1, -1), min(query.top_k, self.size), params=parameters)
