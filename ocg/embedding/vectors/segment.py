@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ocg.embedding.vectors.model import Matrix, Rows, Vector
 
-# Measured on 100,000 clustered vectors of 384 dimensions and 24 degrees of freedom (docs/vectors.md): M=24 finds no more
-# for its 64 bytes a vector, and efSearch=64 0.001 less. A million needs more of it than 100,000: so 96.
+# Measured on 100,000 clustered vectors of 384 dimensions and 24 degrees of freedom (docs/vectors.md): M=24 finds no
+# more for its 64 bytes a vector, and efSearch=64 0.001 less. A larger collection needs more of it: so 96.
 M = 16
 EF_CONSTRUCTION = 100
 EF_SEARCH = 96
