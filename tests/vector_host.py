@@ -45,21 +45,27 @@ def _say(**what: Any) -> None:
     os.write(1, json.dumps(what).encode() + b"\n")
 
 
-async def _check(store: VectorStore, rng: random.Random) -> None:
-    """Say what is kept, and fail when the index has anything else."""
-    items = await store.get(NAME, GetRequest(limit=10_000))
-    found = {one.id: one.metadata["version"] for one in items}
+async def _compare(store: VectorStore) -> None:
+    """Fail unless what is searched is just what is kept."""
     collection = store._known(NAME)
     searched = await store._searcher.worker.run(lambda: store._searcher.index(collection).alive_rows().tolist())
     kept = await store._database.read(lambda db: truth.live_rows(db, collection).tolist())
     assert searched == kept, set(searched) ^ set(kept)
+
+
+async def _check(store: VectorStore, rng: random.Random) -> None:
+    """Say what is kept, and fail when the index has anything else."""
+    items = await store.get(NAME, GetRequest(limit=10_000))
+    found = {one.id: one.metadata["version"] for one in items}
+    await _compare(store)
     for id_ in rng.sample(sorted(found), min(10, len(found))):
         hits = (await store.search(NAME, SearchRequest(vector=vector_of(id_, int(found[id_] or 0)), top_k=1))).hits
         assert [one.id for one in hits] == [id_], hits
         wanted: Filter = {"version": found[id_], "id": {"$in": [id_]}}
         hits = (await store.search(NAME, SearchRequest(vector=[1.0] * DIM, filter=wanted))).hits
         assert [one.id for one in hits] == [id_], hits
-    _say(found=found, state=str(store._searcher.state(collection, building=False)))
+    state = store._searcher.state(store._known(NAME), building=False)
+    _say(found=found, state=str(state))
 
 
 async def _change(store: VectorStore, rng: random.Random, version: int) -> None:
@@ -83,6 +89,8 @@ async def _live(path: Path, seed: int) -> None:
     await _check(store, rng)
     for count in range(1_000_000):
         await _change(store, rng, seed * 1_000_000 + count)
+        if count % 4 == 3:  # graphs have come meanwhile, too
+            await _compare(store)
 
 
 def main() -> None:

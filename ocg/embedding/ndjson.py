@@ -13,7 +13,7 @@ from ocg.lifecycle import answers
 
 # A text of 2**20 characters, each of them escaped.
 MAX_LINE_BYTES = 8 << 20
-# A commit waits for the disk once; with 1 MiB there were 6,000 vectors/s in base64, with 4 MiB 10,000.
+# A commit waits for the disk once, for 900 vectors of 384 dimensions in base64 or 300 in numbers.
 _BATCH_BYTES = 2 << 20
 _DRAINED_BYTES = 16 << 20
 

@@ -14,7 +14,7 @@ MAX_ITEMS = 10_000
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS, pattern="^[^\\u0000]+$")]
 Metric = Literal["cosine", "dot", "l2"]
 Numbers = Annotated[list[float], msgspec.Meta(min_length=1, max_length=MAX_DIM)]
-# Numbers, or little-endian float32 in base64, which is read ten times as fast.
+# Numbers, or little-endian float32 in base64, which is read twice as fast.
 Given = Numbers | str
 Scalar = str | int | float | bool | None
 Operators = dict[str, Scalar | list[Scalar]]

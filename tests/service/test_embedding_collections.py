@@ -14,13 +14,36 @@ from urllib.parse import quote
 
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies
 
 from ocg.embedding import app as application
+from ocg.embedding.endpoints import document
 from tests.asking import ask
 from tests.processes import running
 from tests.service.embedding import MODULE, Service, environment, serving
 
 NAMES = ["plain", "名 前/ä?#%", "a/upsert", "../x", "line\nend\n", "😀" * 128]
+
+
+# What the requests know, so that not all that is tried is ignored; and what they do not.
+_KEYS = strategies.sampled_from(
+    [
+        "id",
+        "ids",
+        "items",
+        "text",
+        "vector",
+        "metadata",
+        "filter",
+        "top_k",
+        "min_score",
+        "limit",
+        "$in",
+        "$gt",
+        "$x",
+        "",
+    ]
+)
 
 
 class Described:
@@ -97,8 +120,8 @@ class TestDescription:
             for method in route.methods - {"HEAD"}
         }
         listed = application.endpoints(encoder=nothing, vectors=nothing, chat=nothing)
-        document = application.document(listed, version="0")
-        assert routes == {(path, method) for path, each in document["paths"].items() for method in each}
+        described = document(listed, version="0")
+        assert routes == {(path, method) for path, each in described["paths"].items() for method in each}
 
     def test_answers_of_the_other_endpoints_fit_it(self, shared: Described) -> None:
         shared.ask("GET", "/health")
@@ -107,6 +130,30 @@ class TestDescription:
         shared.ask("POST", "/embed", {"text": "a"})
         shared.ask("POST", "/v1/embeddings", {"input": ["a", "b"], "encoding_format": "base64"})
         assert shared.ask("POST", "/v1/embeddings", {"input": "a", "model": "none"})[0] == 404
+
+
+_JSON = strategies.recursive(
+    strategies.none()
+    | strategies.booleans()
+    | strategies.integers()
+    | strategies.floats()
+    | strategies.text(max_size=9),
+    lambda inner: strategies.lists(inner, max_size=4) | strategies.dictionaries(_KEYS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+class TestAnyJson:
+    """Whatever comes, the answer is one that is described, and never a bug."""
+
+    @pytest.mark.parametrize("verb", ["upsert", "get", "delete", "search", "count"])
+    @settings(
+        max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    @given(body=strategies.dictionaries(_KEYS, _JSON, max_size=4))
+    def test_it_is_answered_as_described(self, shared: Described, verb: str, body: dict[str, Any]) -> None:
+        _own(shared, "any")
+        assert shared.within("any", verb, json.dumps(body).encode())[0] in {200, 400, 409}
 
 
 class TestCollections:
@@ -214,7 +261,7 @@ class TestNdjson:
 
 def test_the_whole_service_killed_in_the_middle_of_uploads_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     env, rng, kept = environment(tmp_path), random.Random(3), set[str]()
-    for number in range(6):
+    for number in range(10):
         (tmp_path / f"{MODULE}.notify").unlink(missing_ok=True)
         with serving(tmp_path, env) as service:
             described = Described(service)

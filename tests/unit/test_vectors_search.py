@@ -1,11 +1,14 @@
 """What a search finds: as much as comparing with everything would, whatever the metric, the filter and what is dead."""
 
+import asyncio
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ocg.embedding.vectors.builder import Built, Plan
 from ocg.protocol.vectors import CollectionRequest, Filter, Metric, Picked, SearchRequest, VectorItem
 from tests.vectors import DIM, NEVER, fill, points, store
 
@@ -109,6 +112,35 @@ async def test_a_graph_grows_by_what_is_new_and_forgets_what_is_dead_when_that_i
         assert (state.indexed, state.recent, state.dead) == (400, 0, 0)
         hits = (await opened.search("c", SearchRequest(vector=vectors[700].tolist(), top_k=1))).hits
         assert [hit.id for hit in hits] == ["700"]
+
+
+async def test_what_goes_while_a_graph_is_built_is_not_in_it_and_what_comes_is_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, gate, loop, built_one = points(400), threading.Event(), asyncio.get_running_loop(), asyncio.Event()
+    async with store(tmp_path) as opened:
+        build = opened._builder._build
+
+        def slow(plan: Plan) -> Built:
+            built = build(plan)
+            loop.call_soon_threadsafe(built_one.set)
+            assert gate.wait(10)
+            return built
+
+        with monkeypatch.context() as patch:
+            patch.setattr(opened._builder, "_build", slow)
+            await opened.create(CollectionRequest(name="c", model=None, dim=DIM))
+            await opened.upsert("c", [VectorItem(id=str(at), vector=one.tolist()) for at, one in enumerate(vectors)])
+            await built_one.wait()
+            await opened.delete("c", Picked(ids=["0", "1", "2"]))
+            await opened.upsert("c", [VectorItem(id=one, vector=vectors[0].tolist()) for one in ("3", "new")])
+            gate.set()
+            await opened.upkeep.settle()
+        state = (await opened.info("c")).index
+        assert (state.kind, state.indexed, state.recent) == ("hnsw", 396, 2)
+        hits = (await opened.search("c", SearchRequest(vector=vectors[0].tolist(), top_k=1000))).hits
+        assert {hit.id for hit in hits} == {*(str(at) for at in range(3, 400)), "new"}
+        assert {hit.id for hit in hits[:2]} == {"3", "new"}
 
 
 async def test_an_emptied_collection_finds_nothing_and_is_filled_again(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class Builder:
         base = plan.made or self._grown(plan)
         bytes_ = base.size * plan.collection.dim * 5  # and an eighth to a quarter for the graph
         try:
-            self.worker.beat(ahead_s=bytes_ / _BYTES_A_SECOND)
+            self.worker.beat(ahead_s=2 * bytes_ / _BYTES_A_SECOND)  # to the kernel, and to the disk
             saved = self._snapshots.save(plan.collection, base, plan.watermark, self._beat)
         except OSError as error:
             _log.warning("the snapshot of %r cannot be written, it is kept in memory: %s", plan.collection.name, error)

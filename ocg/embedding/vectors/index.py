@@ -102,8 +102,8 @@ class CollectionIndex:
             return None
         base.kill(gone)
         made = CollectionIndex(self.collection, base)
+        made.highest = watermark
+        for segment in self._fresh:
+            made.append(*segment.behind(watermark))
         made.highest = max(self.highest, watermark)
-        made._fresh = [one for one in self._fresh if int(one.rows[-1]) > watermark]
-        for segment in made._fresh:
-            segment.kill(segment.rows[segment.rows <= watermark])
         return made

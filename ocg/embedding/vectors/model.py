@@ -95,12 +95,12 @@ class Limits:
     """When what is derived is built anew; the figures are measured, tests have smaller ones."""
 
     # FAISS scans 5,000 x 384 floats in 0.3 ms, 10,000 in 1.4 and 20,000 in 4.8; a graph of 100,000 takes 0.3 to 0.5.
-    flat_max: int = 10_000
+    flat_max: int = 5_000
     # A part of what the graph has: 0.1 of 1,000,000 is scanned in 20 ms, and the graph is written ten times as often
     # at the most as it doubles.
     share: float = 0.1
-    # When nobody has written for a while, less is enough: then a search scans 2,000, or 1.4 ms at a million.
+    # When nobody has written for a while, less is enough: a search scans 1,000 beside the graph, 10,000 at a million.
     quiet_s: float = 5.0
-    quiet_max: int = 2_000
-    quiet_share: float = 0.02
+    quiet_max: int = 1_000
+    quiet_share: float = 0.01
     retry_s: float = 60.0

@@ -74,9 +74,12 @@ def vector(given: Given, dim: int, metric: Metric) -> "Vector":
     made = np.frombuffer(_decoded(given), "<f4") if isinstance(given, str) else np.array(given, np.float64)
     if len(made) != dim:
         raise _refused(f"the vector has {len(made)} dimensions of {dim}", f"send {dim} numbers", "vector")
-    # In 64 bits, or the squares of what 32 bits hold may be too large.
-    norm = float(np.linalg.norm(made.astype(np.float64, copy=False)))
-    if not np.isfinite(norm) or norm > _MAX_NORM:
+    with np.errstate(over="ignore", invalid="ignore"):
+        squared = float(made @ made)
+        if not _SAFE < squared < 1 / _SAFE:  # for 32 bits the squares may be too large or too small
+            squared = float(np.square(made.astype(np.float64, copy=False)).sum())
+    norm = squared**0.5
+    if not norm <= _MAX_NORM:  # NaN is not, either
         raise _refused("the vector is not finite", "send finite numbers", "vector")
     if metric == "cosine":
         if norm == 0:
@@ -87,6 +90,7 @@ def vector(given: Given, dim: int, metric: Metric) -> "Vector":
 
 # So that scores, which are sums of squares, are finite in 32 bits.
 _MAX_NORM = 1e18
+_SAFE = 1e-20
 
 
 async def embed(items: Sequence[Prepared], encoder: Embedder) -> list[Prepared]:

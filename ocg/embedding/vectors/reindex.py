@@ -144,6 +144,6 @@ def write(db: sqlite3.Connection, collection: Collection, batch: Batch | None) -
         text = "%r: reindexed; %d vectors are another model's still and not found, %d of them have no text"
         _log.log(level, text, collection.name, every, silent)
         return replace(current, reindexing=False), Change([], [])
-    change = truth.replace(db, collection, zip(batch.rows, batch.items, strict=True))
+    change = truth.replace(db, collection, list(zip(batch.rows, batch.items, strict=True)))
     db.execute("UPDATE collections SET cursor = ? WHERE number = ?", (batch.last, collection.number))
     return replace(current, cursor=batch.last), change

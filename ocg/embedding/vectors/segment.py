@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ocg.embedding.vectors.model import Matrix, Rows, Vector
 
-# Measured on 100,000 and 1,000,000 clustered vectors of 384 dimensions and about 24 degrees of freedom: see
-# docs/vectors.md. M=24 or 32 finds no more for its 64 or 128 bytes a vector, efConstruction=200 no more for its time.
+# Measured on 100,000 clustered vectors of 384 dimensions and 24 degrees of freedom (docs/vectors.md): M=24 finds no
+# more for its 64 bytes a vector, and efSearch=64 0.001 less. A larger collection needs more of it: so 96.
 M = 16
 EF_CONSTRUCTION = 100
 EF_SEARCH = 96
@@ -87,6 +87,7 @@ class Segment:
         self._index = index
         self._rows = rows
         self._alive = np.full((len(rows) + 7) // 8, 255, np.uint8)  # a bit each, as IDSelectorBitmap reads it
+        self._usual: Any = None
         self.dead = 0
 
     @classmethod
@@ -151,6 +152,13 @@ class Segment:
         found: Rows = at[known[at] == rows]
         return found
 
+    def behind(self, row: int) -> "tuple[Rows, Matrix]":
+        """Return what is alive with a higher row than this, and the vectors."""
+        rows = self.alive_rows
+        rows = rows[rows > row]
+        vectors: Matrix = self._index.reconstruct_batch(self.positions(rows))
+        return rows, vectors
+
     def search(self, query: Query) -> "list[tuple[int, float]]":
         """Return up to `top_k` pairs of row and score."""
         selector = faiss().IDSelectorBitmap(self._alive) if self.dead else None
@@ -183,8 +191,16 @@ class Segment:
             return self._pairs(query, self._index, parameters)
         # What the selector refuses takes a place in the queue of efSearch all the same.
         wanted = max(EF_SEARCH, 2 * query.top_k) * self.size // eligible
-        parameters = faiss().SearchParametersHNSW(sel=selector, efSearch=min(wanted, _MAX_EF))
+        parameters = self._parameters(selector, min(wanted, _MAX_EF))
         return self._pairs(query, self._index, parameters)
+
+    def _parameters(self, selector: Any, ef: int) -> Any:
+        """Return a search's parameters; those that most searches have are made once."""
+        if selector is None and ef == EF_SEARCH:
+            if self._usual is None:
+                self._usual = faiss().SearchParametersHNSW(efSearch=ef)
+            return self._usual
+        return faiss().SearchParametersHNSW(sel=selector, efSearch=ef)
 
     def _pairs(self, query: Query, index: Any, parameters: Any) -> "list[tuple[int, float]]":
         scores, at = index.search(query.vector.reshape(1, -1), min(query.top_k, self.size), params=parameters)

@@ -178,8 +178,8 @@ def _mapped(path: Path) -> Any:
 def _write(path: Path, write: Callable[[Path], None], beat: Beat) -> File:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     write(path)
-    beat()
     _fsync(path)
+    beat()
     return File(path.name, path.stat().st_size, _checksum(path, beat))
 
 

@@ -150,7 +150,7 @@ class VectorStore:
         return collection
 
     async def upsert(self, name: str, items: Sequence[VectorItem]) -> int:
-        """Add or replace vectors, and return how many. One id may stand there twice: the last one counts."""
+        """Add or replace vectors, and return how many."""
         target = self.target(name)
         prepared = await self._reader.run(lambda: [prepare.item(one, target) for one in items])
         return await self.put(target, prepared)
@@ -161,9 +161,10 @@ class VectorStore:
 
     async def put(self, target: Collection, prepared: Sequence[Prepared]) -> int:
         """Embed what is a text, and add or replace all."""
-        items = await prepare.embed(prepared, self._encoder)
+        made = await prepare.embed(prepared, self._encoder)
+        items = list({one.id: one for one in made}.values())  # one id may stand there twice: the last one counts
         await asyncio.shield(self._write(lambda db: _put(db, target, items), items))
-        return len(items)
+        return len(made)
 
     async def delete(self, name: str, asked: Picked) -> int:
         """Delete vectors by id or filter, and return how many there were. Raises NOT_FOUND."""

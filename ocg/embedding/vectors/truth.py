@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ocg.embedding.vectors.filters import Parameter, matching, typed
 from ocg.embedding.vectors.model import Change, Collection, Prepared
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _VARIABLES = 500  # SQLite takes 32,766 parameters; these many are a statement worth caching
-_ADD = "INSERT INTO vectors (collection, id, vector, text, metadata) VALUES (?, ?, ?, ?, ?)"
-_REMOVE = "DELETE FROM vectors WHERE collection = ? AND id = ? RETURNING row, metadata"
-_REMOVE_ROW = "DELETE FROM vectors WHERE row = ? RETURNING row, metadata"
+_ADD = "INSERT INTO vectors (row, collection, id, vector, text, metadata) VALUES (?, ?, ?, ?, ?, ?)"
+_BY_ROW = "SELECT row, metadata FROM vectors WHERE row IN ({marks})"
 _ADD_FIELD = "INSERT INTO fields VALUES (?, ?, ?, ?, ?)"
 _REMOVE_FIELD = "DELETE FROM fields WHERE collection = ? AND key = ? AND type = ? AND value = ? AND row = ?"
 
@@ -48,35 +47,25 @@ def drop(db: sqlite3.Connection, collection: Collection) -> int:
     return count
 
 
-def upsert(db: sqlite3.Connection, collection: Collection, items: Iterable[Prepared]) -> Change:
-    """Put each item in the place of what has its id."""
-    change = Change([], [])
-    for item in items:
-        change.removed.extend(_removed(db, collection, _REMOVE, (collection.number, item.id)))
-        change.added.append(_added(db, collection, item))
-    return change
+def upsert(db: sqlite3.Connection, collection: Collection, items: Sequence[Prepared]) -> Change:
+    """Put each item in the place of what has its id; no id may stand there twice."""
+    sql = "SELECT row, metadata FROM vectors WHERE collection = ? AND id IN ({marks})"
+    removed = _remove(db, collection, _among(db, sql, (collection.number,), [one.id for one in items]))
+    return Change(_add(db, collection, items), removed)
 
 
-def replace(db: sqlite3.Connection, collection: Collection, items: Iterable[tuple[int, Prepared]]) -> Change:
+def replace(db: sqlite3.Connection, collection: Collection, items: Sequence[tuple[int, Prepared]]) -> Change:
     """Put items in the place of rows; a row that has gone meanwhile stays away, and its item gets no row but 0."""
-    change = Change([], [])
-    for row, item in items:
-        removed = list(_removed(db, collection, _REMOVE_ROW, (row,)))
-        change.removed.extend(removed)
-        change.added.append(_added(db, collection, item) if removed else 0)
-    return change
+    removed = _remove(db, collection, _among(db, _BY_ROW, (), [row for row, _ in items]))
+    there = set(removed)
+    added = iter(_add(db, collection, [item for row, item in items if row in there]))
+    return Change([next(added) if row in there else 0 for row, _ in items], removed)
 
 
 def delete(db: sqlite3.Connection, collection: Collection, ids: Sequence[str] | None, wanted: Filter) -> Change:
     """Delete by id, by filter, or what is in both."""
-    change = Change([], [])
-    if ids is not None and not wanted:
-        for one in ids:
-            change.removed.extend(_removed(db, collection, _REMOVE, (collection.number, one)))
-        return change
-    for row in select(db, collection, ids, wanted):
-        change.removed.extend(_removed(db, collection, _REMOVE_ROW, (row,)))
-    return change
+    found = select(db, collection, ids, wanted)
+    return Change([], _remove(db, collection, _among(db, _BY_ROW, (), found)))
 
 
 def select(db: sqlite3.Connection, collection: Collection, ids: Sequence[str] | None, wanted: Filter) -> list[int]:
@@ -129,18 +118,20 @@ def hits(db: sqlite3.Connection, found: Sequence[tuple[int, float]]) -> list[Hit
 
 
 def rows(db: sqlite3.Connection, sql: str, parameters: Sequence[Parameter]) -> "NDArray[np.int64]":
-    """Return the first column of a SELECT."""
+    """Return the rows of a SELECT of rows, in no order that could be relied on."""
     import numpy as np  # noqa: PLC0415 - llama_cpp has it imported
 
-    found = db.execute(sql, parameters)
-    found.row_factory = None  # a tuple is made faster than a Row, and a collection may have a million
-    return np.fromiter((row[0] for row in found), np.int64)
+    # Made a text by SQLite and numbers by numpy, 50,000 rows take 15 ms; one by one they take 50.
+    (text,) = db.execute(f"SELECT group_concat(row) FROM ({sql})", parameters).fetchone()
+    return np.fromstring(text or "", np.int64, sep=",")
 
 
 def live_rows(db: sqlite3.Connection, collection: Collection) -> "NDArray[np.int64]":
     """Return the rows that are to be searched, in their order."""
-    sql = "SELECT row FROM vectors WHERE collection = ? AND row > ? ORDER BY row"
-    return rows(db, sql, (collection.number, collection.since))
+    sql = "SELECT row FROM vectors WHERE collection = ? AND row > ?"
+    found = rows(db, sql, (collection.number, collection.since))
+    found.sort()
+    return found
 
 
 def blobs(
@@ -178,48 +169,54 @@ def _collection(row: sqlite3.Row) -> Collection:
     return Collection(**(dict(row) | {"reindexing": bool(row["reindexing"])}))
 
 
-def _added(db: sqlite3.Connection, collection: Collection, item: Prepared) -> int:
-    made = db.execute(_ADD, (collection.number, item.id, item.made.tobytes(), item.text, item.metadata))
-    row = made.lastrowid or 0
-    if item.fields:
-        db.executemany(_ADD_FIELD, [(collection.number, *field, row) for field in item.fields])
-    return row
+def _add(db: sqlite3.Connection, collection: Collection, items: Sequence[Prepared]) -> list[int]:
+    """Add items in rows whose numbers were never used: all in one call, which takes half the time of one for each."""
+    first = highest_row(db) + 1
+    number, numbers = collection.number, list(range(first, first + len(items)))
+    numbered = list(zip(numbers, items, strict=True))
+    db.executemany(_ADD, [(row, number, one.id, one.made.tobytes(), one.text, one.metadata) for row, one in numbered])
+    db.executemany(_ADD_FIELD, [(number, *field, row) for row, one in numbered for field in one.fields])
+    return numbers
 
 
-def _removed(db: sqlite3.Connection, collection: Collection, sql: str, parameters: tuple[Any, ...]) -> Iterator[int]:
-    for row, metadata in db.execute(sql, parameters).fetchall():
+def _remove(db: sqlite3.Connection, collection: Collection, found: Iterable[sqlite3.Row]) -> list[int]:
+    """Delete rows with their fields, and return their numbers."""
+    removed, fields = [], []
+    for row, metadata in found:
+        removed.append(row)
         if metadata != "{}":
-            fields = [(key, *typed(key, value, "metadata")) for key, value in json.loads(metadata).items()]
-            db.executemany(_REMOVE_FIELD, [(collection.number, *field, row) for field in fields])
-        yield row
+            pairs = json.loads(metadata).items()
+            fields += [(collection.number, key, *typed(key, value, "metadata"), row) for key, value in pairs]
+    db.executemany("DELETE FROM vectors WHERE row = ?", [(row,) for row in removed])
+    db.executemany(_REMOVE_FIELD, fields)
+    return removed
 
 
 def _rows_of(db: sqlite3.Connection, collection: Collection, ids: Sequence[str]) -> set[int]:
-    found: set[int] = set()
-    for at in range(0, len(ids), _VARIABLES):
-        part = ids[at : at + _VARIABLES]
-        sql = f"SELECT row FROM vectors WHERE collection = ? AND id IN ({_marks(part)})"
-        found |= {row[0] for row in db.execute(sql, (collection.number, *part))}
-    return found
+    sql = "SELECT row FROM vectors WHERE collection = ? AND id IN ({marks})"
+    return {row[0] for row in _among(db, sql, (collection.number,), ids)}
 
 
 def _by_row(db: sqlite3.Connection, columns: str, wanted: Sequence[int]) -> list[sqlite3.Row]:
     """Return what lies in these rows, in this order; a row that is not there is left out."""
-    known: dict[int, sqlite3.Row] = {}
+    sql = f"SELECT {columns} FROM vectors WHERE row IN ({{marks}})"
+    known: dict[int, sqlite3.Row] = {row["row"]: row for row in _among(db, sql, (), wanted)}
+    return [known[row] for row in wanted if row in known]
+
+
+def _among(
+    db: sqlite3.Connection, sql: str, parameters: tuple[Parameter, ...], wanted: Sequence[Parameter]
+) -> list[sqlite3.Row]:
+    """Return what a SELECT with `IN ({marks})` finds for all that is wanted, some at a time."""
+    found: list[sqlite3.Row] = []
     for at in range(0, len(wanted), _VARIABLES):
         part = wanted[at : at + _VARIABLES]
-        known |= {
-            row["row"]: row for row in db.execute(f"SELECT {columns} FROM vectors WHERE row IN ({_marks(part)})", part)
-        }
-    return [known[row] for row in wanted if row in known]
+        found += db.execute(sql.format(marks=",".join("?" * len(part))), (*parameters, *part)).fetchall()
+    return found
 
 
 def _all_of(collection: Collection) -> tuple[str, list[Parameter]]:
     return "SELECT row FROM vectors WHERE collection = ?", [collection.number]
-
-
-def _marks(part: Sequence[object]) -> str:
-    return ",".join("?" * len(part))
 
 
 def _numbers(blob: bytes) -> list[float]:
