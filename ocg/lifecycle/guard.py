@@ -3,6 +3,7 @@
 Pure ASGI, around the application: the Host header first (DNS rebinding), then Origin (other pages), then the token.
 """
 
+import functools
 import hmac
 import ipaddress
 import re
@@ -27,8 +28,11 @@ def host_is_allowed(host: str, extra: Iterable[str] = ()) -> bool:
     if found is None:
         return False
     name = (found[1] or found[2]).lower()
-    if name in _LOCAL_NAMES or name in set(extra):
-        return True
+    return name in _LOCAL_NAMES or name in set(extra) or _is_loopback(name)
+
+
+@functools.lru_cache(maxsize=64)  # a client sends the same one with each request
+def _is_loopback(name: str) -> bool:
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
