@@ -67,6 +67,19 @@ async def test_filters_keep_recall_however_few_they_let_through(tmp_path: Path, 
     assert right >= 0.98 * every
 
 
+@pytest.mark.parametrize("share", [0.6, 0.8, 0.99])
+async def test_filters_that_let_much_through_keep_recall_in_the_graph(tmp_path: Path, share: float) -> None:
+    vectors, queries, limit = points(5000), points(50, seed=2), int(5000 * share)
+    async with store(tmp_path) as opened:
+        await fill(opened, vectors)
+        right = 0
+        for query in queries:
+            found = await opened.search("c", SearchRequest(vector=query.tolist(), filter={"n": {"$lt": limit}}))
+            best = np.argsort(-_scores(vectors[:limit], query, "cosine"))[:10].tolist()
+            right += len({int(hit.id) for hit in found.hits} & set(best))
+    assert right >= 0.98 * 10 * len(queries)
+
+
 async def test_what_was_deleted_or_replaced_is_found_no_more_in_a_graph_and_beside_it(tmp_path: Path) -> None:
     vectors = points(400)
     async with store(tmp_path) as opened:

@@ -52,6 +52,14 @@ class CollectionIndex:
             return True
         return max(fresh, dead) > max(limits.flat_max, int(limits.share * base))
 
+    def watermark(self, limits: Limits) -> int:
+        """Return the row up to which a base is built next: it doubles at the most, so that a stop loses no more."""
+        import numpy as np  # noqa: PLC0415 - FAISS has it imported
+
+        rows = np.concatenate([one.rows for one in self._fresh] or [np.empty(0, np.int64)])
+        most = max(10 * limits.flat_max, self.base.size if self.base is not None else 0)
+        return int(rows[most - 1]) if len(rows) > most else self.highest
+
     def append(self, rows: "Rows", vectors: "Matrix") -> None:
         """Add rows; those that are not above all that are here are here already."""
         new = rows > self.highest
@@ -104,6 +112,9 @@ class CollectionIndex:
         made = CollectionIndex(self.collection, base)
         made.highest = watermark
         for segment in self._fresh:
-            made.append(*segment.behind(watermark))
+            if int(segment.rows[0]) > watermark:
+                made._fresh.append(segment)
+            else:
+                made.append(*segment.behind(watermark))
         made.highest = max(self.highest, watermark)
         return made

@@ -156,8 +156,9 @@ class Searcher:
             return Plan(collection, unsaved, None, base.size, made=base)
         # Dead ones are carried along for as long as they are few.
         grows = base is not None and unsaved is None and base.dead <= max(1, self._limits.share * base.size)
-        count = index.alive + (base.dead if grows and base is not None else 0)
-        return Plan(collection, index.highest, base if grows else None, count)
+        watermark = index.watermark(self._limits)
+        count = int((index.alive_rows() <= watermark).sum()) + (base.dead if grows and base is not None else 0)
+        return Plan(collection, watermark, base if grows else None, count)
 
     def rebase(self, plan: Plan, built: Built) -> bool:
         """Put a base in its place; return whether it still fits."""
