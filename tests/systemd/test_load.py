@@ -6,7 +6,7 @@ import pytest
 
 from tests.systemd.box import Box
 from tests.systemd.conftest import MODEL_PORT, configure
-from tests.systemd.loads import GATEWAY, SOCKET, Outcome, load
+from tests.systemd.loads import CLIENTS, GATEWAY, SOCKET, Outcome, load
 
 _SERVICES = ("ocg-embedding", "ocg-agent", "ocg-gateway")
 _RESTARTS = 3
@@ -14,10 +14,11 @@ _RESTARTS = 3
 _PAUSE_S = 0.7
 
 
-def _check(outcome: Outcome, *, turns: int = 100) -> None:
+def _check(outcome: Outcome) -> None:
     assert not outcome.faults, (outcome.counts, outcome.faults)
-    assert outcome.counts["turns"] >= turns
-    assert outcome.counts["plain"] >= turns
+    # Once each, at the least; how much more they do is the machine's business.
+    assert outcome.counts["turns"] >= CLIENTS
+    assert outcome.counts["plain"] >= CLIENTS
 
 
 @pytest.mark.parametrize(
