@@ -121,18 +121,27 @@ class Encoder:
             task.add_done_callback(self._working.discard)
 
     async def _work(self, lane: LaneThread) -> None:
-        try:
-            await lane.worker.run(lambda: self._drain(lane))
-        finally:
-            self._idle.append(lane)
-        if not self._texts.is_empty:  # it came after the lane had looked
-            self._wake(1)
+        await lane.worker.run(lambda: self._drain(lane))
 
     def _drain(self, lane: LaneThread) -> None:
         """Embed, in the lane's thread, until nothing waits."""
-        while texts := self._texts.take(_ROOM, MAX_TEXTS):
+        texts = self._texts.take(_ROOM, MAX_TEXTS)
+        if not texts:  # another lane has taken them
+            self._loop.call_soon_threadsafe(self._told, (), (), lane)
+        while texts:
             lane.worker.beat()
-            self._loop.call_soon_threadsafe(self._texts.tell, texts, self._embedded(lane, texts))
+            outcomes = self._embedded(lane, texts)
+            following = self._texts.take(_ROOM, MAX_TEXTS)
+            self._loop.call_soon_threadsafe(self._told, texts, outcomes, None if following else lane)
+            texts = following
+
+    def _told(self, texts: Sequence[Text], outcomes: Sequence[Outcome], idle: LaneThread | None) -> None:
+        """Tell what became of texts. Before that a lane is idle: who asks again at once is to find it so."""
+        if idle is not None:
+            self._idle.append(idle)
+        self._texts.tell(texts, outcomes)
+        if idle is not None and not self._texts.is_empty:  # it came after the lane had looked
+            self._wake(1)
 
     def _embedded(self, lane: LaneThread, texts: Sequence[Text]) -> list[Outcome]:
         busy = len(self._lanes) - len(self._idle)
