@@ -5,8 +5,8 @@ for the thread that was put off: beside compilers on both of two cores a short t
 threads as with one.
 """
 
-_NEW = 0.2  # the weight of the last measurement
-_BETWEEN_TRIES = 32  # batches; the worse choice is tried again after so many, and later the worse it was
+_NEW = 0.2  # the weight of the last measurement; one that is better counts at once, as what disturbs makes only slower
+_TRIES = (8, 256)  # batches until the worse choice is tried again: at first, and at the most
 
 
 class Pace:
@@ -15,7 +15,7 @@ class Pace:
     def __init__(self, most: int) -> None:
         self._most = most
         self._seconds: dict[tuple[int, int], float] = {}
-        self._left: dict[int, int] = {}
+        self._waits: dict[int, tuple[int, int]] = {}  # batches left until the next try, and then until the one after
 
     def choose(self, tokens: int) -> int:
         """Return the number of threads for a batch: one, or as many as there are."""
@@ -24,16 +24,21 @@ class Pace:
         if one is None or most is None:
             return 1 if one is None and most is not None else self._most
         better, other = (1, self._most) if one < most else (self._most, 1)
-        left = self._left.get(kind, _BETWEEN_TRIES)
-        if left:
-            self._left[kind] = left - 1
-            return better
-        self._left[kind] = int(_BETWEEN_TRIES * max(one, most) / min(one, most))
-        return other
+        left, following = self._waits.get(kind, _TRIES[:1] * 2)
+        self._waits[kind] = (left - 1, following) if left else (following, min(2 * following, _TRIES[1]))
+        return better if left else other
 
     def learn(self, tokens: int, threads: int, seconds: float) -> None:
         """Take a measurement in."""
-        key = tokens.bit_length(), threads
+        kind = tokens.bit_length()
         a_token = seconds / tokens
-        before = self._seconds.get(key, a_token)
-        self._seconds[key] = before + _NEW * (a_token - before)
+        before = self._seconds.get((kind, threads), a_token)
+        was_better = self._is_better(kind, threads)
+        self._seconds[kind, threads] = min(a_token, before + _NEW * (a_token - before))
+        if self._is_better(kind, threads) != was_better:  # the tide has turned: look more often
+            self._waits.pop(kind, None)
+
+    def _is_better(self, kind: int, threads: int) -> bool:
+        other = 1 if threads != 1 else self._most
+        infinite = float("inf")
+        return self._seconds.get((kind, threads), infinite) < self._seconds.get((kind, other), infinite)

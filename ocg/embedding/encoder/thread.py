@@ -31,6 +31,14 @@ class LaneThread:
             self._lane = Lane(self._weights, threads=1)
         return self._lane
 
+    def adopt(self, weights: Weights) -> None:
+        """Go on with other weights of the same model, from within the thread."""
+        was_made = self._lane is not None
+        self._free()
+        self._weights = weights
+        if was_made:
+            self.prepare()
+
     def embed(self, texts: Sequence[Text], *, threads: int) -> list[Outcome]:
         """Embed texts, from within the thread, and return what became of each."""
         try:

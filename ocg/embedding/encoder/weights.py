@@ -3,7 +3,7 @@
 import ctypes
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ocg.embedding.encoder import wordpiece
 from ocg.embedding.llama import damaged, library
@@ -24,10 +24,10 @@ _LEAST_ROOM = 8  # tokens for the marks a model puts round an empty text
 class Weights:
     """A loaded model; `context` is how many tokens a text may have."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, name: str = "") -> None:
         """Load a GGUF that has been checked. Raises MODEL_DAMAGED when llama.cpp cannot."""
         self.llama = library()
-        self.name = path.stem
+        self.name = name or path.stem
         self.path = path
         self.handle: Any = self.llama.llama_model_load_from_file(
             str(path).encode(), self.llama.llama_model_default_params()
@@ -40,6 +40,10 @@ class Weights:
         self._has_end = bool(
             self.llama.llama_vocab_get_add_sep(self._vocabulary) or self.llama.llama_vocab_get_add_eos(self._vocabulary)
         )
+
+    def alike(self, path: str) -> Self:
+        """Load another file of the same model."""
+        return type(self)(Path(path), name=self.name)
 
     def tokenize(self, data: bytes) -> "Tokens":
         """Return a text's tokens with the marks the model wants; text that looks like a mark stays text."""
