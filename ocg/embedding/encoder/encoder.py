@@ -166,8 +166,10 @@ class Encoder:
         if not halved.is_worthwhile(old):
             return
         maker = Worker("embedding-weights", nice=10)
-        made = await maker.run(lambda: halved.halve(old, threads=self._threads))
-        await maker.close(CLOSE_S)
+        try:
+            made = await maker.run(lambda: halved.halve(old, threads=self._threads))
+        finally:
+            await maker.close(CLOSE_S)
         if made is None:
             return
         self._weights = made
@@ -180,6 +182,7 @@ class Encoder:
     async def close(self) -> None:
         """Let what runs end; what is queued behind it is not waited for long."""
         self.improving.cancel()
+        await asyncio.gather(self.improving, return_exceptions=True)
         freed = await asyncio.gather(*(lane.close() for lane in self._lanes))
         if all(freed):
             self._weights.close()
