@@ -168,10 +168,11 @@ class Encoder:
         maker = Worker("embedding-weights", nice=10)
         try:
             made = await maker.run(lambda: halved.halve(old, threads=self._threads))
+        except OcgError as error:
+            _log.warning("%s goes on with the weights it has: %s", self.name, error)
+            return
         finally:
             await maker.close(CLOSE_S)
-        if made is None:
-            return
         self._weights = made
         for lane in self._lanes:
             await lane.worker.run(functools.partial(lane.adopt, made))

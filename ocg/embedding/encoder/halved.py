@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 from ocg.embedding.encoder.weights import Weights
+from ocg.errors import Code, OcgError
 
 _MAX_BYTES = 256 << 20  # twice as large in F16, and memory is what large models lack
 
@@ -24,15 +25,15 @@ def is_worthwhile(weights: Weights) -> bool:
     return is_small and description.value.endswith(b"Q8_0") and b"VNNI = 1" not in llama.llama_print_system_info()
 
 
-def halve(weights: Weights, *, threads: int) -> Weights | None:
-    """Return the same model in F16, in memory alone; None when llama.cpp cannot make it."""
+def halve(weights: Weights, *, threads: int) -> Weights:
+    """Return the same model in F16, in memory alone. Raises INTERNAL or MODEL_DAMAGED when llama.cpp cannot make it."""
     llama = weights.llama
     descriptor = os.memfd_create(f"{weights.name}-f16", os.MFD_CLOEXEC)
     try:
         made = f"/proc/self/fd/{descriptor}".encode()
         options = _options(llama, threads)
         if llama.llama_model_quantize(str(weights.path).encode(), made, ctypes.byref(options)):
-            return None
+            raise OcgError(Code.INTERNAL, f"llama.cpp cannot turn {weights.path} into F16")
         return weights.alike(made.decode())
     finally:
         os.close(descriptor)  # what is mapped stays
