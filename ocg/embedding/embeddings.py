@@ -73,6 +73,9 @@ class Embeddings:
     def _check(self, asked: openai.EmbeddingRequest) -> None:
         """Raise MODEL_UNKNOWN or INVALID_REQUEST for what this model is not or has not."""
         name, dim = self.encoder.name, self.encoder.dim
+        if not isinstance(asked.input, str) and len(asked.input) > openai.MAX_INPUTS:
+            what = f"input: {len(asked.input)} texts of {openai.MAX_INPUTS}"
+            raise OcgError(Code.INVALID_REQUEST, what, "send fewer at once", param="input")
         if asked.model and asked.model != name:
             raise OcgError(
                 Code.MODEL_UNKNOWN,

@@ -148,7 +148,8 @@ class ChatChunk(Struct, frozen=True, kw_only=True):
 class EmbeddingRequest(Struct, frozen=True, kw_only=True):
     """POST /v1/embeddings. With `truncate`, which is ours, of a text that is too long the beginning is embedded."""
 
-    input: str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_INPUTS)]
+    # Its length is checked by who embeds, and told.
+    input: str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1, extra_json_schema={"maxItems": MAX_INPUTS})]
     model: str = ""
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Tokens | None = None
