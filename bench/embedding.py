@@ -94,7 +94,8 @@ class Measured:
         return self.result.texts / self.result.seconds
 
 
-_PEER_FLAGS = "-np 32 -c 16384 -b 2048 -ub 512"
+# The best of three that were tried: with 32 slots, or with 4, it does 2 to 13 % fewer texts a second.
+_PEER_FLAGS = "-np 8 -c 4096 -b 512 -ub 512"
 _CASES = (
     Case("32x12", 32, 12, "texts/s >= 2.0", _PEER_FLAGS),
     Case("8x150", 8, 150, "texts/s >= 1.3", _PEER_FLAGS),
