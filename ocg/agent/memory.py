@@ -78,6 +78,8 @@ class Memories:
         return tuple(near[:limit])
 
     async def _find(self, query: str, limit: int) -> list[Found]:
+        if not await self._database.read(_has_any):
+            return []
         by_word = await self._database.read(lambda db: _by_word(db, terms(query), limit))
         by_meaning = await self._by_meaning(query[:_QUERY_CHARS], limit) if query.strip() else {}
         order = fuse([list(by_meaning), list(by_word)])
@@ -127,6 +129,10 @@ def _forget(db: sqlite3.Connection, memory_id: str) -> None:
         raise OcgError(Code.NOT_FOUND, f"no memory {memory_id!r}", "list them with GET /v1/memories")
     db.execute("DELETE FROM memory_words WHERE rowid = ?", (row["seq"],))
     db.execute("INSERT INTO memory_outbox (id) VALUES (?)", (memory_id,))
+
+
+def _has_any(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM memories LIMIT 1").fetchone() is not None
 
 
 def _by_word(db: sqlite3.Connection, wanted: list[str], limit: int) -> dict[str, float]:
