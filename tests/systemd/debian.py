@@ -51,6 +51,14 @@ def install(box: Box, *packages: str) -> None:
     box.run(*_APT, *packages)
 
 
+def knows_paris(box: Box) -> bool:
+    """Ask the model by `ocg chat`, as a user would, up to five times.
+
+    It draws its words at a temperature above 0, and of 40 answers to this question 3 said something else.
+    """
+    return any("Paris" in box.run("ocg", "chat", "What is the capital of France?", text="").stdout for _ in range(5))
+
+
 def repacked(package: Path, folder: Path, version: str, additions: dict[str, str]) -> Path:
     """Make another version of a deb, in which some files have something more at their end.
 
