@@ -95,8 +95,9 @@ class Engine:
             await self._take_up(live)
         memories = await self._recall(live.turn.message)
         while True:
-            await self._let_join(live, queue)
             steps = await self._store.steps(live.turn.id)
+            if next_step(steps) is not Step.CALL and await self._let_join(live, queue):
+                continue
             match next_step(steps):
                 case Step.DONE:
                     await self._end(live)
@@ -115,11 +116,12 @@ class Engine:
             if not self._toolbox.is_repeatable(call):
                 await self._call(live, call, (), is_interrupted=True)
 
-    async def _let_join(self, live: LiveTurn, queue: TurnQueue) -> None:
-        """Take in what the user said meanwhile to steer this turn."""
-        for other in queue.joining(live):
-            if await _whole(self._join(other, live)):
-                queue.dismiss(other)
+    async def _let_join(self, live: LiveTurn, queue: TurnQueue) -> bool:
+        """Take in what the user said meanwhile to steer this turn; whether there was anything."""
+        joined = [other for other in queue.joining(live) if await _whole(self._join(other, live))]
+        for other in joined:
+            queue.dismiss(other)
+        return bool(joined)
 
     async def _join(self, other: LiveTurn, live: LiveTurn) -> bool:
         is_joined = await self._store.join(other.turn, live.turn, live.seq + 1)

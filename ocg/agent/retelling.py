@@ -16,6 +16,7 @@ from ocg.protocol.events import LAST, Event, ReasoningDelta, TextDelta, TurnEven
 from ocg.protocol.messages import Message, ToolUse
 
 ATTEMPT = 1 << 32
+_PIECE_CHARS = 16_384  # of an event's text: whoever reads it has a limit
 
 
 def width(event: type[Event], text: str) -> int:
@@ -82,10 +83,9 @@ class _Retelling:
     def _message(self, message: Message) -> Iterator[TurnEvent]:
         if message.role == "user":
             yield self._next(events.MessageAdded, text=message.content)
-        if message.reasoning:
-            yield self._next(ReasoningDelta, text=message.reasoning)
-        if message.role == "assistant" and message.content:
-            yield self._next(TextDelta, text=message.content)
+        if message.role == "assistant":
+            yield from (self._next(ReasoningDelta, text=piece) for piece in _pieces(message.reasoning))
+            yield from (self._next(TextDelta, text=piece) for piece in _pieces(message.content))
         if message.role == "tool" and message.tool_call_id is not None:
             none = ToolUse(id=message.tool_call_id, name="", arguments="{}")
             call = self._calls.get(message.tool_call_id, none)
@@ -98,6 +98,10 @@ class _Retelling:
         self._at += width(kind, str(fields.get("text", "")))
         key = {"turn_id": self._turn.id, "session_id": self._turn.session_id, "seq": self._at}
         return kind(**key, **fields)  # type: ignore[return-value,arg-type] # each class of events.py is one of them
+
+
+def _pieces(text: str) -> Iterator[str]:
+    return (text[at : at + _PIECE_CHARS] for at in range(0, len(text), _PIECE_CHARS))
 
 
 def _width(message: Message) -> int:

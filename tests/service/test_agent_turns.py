@@ -141,7 +141,11 @@ class TestAnswers:
 
     def test_a_model_that_calls_tools_for_ever_is_stopped(self, shared: Agent, model: ScriptedProvider) -> None:
         number = itertools.count()
-        model.play(lambda exchange: calls("memory_search", f'{{"query": "x{next(number)}"}}')(exchange))
+
+        def script(exchange: Any) -> None:
+            calls("memory_search", f'{{"query": "x{next(number)}"}}')(exchange)
+
+        model.play(script)
         failed = shared.fail("loop")
         assert (failed["code"], "32 steps" in failed["message"]) == ("limit_reached", True)
         assert "OCG_TURN_STEPS" in failed["hint"]
