@@ -213,7 +213,7 @@ class Engine:
         text = ""
         try:
             turn = await _whole(self._store.finish(live.turn, kept, said=live.text, event_seq=live.seq))
-            if turn.error is None:
+            if turn.error is None and turn.joined is None:
                 text = (await self._store.steps(turn.id))[-1].content
             live.tell([retelling.end(turn, live.seq, text)])
             kept = turn.error
