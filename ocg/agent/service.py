@@ -46,14 +46,14 @@ class AgentService:
             database = await Database.open(settings.data_dir / "agent.db", MIGRATIONS)
             owned.push_async_callback(database.close)
             embedding = await owned.enter_async_context(EmbeddingClient(settings.address_dir))
-            provider = providers.Switch(providers.choose(settings))
-            owned.push_async_callback(provider.close)
+            directory = providers.Directory(settings)
+            owned.push_async_callback(directory.provider.close)
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
             turns = Turns(
                 store=store,
                 memories=memories,
-                provider=provider,
+                provider=directory.provider,
                 toolbox=Toolbox(everything(memories)),
                 settings=settings,
                 limits=Limits(),
@@ -66,10 +66,10 @@ class AgentService:
             await turns.resume()
             background = asyncio.create_task(_background(outbox))
             owned.push_async_callback(_ended, background)
-            app = create_app(store=store, turns=turns, memories=memories, outbox=outbox, provider=provider)
+            app = create_app(store=store, turns=turns, memories=memories, outbox=outbox, directory=directory)
 
             async def apply(new: AgentSettings) -> frozenset[str]:
-                await provider.switch(providers.choose(new))
+                await directory.apply(new)
                 turns.apply(new)
                 return _LIVE
 

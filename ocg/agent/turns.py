@@ -15,7 +15,7 @@ from ocg import log
 from ocg.agent import context
 from ocg.agent.live import LiveTurn
 from ocg.agent.memory import Memories
-from ocg.agent.providers.base import Provider, Reply, ToolSpec
+from ocg.agent.providers.base import Provider, Reasoning, Reply, ToolSpec
 from ocg.agent.queue import Limits, TurnQueue
 from ocg.agent.rows import Turn, TurnError
 from ocg.agent.store import Store
@@ -196,6 +196,9 @@ class Turns:
             async for piece in pieces:
                 if isinstance(piece, Reply):
                     return piece
+                if isinstance(piece, Reasoning):
+                    live.emit(events.ReasoningDelta, text=piece.text)
+                    continue
                 live.text += piece
                 live.emit(events.TextDelta, text=piece)
         raise OcgError(Code.INTERNAL, f"{self._provider.name} gave no reply", "this is a bug in OCG")

@@ -25,6 +25,12 @@ class TextDelta(Event, frozen=True, tag="text.delta"):
     text: str
 
 
+class ReasoningDelta(Event, frozen=True, tag="reasoning.delta"):
+    """More of what the model thinks before it answers; it is no part of the answer, and is not kept."""
+
+    text: str
+
+
 class ToolCall(Event, frozen=True, tag="tool.call"):
     """The model calls a tool; `arguments` is JSON text."""
 
@@ -57,6 +63,6 @@ class TurnFailed(Event, frozen=True, tag="turn.failed"):
     hint: str = ""
 
 
-TurnEvent = TurnStarted | TextDelta | ToolCall | ToolResult | TurnCompleted | TurnFailed
+TurnEvent = TurnStarted | TextDelta | ReasoningDelta | ToolCall | ToolResult | TurnCompleted | TurnFailed
 
 LAST = (TurnCompleted, TurnFailed)

@@ -83,15 +83,21 @@ class TurnRequest(Struct, frozen=True):
 
 
 class Usage(Struct, frozen=True):
-    """Tokens a turn or an embedding took."""
+    """Tokens a turn or an embedding took, those of the prompt that came from a cache, and the cost in US dollars."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    cost: float = 0.0
 
     @property
     def total_tokens(self) -> int:
         """Both together."""
         return self.prompt_tokens + self.completion_tokens
+
+    def costing(self, cost: float) -> "Usage":
+        """Return the same with a cost."""
+        return msgspec.structs.replace(self, cost=cost)
 
 
 class MemoryRequest(Struct, frozen=True):
@@ -138,3 +144,39 @@ class SystemHealth(Struct, frozen=True):
     status: Literal["ok", "degraded"]
     version: str
     services: dict[str, str]
+
+
+class ProviderItem(Struct, frozen=True):
+    """A provider of replies that is known by name.
+
+    `key` says whether it has one, never which; `place` is its place among those in use, from 1, or 0. `state` is its
+    circuit breaker's; an open one is tried again in `left_s` seconds, and `why` is what it failed with.
+    """
+
+    name: str
+    title: str
+    model: str
+    key: Literal["set", "missing", "none needed"]
+    key_setting: str = ""
+    place: int = 0
+    state: Literal["", "closed", "open", "half_open"] = ""
+    failures: int = 0
+    left_s: float = 0.0
+    why: str = ""
+
+
+class ProviderList(Struct, frozen=True):
+    """Providers, those in use first, in their order."""
+
+    providers: tuple[ProviderItem, ...]
+
+
+class ProviderTest(Struct, frozen=True):
+    """How a provider answered a short question; times are seconds."""
+
+    name: str
+    model: str
+    text: str
+    first_s: float
+    total_s: float
+    usage: Usage = Usage()

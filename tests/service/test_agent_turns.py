@@ -72,7 +72,7 @@ class TestAnswers:
         assert [event["seq"] for event in events] == [1, 2, 3, 4, 5]
         assert events[0]["message_id"] == "plain"
         assert events[-1]["text"] == "a plain answer"
-        assert events[-1]["usage"] == {"prompt_tokens": 11, "completion_tokens": 5}
+        assert events[-1]["usage"] == {"prompt_tokens": 11, "completion_tokens": 5, "cached_tokens": 0, "cost": 0.0}
         session_id = events[0]["session_id"]
         assert shared.transcript(session_id) == [
             ("user", "A question\nwith a second line"),
@@ -105,7 +105,7 @@ class TestAnswers:
         assert "UTC+0" in result["content"]
         told = model.asked[1]["messages"][-1]
         assert (told["role"], told["tool_call_id"], told["content"]) == ("tool", call["call_id"], result["content"])
-        assert events[-1]["usage"] == {"prompt_tokens": 22, "completion_tokens": 10}
+        assert events[-1]["usage"] == {"prompt_tokens": 22, "completion_tokens": 10, "cached_tokens": 0, "cost": 0.0}
 
     def test_the_same_call_id_in_every_reply_is_no_answer_to_the_next(
         self, shared: Agent, model: ScriptedProvider

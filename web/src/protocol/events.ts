@@ -3,6 +3,10 @@
 export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
+  /** Those of the prompt that came from the provider's cache. */
+  readonly cached_tokens: number;
+  /** US dollars; 0 where nobody says. */
+  readonly cost: number;
 }
 
 interface Base {
@@ -19,6 +23,12 @@ export interface TurnStarted extends Base {
 
 export interface TextDelta extends Base {
   readonly type: "text.delta";
+  readonly text: string;
+}
+
+/** What the model thinks before it answers; no part of the answer. */
+export interface ReasoningDelta extends Base {
+  readonly type: "reasoning.delta";
   readonly text: string;
 }
 
@@ -51,7 +61,14 @@ export interface TurnFailed extends Base {
   readonly hint: string;
 }
 
-export type TurnEvent = TurnStarted | TextDelta | ToolCall | ToolResult | TurnCompleted | TurnFailed;
+export type TurnEvent =
+  | TurnStarted
+  | TextDelta
+  | ReasoningDelta
+  | ToolCall
+  | ToolResult
+  | TurnCompleted
+  | TurnFailed;
 
 /** The gateway could not pass something on; `message_id` says which turn it was about. */
 export interface Refusal {
@@ -76,6 +93,7 @@ export type ClientMessage =
 const TYPES: ReadonlySet<string> = new Set<ServerMessage["type"]>([
   "turn.started",
   "text.delta",
+  "reasoning.delta",
   "tool.call",
   "tool.result",
   "turn.completed",
