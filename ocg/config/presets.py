@@ -6,6 +6,8 @@ The facts are from the providers' own documentation as of November 2026, where i
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ocg.config.values import web_address
+
 LOCAL = "local"
 CUSTOM = "custom"
 
@@ -204,6 +206,20 @@ class Choice:
     def __str__(self) -> str:
         """As it is written."""
         return f"{self.preset.name}:{self.model}" if self.model else self.preset.name
+
+
+Urls = tuple[tuple[str, str], ...]
+
+
+def urls(text: str) -> Urls:
+    """Read where providers are, as name=URL parted by commas or white space."""
+    found = []
+    for word in text.replace(",", " ").split():
+        name, is_there, url = word.partition("=")
+        if not is_there or not web_address(url) or find(name).name in {LOCAL, CUSTOM}:
+            raise ValueError("expected name=URL for each, the names being those of OCG_PROVIDER")
+        found.append((name, url.rstrip("/")))
+    return tuple(found)
 
 
 def find(name: str) -> Preset:

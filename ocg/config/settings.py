@@ -148,6 +148,13 @@ class AgentSettings(Common):
         "Providers by name, or name:model, the first one used and the others its fallbacks; OCG_BASE_URL when empty",
         presets.choices,
     )
+    provider_urls: presets.Urls = _setting(
+        "OCG_PROVIDER_URLS",
+        "",
+        "Where providers are that are not at their usual place, such as ollama=http://box:11434/v1",
+        presets.urls,
+        secret=True,
+    )
     base_url: str = _setting("OCG_BASE_URL", "", "An OpenAI-compatible API; the local model when empty")
     api_key: str = _setting("OCG_API_KEY", "", "The key for OCG_BASE_URL", secret=True)
     model: str = _setting("OCG_MODEL", "", "The model to ask for at OCG_BASE_URL")

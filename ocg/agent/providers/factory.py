@@ -9,7 +9,7 @@ from ocg.agent.providers.local import LocalProvider
 from ocg.agent.providers.openai import OpenAIProvider, host_of
 from ocg.agent.providers.refusal import Settings
 from ocg.agent.providers.servers import Asking
-from ocg.config import AgentSettings, Price, value_of
+from ocg.config import AgentSettings, value_of
 from ocg.config.presets import CUSTOM, LOCAL, Choice, Dialect, Preset, Server, find
 from ocg.errors import Code, OcgError
 
@@ -49,11 +49,8 @@ class Keyless:
 
 def choose(settings: AgentSettings) -> Chain:
     """Return the providers that the settings ask for. Raises CONFIG_INVALID when OCG_BASE_URL is none."""
-    links = [
-        Link(build(one, settings), price=settings.price if at == 0 else Price())
-        for at, one in enumerate(chosen(settings))
-    ]
-    return Chain(links)
+    first, *others = chosen(settings)
+    return Chain([Link(build(first, settings), price=settings.price), *(Link(build(one, settings)) for one in others)])
 
 
 def chosen(settings: AgentSettings) -> tuple[Choice, ...]:
@@ -85,11 +82,15 @@ def build(choice: Choice, settings: AgentSettings) -> Provider:
     if preset.name == CUSTOM:
         host = host_of(settings.base_url)
         return OpenAIProvider(host, settings.base_url, Settings(key), model, thinking_tokens=settings.thinking.tokens)
-    blamed = Settings(key, preset.key, "the model in OCG_PROVIDER", preset.base_url)
+    urls = dict(settings.provider_urls)
+    base_url = urls.get(preset.name, preset.base_url)
+    # A URL of the user's own may hold a password.
+    shown = "OCG_PROVIDER_URLS" if preset.name in urls else base_url
+    blamed = Settings(key, preset.key, "the model in OCG_PROVIDER", shown)
     if preset.dialect is Dialect.ANTHROPIC:
-        return AnthropicProvider(preset.title, preset.base_url, blamed, model, thinking=settings.thinking)
+        return AnthropicProvider(preset.title, base_url, blamed, model, thinking=settings.thinking)
     asking = None
     if preset.server is not Server.NONE:
-        asking = Asking(preset.server, preset.title, preset.base_url, key, model)
+        asking = Asking(preset.server, preset.title, base_url, key, model)
     thinking = settings.thinking.tokens or (_THINKING_TOKENS if preset.thinks else 0)
-    return OpenAIProvider(preset.title, preset.base_url, blamed, model, asking=asking, thinking_tokens=thinking)
+    return OpenAIProvider(preset.title, base_url, blamed, model, asking=asking, thinking_tokens=thinking)
