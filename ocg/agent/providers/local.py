@@ -11,13 +11,13 @@ from ocg.agent.providers.assembly import Assembly
 from ocg.agent.providers.base import Model, Piece, PromptMessage, ToolSpec
 from ocg.agent.providers.completions import request_body
 from ocg.agent.providers.refusal import Refusal, from_service
-from ocg.agent.providers.transport import SILENCE_S, Target, Transport, bearer
+from ocg.agent.providers.transport import Target, Transport, bearer
 from ocg.errors import Code, OcgError
 from ocg.protocol import address
 from ocg.protocol.clients import EmbeddingClient
 
-# On two cores a prompt of 8,192 tokens takes minutes before the first word comes.
-_FIRST_SILENCE_S = 600.0
+# On two cores a prompt of 8,192 tokens takes minutes before the first word comes, and a tool call comes as a whole.
+_SILENCE_S = 600.0
 
 
 class _Item(msgspec.Struct):
@@ -46,8 +46,8 @@ class LocalProvider:
             lambda: Assembly(self.name),
             self._explain,
             hint="see `ocg status`, then ocg restart",
-            first_silence_s=_FIRST_SILENCE_S,
-            silence_s=SILENCE_S,
+            first_silence_s=_SILENCE_S,
+            silence_s=_SILENCE_S,
         )
 
     @property
