@@ -60,6 +60,12 @@ COMMANDS = (
         "Without a question it converses, where standard input is a terminal.",
     ),
     Command("agent", "chat", "the same as chat"),
+    Command(
+        "provider",
+        "provider",
+        "list, try and choose who gives the answers",
+        "A provider is named as NAME or NAME:MODEL; ocg provider list shows the names.",
+    ),
     Command("models", "models", "list, pull, check and remove models"),
     Command(
         "service",
