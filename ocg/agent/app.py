@@ -20,11 +20,20 @@ from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
 from ocg.protocol import sse, wire
 from ocg.protocol.events import TurnEvent
-from ocg.protocol.messages import Changed, Health, MemoryList, MemoryRequest, TurnRequest
+from ocg.protocol.messages import (
+    Changed,
+    Health,
+    MemoryIds,
+    MemoryImport,
+    MemoryList,
+    MemoryRequest,
+    TurnRequest,
+)
 
 _SILENCE_S = 15.0
 _MAX_LISTED = 1000
 _MAX_QUERY_CHARS = 8192
+_MAX_DIGITS = 18
 _MAX_MEMORY_BYTES = 128 << 10
 
 
@@ -75,6 +84,23 @@ class _Endpoints:
         asked = await answers.read(request, MemoryRequest, limit_bytes=_MAX_MEMORY_BYTES)
         return answers.answer(await self.memories.store(asked))
 
+    async def proposed_memories(self, _: Request) -> Response:
+        return answers.answer(MemoryList(memories=await self.memories.proposed()))
+
+    async def accept_memories(self, request: Request) -> Response:
+        asked = await answers.read(request, MemoryIds)
+        return answers.answer(Changed(count=await self.memories.accept(asked.ids)))
+
+    async def export_memories(self, request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal() or len(after) > _MAX_DIGITS:
+            raise OcgError(Code.INVALID_REQUEST, f"after={after[:20]!r} does not fit", "give the last page's `next`")
+        return answers.answer(await self.memories.export(int(after)))
+
+    async def import_memories(self, request: Request) -> Response:
+        asked = await answers.read(request, MemoryImport)
+        return answers.answer(await self.memories.take_in(asked.memories))
+
     async def forget(self, request: Request) -> Response:
         await self.memories.forget(request.path_params["memory_id"])
         return answers.answer(Changed(count=1))
@@ -93,6 +119,10 @@ def create_app(*, store: Store, turns: Turns, memories: Memories, outbox: Outbox
             Route("/v1/sessions/{session_id}", ends.delete_session, methods=["DELETE"]),
             Route("/v1/memories", ends.list_memories),
             Route("/v1/memories", ends.remember, methods=["POST"]),
+            Route("/v1/memories/proposed", ends.proposed_memories),
+            Route("/v1/memories/accept", ends.accept_memories, methods=["POST"]),
+            Route("/v1/memories/export", ends.export_memories),
+            Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
         ]
     )

@@ -10,6 +10,7 @@ from ocg.agent import providers
 from ocg.agent.app import create_app
 from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
+from ocg.agent.memory.notes import Notes
 from ocg.agent.outbox import Outbox
 from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
@@ -25,7 +26,7 @@ from ocg.protocol.clients import EmbeddingClient
 
 # What a reload can take over.
 # What a reload can take over; for the token it has no use.
-_LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common) | {config.TOKEN_KEY}
+_LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common) - {"OCG_WORKSPACE"} | {config.TOKEN_KEY}
 
 
 class AgentService:
@@ -64,8 +65,9 @@ class AgentService:
             # Before anybody can connect: a new message must not overtake one that was cut off.
             owned.push_async_callback(turns.close)
             await turns.resume()
-            background = asyncio.create_task(_background(outbox))
-            owned.push_async_callback(_ended, background)
+            notes = Notes(database, outbox, settings.workspace_dir)
+            for job in (_background(outbox), memories.run_for_ever(), notes.run_for_ever()):
+                owned.push_async_callback(_ended, asyncio.create_task(job))
             app = create_app(store=store, turns=turns, memories=memories, outbox=outbox, provider=provider)
 
             async def apply(new: AgentSettings) -> frozenset[str]:

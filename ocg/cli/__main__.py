@@ -60,6 +60,12 @@ COMMANDS = (
         "Without a question it converses, where standard input is a terminal.",
     ),
     Command("agent", "chat", "the same as chat"),
+    Command(
+        "memory",
+        "memory",
+        "find, add, list, remove, import and export what the agent remembers",
+        "An import may be repeated; a line that does not fit is named, and what came before it is kept.",
+    ),
     Command("models", "models", "list, pull, check and remove models"),
     Command(
         "service",
