@@ -10,6 +10,7 @@ from ocg.agent import providers
 from ocg.agent.app import create_app
 from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
+from ocg.agent.memory.capture import Capture
 from ocg.agent.memory.notes import Notes
 from ocg.agent.outbox import Outbox
 from ocg.agent.queue import Limits
@@ -51,6 +52,7 @@ class AgentService:
             owned.push_async_callback(provider.close)
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
+            capture = Capture(memories, provider, settings)
             turns = Turns(
                 store=store,
                 memories=memories,
@@ -58,6 +60,7 @@ class AgentService:
                 toolbox=Toolbox(everything(memories)),
                 settings=settings,
                 limits=Limits(),
+                capture=capture,
             )
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:
@@ -66,13 +69,14 @@ class AgentService:
             owned.push_async_callback(turns.close)
             await turns.resume()
             notes = Notes(database, outbox, settings.workspace_dir)
-            for job in (_background(outbox), memories.run_for_ever(), notes.run_for_ever()):
+            for job in (_background(outbox), memories.run_for_ever(), notes.run_for_ever(), capture.run_for_ever()):
                 owned.push_async_callback(_ended, asyncio.create_task(job))
             app = create_app(store=store, turns=turns, memories=memories, outbox=outbox, provider=provider)
 
             async def apply(new: AgentSettings) -> frozenset[str]:
                 await provider.switch(providers.choose(new))
                 turns.apply(new)
+                capture.apply(new)
                 return _LIVE
 
             where = str(settings.agent_sock)

@@ -15,6 +15,7 @@ from ocg import log
 from ocg.agent import context
 from ocg.agent.live import LiveTurn
 from ocg.agent.memory import Memories
+from ocg.agent.memory.capture import Capture
 from ocg.agent.providers.base import Provider, Reply, ToolSpec
 from ocg.agent.queue import Limits, TurnQueue
 from ocg.agent.rows import Turn, TurnError
@@ -49,6 +50,7 @@ class Turns:
         toolbox: Toolbox,
         settings: AgentSettings,
         limits: Limits,
+        capture: Capture | None = None,
     ) -> None:
         self._store = store
         self._memories = memories
@@ -56,6 +58,7 @@ class Turns:
         self._toolbox = toolbox
         self._settings = settings
         self._limits = limits
+        self._capture = capture
         self._queue = TurnQueue(limits)
 
     def apply(self, settings: AgentSettings) -> None:
@@ -222,6 +225,8 @@ class Turns:
             _log.info("the end of turn %s could not be kept: %s", turn.id, worse)
             kept, steps = kept or TurnError(worse.code, worse.message, worse.hint), []
         _tell_end(live, turn, kept, steps)
+        if kept is None and self._capture is not None:
+            await self._capture.after_turn(turn)
         how = f"failed: {kept.message} [{kept.code}]" if kept else f"completed, {turn.usage.total_tokens} tokens"
         _log.info("turn %s of %.2f s %s", turn.id, time.monotonic() - live.began_s, how)
 

@@ -78,6 +78,14 @@ class Memories:
         fitting = (one for one in likely if one in rows and rows[one]["file"] is None)
         return next((one for one in fitting if same_particulars(rows[one]["text"], text)), None)
 
+    async def may_capture(self, session_id: str, turn_id: str) -> bool:
+        """Whether a turn belongs to a conversation of a person's, and its facts were not kept yet."""
+        sql = """
+            SELECT 1 FROM sessions WHERE id = ? AND kind = 'chat'
+            AND NOT EXISTS (SELECT 1 FROM memory_captures WHERE turn_id = ?)
+        """
+        return await self._database.read(lambda db: db.execute(sql, (session_id, turn_id)).fetchone() is not None)
+
     async def keep_once(self, turn_id: str, drafts: Sequence[Draft]) -> tuple[Memory, ...]:
         """Keep or propose what a turn has told, once for each turn, all of it or nothing."""
         async with self._storing:
