@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from ocg import __version__
+from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers.base import Provider
@@ -21,7 +22,10 @@ from ocg.lifecycle import answers
 from ocg.protocol import sse, wire
 from ocg.protocol.events import TurnEvent
 from ocg.protocol.messages import (
+    MAX_SEQ,
     Changed,
+    DeliveryFailed,
+    DeliveryList,
     Health,
     MemoryIds,
     MemoryImport,
@@ -32,6 +36,7 @@ from ocg.protocol.messages import (
 
 _SILENCE_S = 15.0
 _MAX_LISTED = 1000
+_MAX_WAIT_S = 30
 _MAX_QUERY_CHARS = 8192
 _MAX_DIGITS = 18
 _MAX_MEMORY_BYTES = 128 << 10
@@ -43,6 +48,7 @@ class _Endpoints:
     turns: Turns
     memories: Memories
     outbox: Outbox
+    deliveries: Deliveries
     provider: Provider
 
     async def health(self, _: Request) -> Response:
@@ -55,8 +61,14 @@ class _Endpoints:
         return answers.answer(Health(service="ocg-agent", version=__version__, details=details))
 
     async def turn(self, request: Request) -> Response:
-        events = await self.turns.submit(await answers.read(request, TurnRequest))
-        return StreamingResponse(_frames(events), media_type=sse.CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+        return _stream(await self.turns.submit(await answers.read(request, TurnRequest)))
+
+    async def follow(self, request: Request) -> Response:
+        after = answers.number(request, "after", default=0, most=MAX_SEQ)
+        return _stream(await self.turns.follow(request.path_params["turn_id"], after))
+
+    async def log(self, request: Request) -> Response:
+        return answers.answer(await self.store.log(request.path_params["turn_id"]))
 
     async def cancel(self, request: Request) -> Response:
         await self.turns.cancel(request.path_params["turn_id"])
@@ -76,7 +88,7 @@ class _Endpoints:
         query = request.query_params.get("q", "").strip()
         if len(query) > _MAX_QUERY_CHARS:
             raise OcgError(Code.TOO_LARGE, f"the query is longer than {_MAX_QUERY_CHARS} characters", "ask for less")
-        limit = _limit(request.query_params.get("limit", "20"))
+        limit = answers.number(request, "limit", default=20, least=1, most=_MAX_LISTED)
         found = await (self.memories.search(query, limit) if query else self.memories.newest(limit))
         return answers.answer(MemoryList(memories=found))
 
@@ -105,14 +117,38 @@ class _Endpoints:
         await self.memories.forget(request.path_params["memory_id"])
         return answers.answer(Changed(count=1))
 
+    async def take(self, request: Request) -> Response:
+        wait_s = answers.number(request, "wait", default=0, most=_MAX_WAIT_S)
+        found = await self.deliveries.take(request.path_params["channel"], wait_s=wait_s)
+        return answers.answer(DeliveryList(deliveries=found))
 
-def create_app(*, store: Store, turns: Turns, memories: Memories, outbox: Outbox, provider: Provider) -> Starlette:
+    async def settle(self, request: Request) -> Response:
+        await self.deliveries.settle(request.path_params["delivery_id"])
+        return answers.answer(Changed(count=1))
+
+    async def fail(self, request: Request) -> Response:
+        asked = await answers.read(request, DeliveryFailed)
+        await self.deliveries.fail(request.path_params["delivery_id"], again_after_s=asked.again_after_s)
+        return answers.answer(Changed(count=1))
+
+
+def create_app(
+    *,
+    store: Store,
+    turns: Turns,
+    memories: Memories,
+    outbox: Outbox,
+    deliveries: Deliveries,
+    provider: Provider,
+) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, provider)
+    ends = _Endpoints(store, turns, memories, outbox, deliveries, provider)
     return answers.create_app(
         [
             Route("/health", ends.health),
             Route("/v1/turns", ends.turn, methods=["POST"]),
+            Route("/v1/turns/{turn_id}", ends.log),
+            Route("/v1/turns/{turn_id}/events", ends.follow),
             Route("/v1/turns/{turn_id}/cancel", ends.cancel, methods=["POST"]),
             Route("/v1/sessions", ends.sessions),
             Route("/v1/sessions/{session_id}", ends.transcript),
@@ -124,16 +160,15 @@ def create_app(*, store: Store, turns: Turns, memories: Memories, outbox: Outbox
             Route("/v1/memories/export", ends.export_memories),
             Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
+            Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
+            Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),
+            Route("/v1/deliveries/{delivery_id}/failed", ends.fail, methods=["POST"]),
         ]
     )
 
 
-def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= _MAX_LISTED:
-        raise OcgError(
-            Code.INVALID_REQUEST, f"limit={text[:20]!r} does not fit", f"give a number from 1 to {_MAX_LISTED}"
-        )
-    return int(text)
+def _stream(events: AsyncGenerator[TurnEvent, None]) -> Response:
+    return StreamingResponse(_frames(events), media_type=sse.CONTENT_TYPE, headers={"Cache-Control": "no-store"})
 
 
 async def _frames(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[bytes, None]:

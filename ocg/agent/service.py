@@ -8,6 +8,8 @@ from socket import socket
 from ocg import config
 from ocg.agent import providers
 from ocg.agent.app import create_app
+from ocg.agent.deliveries import Deliveries
+from ocg.agent.engine import Engine
 from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
@@ -25,7 +27,6 @@ from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
 from ocg.protocol.clients import EmbeddingClient
 
-# What a reload can take over.
 # What a reload can take over; for the token it has no use.
 _LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common) - {"OCG_WORKSPACE"} | {config.TOKEN_KEY}
 
@@ -53,15 +54,17 @@ class AgentService:
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
             capture = Capture(memories, provider, settings)
-            turns = Turns(
+            deliveries = Deliveries(database)
+            engine = Engine(
                 store=store,
+                deliveries=deliveries,
                 memories=memories,
                 provider=provider,
                 toolbox=Toolbox(everything(memories)),
                 settings=settings,
-                limits=Limits(),
                 capture=capture,
             )
+            turns = Turns(store=store, engine=engine, limits=Limits())
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:
                 owned.callback(sockets.remove_unix, settings.agent_sock)
@@ -71,11 +74,18 @@ class AgentService:
             notes = Notes(database, outbox, settings.workspace_dir)
             for job in (_background(outbox), memories.run_for_ever(), notes.run_for_ever(), capture.run_for_ever()):
                 owned.push_async_callback(_ended, asyncio.create_task(job))
-            app = create_app(store=store, turns=turns, memories=memories, outbox=outbox, provider=provider)
+            app = create_app(
+                store=store,
+                turns=turns,
+                memories=memories,
+                outbox=outbox,
+                deliveries=deliveries,
+                provider=provider,
+            )
 
             async def apply(new: AgentSettings) -> frozenset[str]:
                 await provider.switch(providers.choose(new))
-                turns.apply(new)
+                engine.apply(new)
                 capture.apply(new)
                 return _LIVE
 

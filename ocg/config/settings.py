@@ -146,6 +146,14 @@ class AgentSettings(Common):
     context_tokens: int = _setting(
         "OCG_CONTEXT_TOKENS", "32768", "Tokens that a prompt and its answer may have at OCG_BASE_URL", values.count
     )
+    turn_steps: int = _setting(
+        "OCG_TURN_STEPS", "32", "Replies of the model a turn may take; 0 is no limit", values.count
+    )
+    turn_tokens: int = _setting(
+        "OCG_TURN_TOKENS", "1000000", "Tokens a turn may take, prompts included; 0 is no limit", values.count
+    )
+    turn_time_s: float = _setting("OCG_TURN_TIME", "1800", "Seconds a turn may take", values.seconds)
+    turn_cost: float = _setting("OCG_TURN_COST", "0", "US dollars a turn may cost; 0 is no limit", values.dollars)
     auto_recall: bool = _setting("OCG_AUTO_RECALL", "yes", "Add fitting memories to each turn", values.boolean)
     recall_limit: int = _setting("OCG_RECALL_LIMIT", "3", "Memories added to a turn at the most", values.count)
     recall_min_score: float = _setting(

@@ -48,6 +48,14 @@ def seconds(text: str) -> float:
     return number
 
 
+def dollars(text: str) -> float:
+    """Read an amount of money that is not negative."""
+    amount = _number(text)
+    if not 0.0 <= amount < float("inf"):
+        raise ValueError("expected an amount in US dollars, 0 or more")
+    return amount
+
+
 def path(text: str) -> Path:
     """Read a path; `~` is the user's home, and a relative path is made absolute here, once."""
     try:

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -229,17 +229,46 @@ class AgentClient(_Client):
         return await self.call("GET", "/health", messages.Health)
 
     async def turn(self, request: messages.TurnRequest) -> AsyncGenerator[TurnEvent, None]:
-        """Start a turn, or join the one with the same message id, and give its events to the last."""
+        """Start a turn, or join the one with the same message id, and give its events behind `after` to the last."""
+        async with aclosing(self._events("POST", "/v1/turns", wire.encode(request))) as events:
+            async for event in events:
+                yield event
+
+    async def follow(self, turn_id: str, after: int = 0) -> AsyncGenerator[TurnEvent, None]:
+        """Give a turn's events behind number `after` to the last, whether it runs or is over. Raises NOT_FOUND."""
+        async with aclosing(self._events("GET", f"/v1/turns/{turn_id}/events?after={after}")) as events:
+            async for event in events:
+                yield event
+
+    async def _events(self, method: str, path: str, data: bytes | None = None) -> AsyncGenerator[TurnEvent, None]:
         last = False
-        async with self.send("POST", "/v1/turns", data=wire.encode(request), silence_s=STREAM_SILENCE_S) as response:
-            async for data in sse.data_of(response.content.iter_any()):
-                event = msgspec.json.decode(data, type=TurnEvent)
+        async with self.send(method, path, data=data, silence_s=STREAM_SILENCE_S) as response:
+            async for found in sse.data_of(response.content.iter_any()):
+                event = msgspec.json.decode(found, type=TurnEvent)
                 last = isinstance(event, LAST)
                 yield event
         if not last:
             raise ConnectionLostError(
                 "ocg-agent went away in the middle of a turn", "ask again with the same message id", was_sent=True
             )
+
+    async def log(self, turn_id: str) -> messages.TurnLog:
+        """Read all that is kept of a turn. Raises NOT_FOUND."""
+        return await self.call("GET", f"/v1/turns/{turn_id}", messages.TurnLog)
+
+    async def deliveries(self, channel: str, *, wait_s: int) -> Sequence[messages.Delivery]:
+        """Take the answers that are due for a channel; without any, wait for the first for up to 30 seconds."""
+        path = f"/v1/outbox/{channel}?wait={wait_s}"
+        return (await self.call("POST", path, messages.DeliveryList)).deliveries
+
+    async def settle(self, delivery_id: str) -> None:
+        """Say that an answer was delivered. Raises NOT_FOUND when it is not waiting."""
+        await self.call("DELETE", f"/v1/deliveries/{delivery_id}", messages.Changed)
+
+    async def delivery_failed(self, delivery_id: str, *, again_after_s: float | None = None) -> None:
+        """Say that an answer could not be delivered: it is due again later. Raises NOT_FOUND."""
+        body = messages.DeliveryFailed(again_after_s=again_after_s)
+        await self.call("POST", f"/v1/deliveries/{delivery_id}/failed", messages.Changed, body)
 
     async def cancel(self, turn_id: str) -> None:
         """End a turn; what it said so far is kept. Raises NOT_FOUND when it is over."""

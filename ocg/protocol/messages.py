@@ -7,6 +7,7 @@ import msgspec
 MAX_TEXT_CHARS = 1 << 20
 MAX_ID_CHARS = 128
 MAX_IMPORTED = 500
+MAX_SEQ = 2**53 - 1  # what JavaScript counts to
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 # An id that stands in a URL's path.
@@ -21,6 +22,7 @@ MemoryTags = Annotated[tuple[MemoryTag, ...], msgspec.Meta(max_length=16)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Moment = Annotated[float, msgspec.Meta(ge=0.0, le=1e11)]
 Role = Literal["user", "assistant", "tool"]
+Mode = Literal["queue", "steer", "interrupt"]
 Metadata = dict[str, str | int | float | bool | None]
 
 
@@ -36,8 +38,25 @@ class ToolUse(Struct, frozen=True):
     arguments: str
 
 
+class Usage(Struct, frozen=True):
+    """Tokens a turn or an embedding took; `cached_tokens` are part of the prompt's, `cost` is in US dollars."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    cost: float = 0.0
+
+    @property
+    def total_tokens(self) -> int:
+        """Both together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
 class Message(Struct, frozen=True):
-    """One entry of a session's transcript."""
+    """One entry of a session's transcript.
+
+    A reply of the model's has its name, what it took and what it thought; `opaque` is what its provider wants back.
+    """
 
     id: str
     role: Role
@@ -45,6 +64,10 @@ class Message(Struct, frozen=True):
     created_at: float
     tool_calls: tuple[ToolUse, ...] = ()
     tool_call_id: str | None = None
+    reasoning: str = ""
+    opaque: str = ""
+    model: str = ""
+    usage: Usage | None = None
 
 
 class Session(Struct, frozen=True):
@@ -77,30 +100,89 @@ class ContextMessage(Struct, frozen=True):
     content: str
 
 
+class TurnError(Struct, frozen=True):
+    """Why a turn failed."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class ReplyTo(Struct, frozen=True):
+    """Where an answer goes that nobody waits for: an address in a channel, and how long it is worth anything there."""
+
+    channel: Name
+    address: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+    expires_s: Annotated[float, msgspec.Meta(gt=0, le=2_592_000)] = 3600.0
+
+
 class TurnRequest(Struct, frozen=True):
     """Ask the agent for a turn. `message_id` makes a repeat harmless: the same id is one turn, told again.
 
     `kind` says who asks: with `api` the turn belongs to no session that people see, and `context` is what came before
-    it, as the client keeps it.
+    it, as the client keeps it. `mode` says what becomes of a turn that runs in the session: the message waits for it,
+    joins it (`steer`), or ends it. `after` is the number of the last event that was seen. With `reply_to` the answer is
+    put into the outbox as well.
     """
 
     message: Text
     session_id: Name | None = None
     message_id: Id | None = None
     kind: Literal["chat", "api"] = "chat"
+    mode: Mode = "queue"
+    after: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)] = 0
+    reply_to: ReplyTo | None = None
     context: Annotated[tuple[ContextMessage, ...], msgspec.Meta(max_length=4096)] = ()
 
 
-class Usage(Struct, frozen=True):
-    """Tokens a turn or an embedding took."""
+class TurnLog(Struct, frozen=True):
+    """All that is kept of a turn. `attempts` is how often it was cut off and taken up.
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    `state` is queued, running, completed or failed; `joined` is the turn whose answer was this one's.
+    """
 
-    @property
-    def total_tokens(self) -> int:
-        """Both together."""
-        return self.prompt_tokens + self.completion_tokens
+    id: str
+    session_id: str
+    message_id: str
+    message: str
+    mode: Mode
+    state: str
+    accepted_at: float
+    began_at: float | None
+    ended_at: float | None
+    attempts: int
+    usage: Usage
+    error: TurnError | None
+    joined: str | None
+    steps: tuple[Message, ...]
+
+
+class Delivery(Struct, frozen=True):
+    """An answer that waits in the outbox; with `error` the turn failed, and `text` is what was said until then."""
+
+    id: str
+    turn_id: str
+    session_id: str
+    message_id: str
+    channel: str
+    address: str
+    text: str
+    error: TurnError | None
+    attempts: int
+    created_at: float
+    expires_at: float
+
+
+class DeliveryList(Struct, frozen=True):
+    """Answers that are due, oldest first; each is taken for a minute, and due again unless it is settled by then."""
+
+    deliveries: tuple[Delivery, ...]
+
+
+class DeliveryFailed(Struct, frozen=True):
+    """It could not be delivered; it is due again after so many seconds, or after an ever longer time."""
+
+    again_after_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] | None = None
 
 
 class MemoryRequest(Struct, frozen=True):
