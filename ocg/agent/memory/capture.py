@@ -78,6 +78,12 @@ class Capture:
                 _log.info("turn %s: no facts are captured: %s", turn.id, error)
             except Exception:  # noqa: BLE001 - the task must outlive whatever comes
                 _log.exception("turn %s: no facts are captured, by a bug", turn.id)
+            finally:
+                self._waiting.task_done()
+
+    async def idle(self) -> None:
+        """Wait until all that came has been worked through."""
+        await self._waiting.join()
 
     async def _capture(self, turn: Turn) -> None:
         if self._mode == "off" or not await self._memories.may_capture(turn.session_id, turn.id):

@@ -174,10 +174,14 @@ class Memories:
             self._used |= {memory.id: now for memory in memories}
             self._was_used.set()
 
-    async def run_for_ever(self) -> None:
-        """Split anew what an older OCG has split; then keep when memories were used, some at once, off a turn's way."""
+    async def split_anew(self) -> None:
+        """Split the texts anew that an older OCG has split, some at a time, so that searches go on between."""
         while await self._database.write(lambda db: records.reindexed(db, _REINDEXED)):
             pass
+
+    async def run_for_ever(self) -> None:
+        """Keep when memories were used, some at once and off a turn's way."""
+        await self.split_anew()
         while True:
             await self._was_used.wait()
             self._was_used.clear()

@@ -124,7 +124,10 @@ def delete(db: sqlite3.Connection, rows: Iterable[sqlite3.Row]) -> None:
 
 
 def take_in(db: sqlite3.Connection, record: MemoryRecord) -> str:
-    """Import one record: "added", "updated" where it is newer than what is there, or "unchanged"."""
+    """Import one record: "added", "updated" where it is newer than what is there, or "unchanged".
+
+    One without times is newer when it says something else.
+    """
     made = _completed(record)
     row = db.execute("SELECT * FROM memories WHERE id = ?", (made.id,)).fetchone()
     if row is None:
@@ -132,7 +135,11 @@ def take_in(db: sqlite3.Connection, record: MemoryRecord) -> str:
             return "unchanged"
         _insert(db, made)
         return "added"
-    if row["file"] is not None or row["updated_at"] >= (made.updated_at or 0.0):
+    is_timed = record.updated_at is not None or record.created_at is not None
+    is_newer = (
+        (made.updated_at or 0.0) > row["updated_at"] if is_timed else _content(record) != _content(memory_of(row))
+    )
+    if row["file"] is not None or not is_newer:
         return "unchanged"
     sql = f"UPDATE memories SET state = 'kept', {', '.join(f'{key} = ?' for key in _KEPT)} WHERE seq = ? RETURNING *"
     _follow(db, db.execute(sql, (*_values(made), row["seq"])).fetchone())
@@ -165,6 +172,10 @@ _KEPT = ("text", "kind", "source", "tags", "importance", "created_at", "updated_
 def _values(record: MemoryRecord) -> tuple[object, ...]:
     tags = msgspec.json.encode(record.tags).decode()
     return tuple(tags if key == "tags" else getattr(record, key) for key in _KEPT)
+
+
+def _content(one: Memory | MemoryRecord) -> tuple[object, ...]:
+    return one.text, one.kind, one.source, one.tags, one.importance
 
 
 def _completed(record: MemoryRecord) -> MemoryRecord:
