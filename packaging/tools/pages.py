@@ -34,7 +34,7 @@ _FILES = {
     "~/.ocg, /tmp/ocg, /tmp/ocg-*.log": "The same, and logs, for services that run without systemd.",
 }
 _SERVICES = ("ocg-embedding(8)", "ocg-agent(8)", "ocg-gateway(8)")
-_ARGUMENTS = {"": "*{}*", "?": "[*{}*]", "*": "[*{}* ...]", argparse.PARSER: "*{}* ..."}
+_ARGUMENTS = {"": "*{}*", "?": "[*{}*]", "*": "[*{}* ...]", "+": "*{}* ...", argparse.PARSER: "*{}* ..."}
 _MANY = 3
 _SYSTEMD = "Under systemd, standard error goes to the journal; there is no log file, and nothing to rotate."
 
