@@ -27,6 +27,8 @@ from ocg.protocol.messages import (
     DeliveryFailed,
     DeliveryList,
     Health,
+    MemoryIds,
+    MemoryImport,
     MemoryList,
     MemoryRequest,
     TurnRequest,
@@ -37,6 +39,7 @@ _MAX_LISTED = 1000
 _MAX_WAIT_S = 30
 _MAX_QUERY_CHARS = 8192
 _MAX_MODEL_CHARS = 256
+_MAX_DIGITS = 18
 _MAX_MEMORY_BYTES = 128 << 10
 
 
@@ -101,6 +104,23 @@ class _Endpoints:
         asked = await answers.read(request, MemoryRequest, limit_bytes=_MAX_MEMORY_BYTES)
         return answers.answer(await self.memories.store(asked))
 
+    async def proposed_memories(self, _: Request) -> Response:
+        return answers.answer(MemoryList(memories=await self.memories.proposed()))
+
+    async def accept_memories(self, request: Request) -> Response:
+        asked = await answers.read(request, MemoryIds)
+        return answers.answer(Changed(count=await self.memories.accept(asked.ids)))
+
+    async def export_memories(self, request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal() or len(after) > _MAX_DIGITS:
+            raise OcgError(Code.INVALID_REQUEST, f"after={after[:20]!r} does not fit", "give the last page's `next`")
+        return answers.answer(await self.memories.export(int(after)))
+
+    async def import_memories(self, request: Request) -> Response:
+        asked = await answers.read(request, MemoryImport)
+        return answers.answer(await self.memories.take_in(asked.memories))
+
     async def forget(self, request: Request) -> Response:
         await self.memories.forget(request.path_params["memory_id"])
         return answers.answer(Changed(count=1))
@@ -145,6 +165,10 @@ def create_app(
             Route("/v1/sessions/{session_id}", ends.delete_session, methods=["DELETE"]),
             Route("/v1/memories", ends.list_memories),
             Route("/v1/memories", ends.remember, methods=["POST"]),
+            Route("/v1/memories/proposed", ends.proposed_memories),
+            Route("/v1/memories/accept", ends.accept_memories, methods=["POST"]),
+            Route("/v1/memories/export", ends.export_memories),
+            Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
             Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
             Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),

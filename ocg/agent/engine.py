@@ -17,6 +17,7 @@ from ocg.agent.deliveries import Deliveries
 from ocg.agent.limits import TurnLimits
 from ocg.agent.live import LiveTurn
 from ocg.agent.memory import Memories
+from ocg.agent.memory.capture import Capture
 from ocg.agent.providers.base import Provider, Reasoning, Reply, ToolSpec
 from ocg.agent.queue import TurnQueue
 from ocg.agent.rows import Entry
@@ -51,12 +52,14 @@ class Engine:
         provider: Provider,
         toolbox: Toolbox,
         settings: AgentSettings,
+        capture: Capture | None = None,
     ) -> None:
         self._store = store
         self._deliveries = deliveries
         self._memories = memories
         self._provider = provider
         self._toolbox = toolbox
+        self._capture = capture
         self.apply(settings)
 
     def apply(self, settings: AgentSettings) -> None:
@@ -230,6 +233,8 @@ class Engine:
             kept = kept or TurnError(worse.code, worse.message, worse.hint)
             live.emit(events.TurnFailed, code=kept.code, message=kept.message, hint=kept.hint)
         self._deliveries.wake()
+        if kept is None and self._capture is not None:
+            await self._capture.after_turn(live.turn)
         how = f"failed: {kept.message} [{kept.code}]" if kept else "completed"
         _log.info("turn %s of %.2f s %s", live.turn.id, time.monotonic() - live.began_s, how)
 

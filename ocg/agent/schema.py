@@ -90,4 +90,26 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX deliveries_due ON deliveries (channel, due_at);
     """,
+    # Memories with all there is to know of them; those that a user has yet to accept; those that files hold.
+    """
+    ALTER TABLE memories ADD COLUMN state TEXT NOT NULL DEFAULT 'kept' CHECK (state IN ('kept', 'proposed'));
+    ALTER TABLE memories ADD COLUMN source TEXT NOT NULL DEFAULT 'user';
+    ALTER TABLE memories ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE memories ADD COLUMN importance REAL NOT NULL DEFAULT 0.5;
+    ALTER TABLE memories ADD COLUMN updated_at REAL NOT NULL DEFAULT 0;
+    ALTER TABLE memories ADD COLUMN used_at REAL;
+    -- The file below the workspace's memory folder that it stands in, if it stands in one.
+    ALTER TABLE memories ADD COLUMN file TEXT;
+    -- By which version of the splitter its words were made.
+    ALTER TABLE memories ADD COLUMN indexed INTEGER NOT NULL DEFAULT 1;
+    UPDATE memories SET updated_at = created_at;
+    CREATE INDEX memories_by_text ON memories (text);
+    CREATE INDEX memories_by_file ON memories (file) WHERE file IS NOT NULL;
+    CREATE INDEX memories_proposed ON memories (seq) WHERE state = 'proposed';
+    CREATE INDEX memories_by_indexed ON memories (indexed);
+    -- What of each file has become memories.
+    CREATE TABLE memory_files (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, digest TEXT NOT NULL) STRICT;
+    -- Turns whose facts were taken already, so that none is taken twice.
+    CREATE TABLE memory_captures (turn_id TEXT PRIMARY KEY) STRICT;
+    """,
 )

@@ -205,6 +205,23 @@ class AgentSettings(Common):
     recall_min_score: float = _setting(
         "OCG_RECALL_MINSCORE", "0.3", "The least similarity of a memory that is added", values.fraction
     )
+    auto_capture: str = _setting(
+        "OCG_AUTO_CAPTURE",
+        "off",
+        "Keep lasting facts that the user states: off, on, or ask, which proposes them (ocg memory proposed)",
+        values.capture,
+    )
+    workspace: Path | None = _setting(
+        "OCG_WORKSPACE",
+        "",
+        "The folder with the files that you and the agent share; OCG_DATA_DIR/workspace when empty",
+        values.optional_path,
+    )
+
+    @property
+    def workspace_dir(self) -> Path:
+        """The folder with the files that the user and the agent share."""
+        return self.workspace or self.data_dir / "workspace"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,14 @@ def level(text: str) -> str:
     return name
 
 
+def capture(text: str) -> str:
+    """Read whether facts are kept on their own: off, on or ask."""
+    name = text.strip().lower()
+    if name not in {"off", "on", "ask"}:
+        raise ValueError("expected off, on or ask")
+    return name
+
+
 def words(text: str) -> tuple[str, ...]:
     """Read a list of words parted by commas or white space."""
     return tuple(text.replace(",", " ").split())

@@ -134,6 +134,32 @@ class EmbeddingClient(_Client):
         """Ask how it is."""
         return await self.call("GET", "/health", messages.Health)
 
+    def where(self) -> address.Address:
+        """Return the address it has now, which is a new one each time it starts. Raises UNAVAILABLE."""
+        return self._locate()
+
+    async def collection(self, name: str) -> vectors.CollectionInfo | None:
+        """Describe a collection; None when there is none of that name."""
+        try:
+            return await self.call("GET", _within(name), vectors.CollectionInfo)
+        except OcgError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+            return None
+
+    async def drop(self, name: str) -> None:
+        """Delete a collection with all in it; one that is not there is no error."""
+        try:
+            await self.call("DELETE", _within(name), messages.Changed)
+        except OcgError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+
+    async def get(self, ids: Sequence[str], *, collection: str) -> Sequence[vectors.Item]:
+        """Read those of these that are there, without their vectors."""
+        body = vectors.GetRequest(ids=list(ids), limit=max(len(ids), 1))
+        return (await self.call("POST", _within(collection, "get"), vectors.ItemList, body)).items
+
     async def upsert(self, items: Sequence[vectors.VectorItem], *, collection: str) -> int:
         """Add or replace vectors; they are on disk on return."""
         body = vectors.UpsertRequest(items=list(items))
@@ -160,10 +186,10 @@ class EmbeddingClient(_Client):
             return ()
 
 
-def _within(collection: str, verb: str) -> str:
+def _within(collection: str, verb: str = "") -> str:
     from urllib.parse import quote  # noqa: PLC0415 - for this alone
 
-    return f"/collections/{quote(collection, safe='')}/{verb}"
+    return f"/collections/{quote(collection, safe='')}" + (f"/{verb}" if verb else "")
 
 
 class AgentClient(_Client):
@@ -283,6 +309,24 @@ class AgentClient(_Client):
         from urllib.parse import urlencode  # noqa: PLC0415
 
         return await self.call("GET", f"/v1/memories?{urlencode({'q': query, 'limit': limit})}", messages.MemoryList)
+
+    async def proposed_memories(self) -> messages.MemoryList:
+        """List what waits to be accepted, oldest first."""
+        return await self.call("GET", "/v1/memories/proposed", messages.MemoryList)
+
+    async def accept_memories(self, ids: Sequence[str]) -> int:
+        """Turn proposals into memories, all or none. Raises NOT_FOUND."""
+        body = messages.MemoryIds(ids=tuple(ids))
+        return (await self.call("POST", "/v1/memories/accept", messages.Changed, body)).count
+
+    async def export_memories(self, after: int = 0) -> messages.MemoryPage:
+        """Read a page of all memories that stand in no file, in the order they came."""
+        return await self.call("GET", f"/v1/memories/export?after={after}", messages.MemoryPage)
+
+    async def import_memories(self, records: Sequence[messages.MemoryRecord]) -> messages.MemoryImported:
+        """Take memories in, all or none; the same again changes nothing."""
+        body = messages.MemoryImport(memories=tuple(records))
+        return await self.call("POST", "/v1/memories/import", messages.MemoryImported, body)
 
     async def forget(self, memory_id: str) -> None:
         """Delete a memory for good."""

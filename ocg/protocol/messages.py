@@ -6,12 +6,21 @@ import msgspec
 
 MAX_TEXT_CHARS = 1 << 20
 MAX_ID_CHARS = 128
+MAX_IMPORTED = 500
 MAX_SEQ = 2**53 - 1  # what JavaScript counts to
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 # An id that stands in a URL's path.
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._@-]{1,128}$")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
+# SQLite and C end a text at NUL, and a source `file:` is for the files of the workspace alone.
+MemoryText = Annotated[str, msgspec.Meta(min_length=1, max_length=8192, pattern="^[^\\u0000]*$")]
+MemoryKind = Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern="^[^\\u0000]*$")]
+MemorySource = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern="^(?!file:)[^\\u0000]*$")]
+MemoryTag = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[^\\u0000]*$")]
+MemoryTags = Annotated[tuple[MemoryTag, ...], msgspec.Meta(max_length=16)]
+Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Moment = Annotated[float, msgspec.Meta(ge=0.0, le=1e11)]
 Role = Literal["user", "assistant", "tool"]
 Mode = Literal["queue", "steer", "interrupt"]
 Metadata = dict[str, str | int | float | bool | None]
@@ -181,19 +190,27 @@ class DeliveryFailed(Struct, frozen=True):
 
 
 class MemoryRequest(Struct, frozen=True):
-    """Something to remember."""
+    """Something to remember; `source` says who said so: user, model, import."""
 
-    text: Annotated[str, msgspec.Meta(min_length=1, max_length=8192)]
-    kind: Annotated[str, msgspec.Meta(max_length=32)] = "fact"
+    text: MemoryText
+    kind: MemoryKind = "fact"
+    source: MemorySource = "user"
+    tags: MemoryTags = ()
+    importance: Fraction = 0.5
 
 
 class Memory(Struct, frozen=True):
-    """Something remembered; `score` is 0 to 1 where it comes from a search."""
+    """Something remembered; times are Unix seconds, `score` is 0 to 1 where it comes from a search."""
 
     id: str
     text: str
     kind: str
     created_at: float
+    source: str = "user"
+    tags: tuple[str, ...] = ()
+    updated_at: float = 0.0
+    used_at: float | None = None
+    importance: float = 0.5
     score: float | None = None
 
 
@@ -201,6 +218,47 @@ class MemoryList(Struct, frozen=True):
     """Memories, best first where they come from a search, else newest first."""
 
     memories: tuple[Memory, ...]
+
+
+class MemoryPage(Struct, frozen=True):
+    """Memories in the order they came, and where the next page begins, if there is one."""
+
+    memories: tuple[Memory, ...]
+    next: int | None = None
+
+
+class MemoryRecord(Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of an import: what an export wrote, or as little as a text."""
+
+    text: MemoryText
+    id: Name | None = None
+    kind: MemoryKind = "fact"
+    source: MemorySource = "import"
+    tags: MemoryTags = ()
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    used_at: Moment | None = None
+    importance: Fraction = 0.5
+
+
+class MemoryImport(Struct, frozen=True):
+    """Memories to take in, all or none."""
+
+    memories: Annotated[tuple[MemoryRecord, ...], msgspec.Meta(max_length=MAX_IMPORTED)]
+
+
+class MemoryImported(Struct, frozen=True):
+    """What came of an import; `unchanged` were there already, as they are or newer."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+class MemoryIds(Struct, frozen=True):
+    """Memories by id."""
+
+    ids: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=MAX_IMPORTED)]
 
 
 class Changed(Struct, frozen=True):
