@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import msgspec
 
 from ocg.errors import Code, OcgError
-from ocg.protocol import address, messages, sse, vectors, wire
+from ocg.protocol import address, messages, sse, tokens, vectors, wire
 from ocg.protocol.events import LAST, TurnEvent
 
 if TYPE_CHECKING:
@@ -131,6 +131,11 @@ class EmbeddingClient(_Client):
     async def health(self) -> messages.Health:
         """Ask how it is."""
         return await self.call("GET", "/health", messages.Health)
+
+    async def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
+        """Count how many tokens each text takes in the chat model's own tokenizer."""
+        body = tokens.TokensRequest(texts=tuple(texts))
+        return (await self.call("POST", "/v1/tokens", tokens.TokensAnswer, body)).counts
 
     async def upsert(self, items: Sequence[vectors.VectorItem], *, collection: str) -> int:
         """Add or replace vectors; they are on disk on return."""
