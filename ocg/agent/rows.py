@@ -35,6 +35,7 @@ class Turn:
     state: str
     error: TurnError | None
     usage: Usage
+    is_command: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -53,6 +54,7 @@ def turn_of(row: sqlite3.Row) -> Turn:
         state=row["state"],
         error=msgspec.json.decode(row["error"], type=TurnError) if row["error"] else None,
         usage=Usage(prompt_tokens=row["prompt_tokens"], completion_tokens=row["completion_tokens"]),
+        is_command=bool(row["is_command"]),
     )
 
 

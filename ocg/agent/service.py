@@ -8,14 +8,14 @@ from socket import socket
 from ocg import config
 from ocg.agent import providers
 from ocg.agent.app import create_app
+from ocg.agent.engine import create_turns
 from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
-from ocg.agent.tools import Toolbox, everything
-from ocg.agent.turns import Turns
+from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.lifecycle import sockets
@@ -25,7 +25,7 @@ from ocg.protocol.clients import EmbeddingClient
 
 # What a reload can take over.
 # What a reload can take over; for the token it has no use.
-_LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common) | {config.TOKEN_KEY}
+_LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common) - {"OCG_WORKSPACE"} | {config.TOKEN_KEY}
 
 
 class AgentService:
@@ -50,13 +50,10 @@ class AgentService:
             owned.push_async_callback(provider.close)
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
-            turns = Turns(
-                store=store,
-                memories=memories,
-                provider=provider,
-                toolbox=Toolbox(everything(memories)),
-                settings=settings,
-                limits=Limits(),
+            workspace = Workspace(settings.workspace_dir)
+            await workspace.prepare()
+            turns = create_turns(
+                database, memories=memories, provider=provider, workspace=workspace, settings=settings, limits=Limits()
             )
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:

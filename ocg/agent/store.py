@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ocg.agent import rows
+from ocg.agent import rows, slash
 from ocg.agent.rows import Turn, TurnError, insert, message_of, session_of, turn_of
 from ocg.database import Database
 from ocg.errors import Code, OcgError
@@ -172,11 +172,11 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
         db.execute("DELETE FROM sessions WHERE kind = 'api' AND updated_at < ?", (now - _API_KEPT_S,))
     context = msgspec.json.encode(request.context).decode()
     sql = """
-        INSERT INTO turns (id, session_id, message_id, message, context, state, created_at)
-        VALUES (?, ?, ?, ?, ?, 'queued', ?) RETURNING *
+        INSERT INTO turns (id, session_id, message_id, message, context, state, created_at, is_command)
+        VALUES (?, ?, ?, ?, ?, 'queued', ?, ?) RETURNING *
     """
     message_id = request.message_id or uuid.uuid4().hex
-    values = (uuid.uuid4().hex, session_id, message_id, request.message, context, now)
+    values = (uuid.uuid4().hex, session_id, message_id, request.message, context, now, slash.is_command(request))
     return turn_of(db.execute(sql, values).fetchone())
 
 

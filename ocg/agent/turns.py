@@ -8,15 +8,20 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from itertools import takewhile
 from typing import Any, TypeVar
 
 from ocg import log
-from ocg.agent import context
+from ocg.agent import slash
+from ocg.agent.commands import Commands
+from ocg.agent.context import Prompt
 from ocg.agent.live import LiveTurn
 from ocg.agent.memory import Memories
+from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider, Reply, ToolSpec
 from ocg.agent.queue import Limits, TurnQueue
+from ocg.agent.results import Results
 from ocg.agent.rows import Turn, TurnError
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
@@ -47,6 +52,9 @@ class Turns:
         memories: Memories,
         provider: Provider,
         toolbox: Toolbox,
+        prompter: Prompter,
+        commands: Commands,
+        results: Results,
         settings: AgentSettings,
         limits: Limits,
     ) -> None:
@@ -54,6 +62,9 @@ class Turns:
         self._memories = memories
         self._provider = provider
         self._toolbox = toolbox
+        self._prompter = prompter
+        self._commands = commands
+        self._results = results
         self._settings = settings
         self._limits = limits
         self._queue = TurnQueue(limits)
@@ -75,7 +86,7 @@ class Turns:
         """
         turn = await self._store.known(request)
         if turn is None:
-            with self._queue.place(request.session_id):
+            with nullcontext() if _is_immediate(request) else self._queue.place(request.session_id):
                 return self._join(await self._store.accept(request))
         return self._join(turn)
 
@@ -115,8 +126,8 @@ class Turns:
     async def _run_to_end(self, live: LiveTurn) -> None:
         limit_s = self._limits.turn_s
         try:
-            async with self._queue.lock(live.turn.session_id), asyncio.timeout(limit_s):
-                await self._advance(live)
+            async with self._held(live.turn), asyncio.timeout(limit_s):
+                await (self._command(live) if live.turn.is_command else self._advance(live))
         except asyncio.CancelledError:
             if not live.is_cancelled:
                 raise
@@ -128,6 +139,27 @@ class Turns:
         except Exception:  # noqa: BLE001 - whatever a turn meets, its client hears of it
             _log.exception("turn %s ended by a bug", live.turn.id)
             await self._end(live, OcgError(Code.INTERNAL, "a bug in OCG; the log has its traceback", "ocg logs"))
+
+    def _held(self, turn: Turn) -> AbstractAsyncContextManager[None]:
+        """Return what a turn holds while it runs: the session, or nothing for a command that does not wait."""
+        return nullcontext() if turn.is_command and not _waits(turn.message) else self._queue.lock(turn.session_id)
+
+    async def _command(self, live: LiveTurn) -> None:
+        """Answer a command, without the model; one that was cut off is done again, which changes nothing."""
+        steps = await _whole(self._store.begin(live.turn))
+        _tell(live, steps)
+        if next_step(steps) is Step.ASK:
+            text = await self._commands.answer(live.turn, lambda: self._stop_before(live))
+            await _whole(self._store.add(live.turn, "assistant", text))
+            live.emit(events.TextDelta, text=text)
+        await self._end(live)
+
+    async def _stop_before(self, live: LiveTurn) -> int:
+        """End what came before a /stop in its session, and say how many turns that were."""
+        earlier = takewhile(lambda one: one is not live, self._queue.of_session(live.turn.session_id))
+        stopped = [one for one in earlier if not one.turn.is_command or _waits(one.turn.message)]
+        await self._queue.cancel(stopped)
+        return len(stopped)
 
     async def _advance(self, live: LiveTurn) -> None:
         turn = live.turn
@@ -177,19 +209,21 @@ class Turns:
         model = await self._provider.model()
         tools = self._toolbox.specs() if model.takes_tools else ()
         history = await self._store.history(live.turn.session_id)
+        laid = await self._prompter.lay(live.turn, history, model=model, memories=memories, tools=tools)
         for share in _OLDER_SHARES:
-            prompt = context.build(
-                history, model=model, context=live.turn.context, memories=memories, tools=tools, older_share=share
-            )
+            prompt = laid.prompt(share)
             try:
-                return await self._stream(live, prompt, tools)
+                reply = await self._stream(live, prompt, tools)
             except OcgError as error:
                 if error.code is not Code.CONTEXT_LENGTH or not prompt.older:
                     raise
                 _log.info("turn %s: %s; older messages are left out", live.turn.id, error.message)
+            else:
+                self._prompter.learn(laid, prompt, tools, reply)
+                return reply
         raise OcgError(Code.CONTEXT_LENGTH, "the message does not fit the model", "send less at once")
 
-    async def _stream(self, live: LiveTurn, prompt: context.Prompt, tools: Sequence[ToolSpec]) -> Reply:
+    async def _stream(self, live: LiveTurn, prompt: Prompt, tools: Sequence[ToolSpec]) -> Reply:
         live.text = ""
         pieces = self._provider.reply(prompt.messages, tools, max_tokens=prompt.max_tokens)
         async with aclosing(pieces):
@@ -207,6 +241,7 @@ class Turns:
     async def _call(self, live: LiveTurn, call: ToolUse, *, is_interrupted: bool = False) -> None:
         live.emit(events.ToolCall, call_id=call.id, name=call.name, arguments=call.arguments)
         outcome = self._toolbox.interrupted(call) if is_interrupted else await self._toolbox.run(call)
+        outcome = await self._results.shorten(live.turn.session_id, outcome)
         await _whole(self._store.add(live.turn, "tool", outcome.content, tool_call_id=call.id))
         live.emit(
             events.ToolResult, call_id=call.id, name=call.name, content=outcome.content, is_error=outcome.is_error
@@ -240,6 +275,16 @@ class Turns:
         _tell_end(live, turn, turn.error, steps)
         async for event in live.follow():
             yield event
+
+
+def _is_immediate(request: TurnRequest) -> bool:
+    """Whether a request waits for nothing, so that no full queue can keep it out: /stop above all."""
+    return slash.is_command(request) and not _waits(request.message)
+
+
+def _waits(message: str) -> bool:
+    command = slash.parse(message)
+    return command is not None and command.waits
 
 
 def _tell(live: LiveTurn, steps: Sequence[Message]) -> None:

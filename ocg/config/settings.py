@@ -151,6 +151,17 @@ class AgentSettings(Common):
     recall_min_score: float = _setting(
         "OCG_RECALL_MINSCORE", "0.3", "The least similarity of a memory that is added", values.fraction
     )
+    workspace: Path | None = _setting(
+        "OCG_WORKSPACE",
+        "",
+        "The folder of SOUL.md and other files that the user may edit; OCG_DATA_DIR/workspace when empty",
+        values.optional_path,
+    )
+
+    @property
+    def workspace_dir(self) -> Path:
+        """Where the files that the user may edit lie."""
+        return self.workspace or self.data_dir / "workspace"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ocg.agent.engine import create_turns
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
@@ -17,7 +18,7 @@ from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
-from ocg.agent.turns import Turns
+from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.errors import Code, OcgError
@@ -59,6 +60,9 @@ class CallingModel:
     async def model(self) -> Model:
         return Model("calling", 4096)
 
+    async def count(self, texts: Sequence[str]) -> list[int] | None:
+        return [len(text) for text in texts]
+
     async def close(self) -> None:
         pass
 
@@ -82,13 +86,14 @@ class Engine:
         embedding = EmbeddingClient(folder)
         memories = Memories(database, embedding, Outbox(database, embedding))
         self.store = Store(database)
-        self.turns = Turns(
-            store=self.store,
+        self.turns = create_turns(
+            database,
             memories=memories,
             provider=CallingModel(),
-            toolbox=Toolbox([tool]),
+            workspace=Workspace(folder / "workspace"),
             settings=AgentSettings(auto_recall=False),
             limits=limits,
+            toolbox=Toolbox([tool]),
         )
 
     async def turn(self, message: str = "go") -> list[TurnEvent]:
