@@ -24,14 +24,14 @@ Answer = Callable[[Sequence[PromptMessage]], str]
 
 
 class PlayedModel:
-    """A provider that a test plays. With `exact`, a token is a character, and it says so."""
+    """A provider that a test plays. A token is so many characters, and it says so; with 0 it says nothing."""
 
     name = "played"
 
-    def __init__(self, model: Model, answer: Answer = lambda _: "ok", *, exact: bool = True) -> None:
+    def __init__(self, model: Model, answer: Answer = lambda _: "ok", *, token_chars: int = 1) -> None:
         self.played = model
         self.answer = answer
-        self.exact = exact
+        self.token_chars = token_chars
         self.asked: list[Sequence[PromptMessage]] = []
         self.counted: list[str] = []
 
@@ -44,7 +44,7 @@ class PlayedModel:
 
     async def count(self, texts: Sequence[str]) -> list[int] | None:
         self.counted += texts
-        return [len(text) for text in texts] if self.exact else None
+        return [-(-len(text) // self.token_chars) for text in texts] if self.token_chars else None
 
     async def close(self) -> None:
         pass

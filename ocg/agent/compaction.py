@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ocg.agent import context, summary
 from ocg.agent.archive import Archive, Kind, View
-from ocg.agent.budget import Counter, Piece
+from ocg.agent.budget import BYTES_A_TOKEN, Counter, Piece, digest
 from ocg.agent.context import Laid
 from ocg.agent.memory import Memories
 from ocg.agent.providers.base import Model, PromptMessage, Provider, Reply
@@ -30,6 +30,7 @@ _TIMEOUT_S = 180.0
 _AGAIN_S = 120.0  # after a failure a session is left alone for so long
 _MAX_FAILED = 256
 _MAX_PIECES = 8
+_SURE_SHARE = 0.9  # lines are counted one by one, and perhaps by an estimate
 _ANSWER_TOKENS, _SMALL_ANSWER_TOKENS = 768, 120
 
 
@@ -104,7 +105,7 @@ class Compactor:
     ) -> tuple[Written, Usage]:
         """Write the summary of an earlier one and of messages, in as many pieces as it takes."""
         found, facts, spent, is_models = earlier, list[str](), Usage(), True
-        for lines in await self._pieces(model, messages):
+        for lines in await self._pieces(model, messages, await self._piece_tokens(model, earlier, wish)):
             reply = await self._ask(model, summary.request(model, found, lines, wish))
             written = summary.read(model, reply.text, found, lines, limit_chars=self._limit_chars(model))
             found, is_models = written.text, is_models and written.is_models
@@ -115,14 +116,19 @@ class Compactor:
             )
         return Written(found, tuple(facts), is_models=is_models), spent
 
-    async def _pieces(self, model: Model, messages: Sequence[Message]) -> list[list[str]]:
+    async def _piece_tokens(self, model: Model, earlier: str, wish: str) -> int:
+        """Return how many tokens of messages a request can carry beside what is asked and a summary of any length."""
+        asked = [(digest(one.content), one) for one in summary.request(model, earlier, (), wish)]
+        around = sum(await self._counter.messages(model, asked)) + self._limit_chars(model) // BYTES_A_TOKEN
+        room = context.room(model)
+        return max(int((room - around) * _SURE_SHARE), room // 4)
+
+    async def _pieces(self, model: Model, messages: Sequence[Message], limit: int) -> list[list[str]]:
         """Part messages into what one request can carry, a line each; of very many, the newest."""
         lines = summary.lines(model, messages)
         counts = await self._counter.count(
             model, [Piece(f"{message.id}/line", line) for message, line in zip(messages, lines, strict=True)]
         )
-        # Half of the room is for the earlier summary, for what is asked, and for a count that is an estimate.
-        limit = context.room(model) // 2
         pieces, tokens = list[list[str]](), limit
         for line, count in zip(lines, counts, strict=True):
             if tokens + count > limit:

@@ -171,7 +171,7 @@ class TestCounting:
         assert played.counted == ["hello", "hello"]
 
     async def test_an_estimate_learns_from_what_the_api_says(self) -> None:
-        counter, said = Counter(PlayedModel(_MODEL, exact=False)), PromptMessage("user", "word " * 600)
+        counter, said = Counter(PlayedModel(_MODEL, token_chars=0)), PromptMessage("user", "word " * 600)
         (before,) = await counter.messages(_MODEL, [("one", said)])
         assert before == 3000 // 3 + 1 + MESSAGE_TOKENS
         counter.learn(_MODEL, [said], (), 750)
@@ -181,7 +181,7 @@ class TestCounting:
 
     @pytest.mark.parametrize("actual", [0, 11, 100_000])
     async def test_it_does_not_learn_what_cannot_be(self, actual: int) -> None:
-        counter, said = Counter(PlayedModel(_MODEL, exact=False)), PromptMessage("user", "word " * 600)
+        counter, said = Counter(PlayedModel(_MODEL, token_chars=0)), PromptMessage("user", "word " * 600)
         before = await counter.messages(_MODEL, [("one", said)])
         counter.learn(_MODEL, [said], (), actual)
         assert await counter.messages(_MODEL, [("one", said)]) == before
