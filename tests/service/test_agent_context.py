@@ -81,12 +81,12 @@ class TestCompaction:
         scripted.play(_answers)
         with agent(tmp_path, env) as found:
             assert found.say(f"Chapter 4: {_STORY}", session_id="s", message_id="m") == "I see."
-            cut_off, again, *_ = _summaries(scripted)
+            *_, cut_off, again = _summaries(scripted)
             assert again == cut_off
             assert "about ships and storms" in scripted.asked[-1]["messages"][0]["content"]
             roles = [role for role, _ in found.transcript("s")]
             assert roles == ["user", "assistant"] * 5
-            assert "Compactions: 1" in found.say("/status", session_id="s")
+            assert "Compactions: 2" in found.say("/status", session_id="s")
         never.set()
 
     def test_without_a_summary_the_turn_goes_on_and_the_oldest_is_left_out(
