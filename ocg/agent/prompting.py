@@ -76,7 +76,7 @@ class Prompter:
         tools: Sequence[ToolSpec],
     ) -> Laid:
         keyed = [[(digest(one.content), one) for one in each] for each in context.given(asked)]
-        keyed += [[(one.id, context.shown(one)) for one in each] for each in exchanges(paired(view.messages))]
+        keyed += _keyed(model, view.messages)
         system = await self._system(model, view.mark, asked, memories)
         tools_tokens = await self._counter.tools(model, tools)
         *older, newest = keyed or [[]]
@@ -133,7 +133,7 @@ class Prompter:
             context.asked_by(asked),
             await self._fitted(model, context.skills(self._skills()), room // _SKILLS_PART),
             await self._fitted(model, notes, room // _MEMORIES_PART),
-            await self._fitted(model, context.earlier(mark.summary), room // _SUMMARY_PART),
+            await self._fitted(model, context.earlier(model, mark.summary), room // _SUMMARY_PART),
         ]
         message = PromptMessage("system", "\n\n".join(filter(None, parts)))
         (sized,) = await self._sized(model, [(digest(message.content), message)])
@@ -146,3 +146,12 @@ class Prompter:
                 return text
             text = cut_middle(text, int(len(text) * tokens / count * 0.9))
         return ""
+
+
+def _keyed(model: Model, messages: Sequence[Message]) -> list[list[tuple[str, PromptMessage]]]:
+    """Part messages into exchanges and key each by its id, or by what it is shortened to."""
+    parted = exchanges(paired(messages))
+    keyed = [[(one.id, context.shown(one)) for one in each] for each in parted]
+    if model.is_small:
+        keyed[:-1] = [[(f"{one.id}/short", context.shortened(one)) for one in each] for each in parted[:-1]]
+    return keyed

@@ -6,7 +6,6 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from ocg.agent.tools.base import Outcome
 from ocg.database import Database
 from ocg.errors import Code, OcgError
 
@@ -34,15 +33,15 @@ class Results:
         self._database = database
         self._limits = limits or Limits()
 
-    async def shorten(self, session_id: str, outcome: Outcome) -> Outcome:
+    async def shorten(self, session_id: str, content: str) -> str:
         """Cut a long result in its middle and keep the whole; another is given back as it is."""
-        text = outcome.content.encode("utf-8", "replace").decode()  # SQLite takes no lone surrogate
+        text = content.encode("utf-8", "replace").decode()  # SQLite takes no lone surrogate
         if len(text) <= self._limits.shown:
-            return Outcome(text, is_error=outcome.is_error)
+            return text
         whole = cut_middle(text, self._limits.kept)
         result_id = uuid.uuid4().hex[:12]
         await self._database.write(lambda db: _keep(db, session_id, result_id, whole, self._limits.total))
-        return Outcome(cut_middle(whole, self._limits.shown, result_id), is_error=outcome.is_error)
+        return cut_middle(whole, self._limits.shown, result_id)
 
     async def read(self, result_id: str, offset: int, limit: int) -> str:
         """Return a part of a kept result, and where it goes on. Raises NOT_FOUND, or INVALID_REQUEST past its end."""

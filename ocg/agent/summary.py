@@ -10,7 +10,7 @@ from ocg.agent.sentences import few, split
 from ocg.agent.words import share, terms, words
 from ocg.protocol.messages import Message
 
-_LINE_CHARS, _SMALL_LINE_CHARS = 3000, 300
+_LINE_CHARS = 3000
 _MAX_FACTS = 8
 _FACT_CHARS = (8, 300)
 _FACTS = re.compile(r"^\W*facts\W*$", re.IGNORECASE | re.MULTILINE)
@@ -31,11 +31,9 @@ _TASK = (
     " there is nothing."
 )
 _WISH = " Above all keep this: {wish}."
-# The words that SmolLM2 was trained with (huggingface.co/datasets/HuggingFaceTB/smoltalk, smol-summarize).
-_SMALL_SYSTEM = (
-    "Provide a concise, objective summary of the input text in up to three sentences, focusing on key actions and"
-    " intentions without using second or third person pronouns."
-)
+# What is kept longest of an extract: what the user says of themselves, in English or Chinese.
+_OF_THEMSELVES = re.compile(r"\b(I|I'm|I've|my|me|we|our)\b|\u6211", re.IGNORECASE)
+EXTRACT_LINE = "- The user said: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +45,19 @@ class Written:
     is_models: bool = True
 
 
-def lines(model: Model, messages: Sequence[Message]) -> list[str]:
+def lines(messages: Sequence[Message]) -> list[str]:
     """Write messages out, a line each; long ones are cut in their middle."""
-    most = _SMALL_LINE_CHARS if model.is_small else _LINE_CHARS
-    return [_line(message, most) for message in messages]
+    return [_line(message) for message in messages]
 
 
-def _line(message: Message, chars: int) -> str:
+def _line(message: Message) -> str:
     calls = "".join(f" [calls {call.name} {call.arguments}]" for call in message.tool_calls)
-    return f"{_SPEAKERS[message.role]}: {cut_middle(f'{message.content}{calls}', chars)}"
+    return f"{_SPEAKERS[message.role]}: {cut_middle(f'{message.content}{calls}', _LINE_CHARS)}"
 
 
-def request(model: Model, earlier: str, said: Sequence[str], wish: str) -> list[PromptMessage]:
+def request(earlier: str, said: Sequence[str], wish: str) -> list[PromptMessage]:
     """Ask for the summary of an earlier one and of what was said since."""
     text = "\n".join(said)
-    if model.is_small:
-        text = f"{earlier}\n{text}" if earlier else text
-        return [PromptMessage("system", _SMALL_SYSTEM), PromptMessage("user", text)]
     task = _TASK.format(wish=_WISH.format(wish=cut_middle(wish, _LINE_CHARS)) if wish else "")
     body = f"<record>\n{earlier or 'none yet'}\n</record>\n<said>\n{text}\n</said>\n\n{task}"
     return [PromptMessage("system", _SYSTEM), PromptMessage("user", body)]
@@ -75,8 +69,7 @@ def read(model: Model, answer: str, earlier: str, said: Sequence[str], *, limit_
     text = text.strip()
     if is_useless(text, "\n".join([earlier, *said])):
         return Written(extract(earlier, said, limit_chars), is_models=False)
-    facts = () if model.is_small or not model.takes_tools else _facts(listed)
-    return Written(cut_middle(text, limit_chars), facts)
+    return Written(cut_middle(text, limit_chars), _facts(listed) if model.takes_tools else ())
 
 
 def is_useless(text: str, original: str) -> bool:
@@ -89,15 +82,23 @@ def is_useless(text: str, original: str) -> bool:
 
 
 def extract(earlier: str, said: Sequence[str], chars: int) -> str:
-    """Take what the user said, shortened, a line each; with what was kept before. Too much is cut in its middle."""
+    """Take what the user said, shortened, a line each, after what was kept before.
+
+    When it gets too long, what the user says of themselves stays longest, and of that the first and the last.
+    """
     kept = [line.strip() for line in earlier.splitlines() if line.strip()]
     for line in said:
         speaker, _, text = line.partition(": ")
         if speaker == _SPEAKERS["user"] and text.strip():
-            kept.append(f"- The user said: {few(text, _SAID_CHARS) or text.strip()[:_SAID_CHARS]}")
+            kept.append(f"{EXTRACT_LINE}{few(text, _SAID_CHARS) or ' '.join(text.split())[:_SAID_CHARS]}")
     while sum(map(len, kept)) + len(kept) > chars and len(kept) > 1:
-        del kept[len(kept) // 2]
+        others = (at for at, line in enumerate(kept) if not _is_of_themselves(line))
+        del kept[next(others, len(kept) // 2)]
     return "\n".join(kept)[:chars]
+
+
+def _is_of_themselves(line: str) -> bool:
+    return _OF_THEMSELVES.search(line) is not None and not line.rstrip().endswith(("?", "\uff1f"))
 
 
 def _facts(listed: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any, TypeVar
 
@@ -241,7 +242,7 @@ class Turns:
     async def _call(self, live: LiveTurn, call: ToolUse, *, is_interrupted: bool = False) -> None:
         live.emit(events.ToolCall, call_id=call.id, name=call.name, arguments=call.arguments)
         outcome = self._toolbox.interrupted(call) if is_interrupted else await self._toolbox.run(call)
-        outcome = await self._results.shorten(live.turn.session_id, outcome)
+        outcome = replace(outcome, content=await self._results.shorten(live.turn.session_id, outcome.content))
         await _whole(self._store.add(live.turn, "tool", outcome.content, tool_call_id=call.id))
         live.emit(
             events.ToolResult, call_id=call.id, name=call.name, content=outcome.content, is_error=outcome.is_error

@@ -193,17 +193,29 @@ async def test_a_mark_that_moved_meanwhile_is_not_moved_back(tmp_path: Path) -> 
         assert (await found.archive.view("s", history)).mark.summary == ""
 
 
-async def test_a_small_model_whose_summary_is_of_no_use_gives_an_extract(tmp_path: Path) -> None:
+async def test_of_a_small_model_no_summary_is_asked_and_what_the_user_said_is_kept(tmp_path: Path) -> None:
     small = Model("m", 8000, takes_tools=False, is_small=True)
     async with parts(tmp_path, PlayedModel(small, lambda _: "As an AI I like bananas.", token_chars=4)) as found:
         await found.exchange("My dog is called Rex. He likes to run.", "Nice!")
         await _talk(found, 10)
         laid = await found.prompter.lay(await found.turn("now?"), await found.history(), model=small)
         system = laid.prompt().messages[0].content
+        assert "The user said: My dog is called Rex. He likes to run." in system
+        assert found.provider.asked == []
+        assert laid.tokens <= 512
+        answers = [one.content for one in laid.prompt().messages if one.role == "assistant"]
+        assert answers
+        assert max(map(len, answers)) <= 120
+
+
+async def test_where_a_models_summary_is_of_no_use_an_extract_is_taken(tmp_path: Path) -> None:
+    async with parts(tmp_path, PlayedModel(_MODEL, lambda _: "As an AI I like bananas.")) as found:
+        await found.exchange("My dog is called Rex. He likes to run.", "Nice!")
+        await _talk(found, 12)
+        laid = await found.prompter.lay(await found.turn("now?"), await found.history(), model=_MODEL)
+        system = laid.prompt().messages[0].content
         assert "- The user said: My dog is called Rex. He likes to run." in system
         assert "bananas" not in system
-        assert len(found.provider.asked[0]) == 2
-        assert laid.tokens <= 1024
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from ocg.agent.context import Laid, Prompt
 from ocg.agent.providers.base import Model, PromptMessage
 from ocg.agent.results import Limits, Results, cut_middle
 from ocg.agent.rows import Turn
-from ocg.agent.tools.base import Outcome
 from ocg.agent.workspace import SOUL, Texts
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ContextMessage, Memory, Message, Role, ToolUse, Usage
@@ -195,7 +194,7 @@ class TestResults:
             await found.turn("go")
             results = Results(found.archive._database)
             whole = "".join(f"line {at}\n" for at in range(5000))
-            cut = (await results.shorten("s", Outcome(whole))).content
+            cut = await results.shorten("s", whole)
             assert len(cut) <= 16_000
             assert cut.startswith("line 0\n")
             assert cut.endswith("line 4999\n")
@@ -219,7 +218,7 @@ class TestResults:
         async with parts(tmp_path, PlayedModel(_MODEL)) as found:
             await found.turn("go")
             results = Results(found.archive._database, Limits(shown=200, kept=1000, total=2500))
-            cut = [(await results.shorten("s", Outcome(f"{at}" * 5000))).content for at in range(4)]
+            cut = [await results.shorten("s", f"{at}" * 5000) for at in range(4)]
             ids = [one.split("id=")[1].split(" ")[0] for one in cut]
             assert [await _is_kept(results, one) for one in ids] == [False, False, True, True]
             assert len(await results.read(ids[3], 0, 8000)) == 1000
@@ -227,8 +226,8 @@ class TestResults:
     async def test_a_short_one_is_as_it_was_and_always_unicode(self, tmp_path: Path) -> None:
         async with parts(tmp_path, PlayedModel(_MODEL)) as found:
             results = Results(found.archive._database)
-            assert await results.shorten("s", Outcome("short", is_error=True)) == Outcome("short", is_error=True)
-            assert (await results.shorten("s", Outcome("a\ud800b"))).content == "a?b"
+            assert await results.shorten("s", "short") == "short"
+            assert await results.shorten("s", "a\ud800b") == "a?b"
 
 
 async def _is_kept(results: Results, result_id: str) -> bool:
