@@ -90,13 +90,13 @@ async def test_what_is_no_text_of_the_users_is_bounded_or_refused(
     secret.write_text("top secret")
     (folder / "SOUL.md").unlink()
     (folder / "SOUL.md").symlink_to(secret)
-    (folder / "USER.md").write_bytes(b"caf\xe9 \x00" + b"x" * (2 * MAX_FILE_BYTES))
+    (folder / "USER.md").write_bytes(b"\xe9t\xe9 \x00" + b"x" * (2 * MAX_FILE_BYTES))
     (folder / "INSTRUCTIONS.md").unlink()
     os.mkfifo(folder / "INSTRUCTIONS.md")
     found = await workspace.texts()
     assert found.soul == ""
     assert found.instructions == ""
-    assert found.user.startswith("caf\ufffd ")
+    assert found.user.startswith("\ufffdt\ufffd ")
     assert "\0" not in found.user
     assert found.user.endswith("[The rest of USER.md is left out: it is too long.]")
     assert len(found.user.encode()) < MAX_FILE_BYTES + 100
