@@ -14,7 +14,7 @@ from ocg import __version__
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
-from ocg.agent.providers.base import Provider
+from ocg.agent.providers import Directory
 from ocg.agent.store import Store
 from ocg.agent.turns import Turns
 from ocg.errors import Code, OcgError
@@ -38,6 +38,7 @@ _SILENCE_S = 15.0
 _MAX_LISTED = 1000
 _MAX_WAIT_S = 30
 _MAX_QUERY_CHARS = 8192
+_MAX_MODEL_CHARS = 256
 _MAX_DIGITS = 18
 _MAX_MEMORY_BYTES = 128 << 10
 
@@ -49,16 +50,23 @@ class _Endpoints:
     memories: Memories
     outbox: Outbox
     deliveries: Deliveries
-    provider: Provider
+    directory: Directory
 
     async def health(self, _: Request) -> Response:
         details: dict[str, str | int | None] = {
-            "provider": self.provider.name,
-            "model": self.provider.model_name or None,
+            "provider": self.directory.provider.name,
+            "model": self.directory.provider.model_name or None,
             "sessions": await self.store.session_count(),
             "vectors_pending": await self.outbox.pending(),
         }
         return answers.answer(Health(service="ocg-agent", version=__version__, details=details))
+
+    async def providers(self, _: Request) -> Response:
+        return answers.answer(self.directory.list())
+
+    async def test_provider(self, request: Request) -> Response:
+        model = request.query_params.get("model", "")[:_MAX_MODEL_CHARS]
+        return answers.answer(await self.directory.test(request.path_params["name"], model))
 
     async def turn(self, request: Request) -> Response:
         return _stream(await self.turns.submit(await answers.read(request, TurnRequest)))
@@ -139,13 +147,15 @@ def create_app(
     memories: Memories,
     outbox: Outbox,
     deliveries: Deliveries,
-    provider: Provider,
+    directory: Directory,
 ) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, deliveries, provider)
+    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory)
     return answers.create_app(
         [
             Route("/health", ends.health),
+            Route("/v1/providers", ends.providers),
+            Route("/v1/providers/{name}/test", ends.test_provider, methods=["POST"]),
             Route("/v1/turns", ends.turn, methods=["POST"]),
             Route("/v1/turns/{turn_id}", ends.log),
             Route("/v1/turns/{turn_id}/events", ends.follow),

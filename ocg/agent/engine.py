@@ -18,7 +18,7 @@ from ocg.agent.limits import TurnLimits
 from ocg.agent.live import LiveTurn
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
-from ocg.agent.providers.base import Provider, Reply, ToolSpec
+from ocg.agent.providers.base import Provider, Reasoning, Reply, ToolSpec
 from ocg.agent.queue import TurnQueue
 from ocg.agent.rows import Entry
 from ocg.agent.store import Store
@@ -164,27 +164,34 @@ class Engine:
         raise OcgError(Code.CONTEXT_LENGTH, "the message does not fit the model", "send less at once")
 
     async def _stream(self, live: LiveTurn, prompt: context.Prompt, tools: Sequence[ToolSpec]) -> Reply:
-        live.text = ""
+        live.text = live.reasoning = ""
         pieces = self._provider.reply(prompt.messages, tools, max_tokens=prompt.max_tokens)
         async with aclosing(pieces):
             async for piece in pieces:
-                if isinstance(piece, Reply):
-                    return piece
-                live.text += piece
-                live.emit(events.TextDelta, text=piece)
+                match piece:
+                    case Reply():
+                        live.think(piece.reasoning[len(live.reasoning) :])  # what did not come as a stream
+                        live.say(piece.text[len(live.text) :])
+                        return piece
+                    case Reasoning():
+                        live.think(piece.text)
+                    case _:
+                        live.say(piece)
         raise OcgError(Code.INTERNAL, f"{self._provider.name} gave no reply", "this is a bug in OCG")
 
     async def _keep(self, live: LiveTurn, reply: Reply) -> None:
         entry = Entry(
             "assistant",
-            reply.text,
+            live.text,
             live.seq,
             tool_calls=reply.tool_calls,
+            reasoning=live.reasoning,
+            opaque=reply.opaque,
             model=self._provider.model_name,
             usage=reply.usage,
         )
         await self._store.add(live.turn, entry)
-        live.text = ""
+        live.text = live.reasoning = ""
 
     async def _call(
         self, live: LiveTurn, call: ToolUse, steps: Sequence[Message], *, is_interrupted: bool = False
@@ -215,8 +222,9 @@ class Engine:
         kept = TurnError(error.code, error.message, error.hint) if error else None
         text = ""
         try:
-            turn = await _whole(self._store.finish(live.turn, kept, said=live.text, event_seq=live.seq))
-            if turn.error is None:
+            cut_off = Entry("assistant", live.text, live.seq, reasoning=live.reasoning) if live.text else None
+            turn = await _whole(self._store.finish(live.turn, kept, cut_off=cut_off, event_seq=live.seq))
+            if turn.error is None and turn.joined is None:
                 text = (await self._store.steps(turn.id))[-1].content
             live.tell([retelling.end(turn, live.seq, text)])
             kept = turn.error

@@ -7,6 +7,7 @@ from typing import Any
 
 from ocg.agent.retelling import unseen, width
 from ocg.agent.rows import Turn
+from ocg.protocol import events
 from ocg.protocol.events import LAST, Event, TurnEvent
 
 
@@ -33,15 +34,27 @@ class LiveTurn:
         """Whether its last event was told."""
         return bool(self._events) and isinstance(self._events[-1], LAST)
 
+    def say(self, text: str) -> None:
+        """The model says more."""
+        if text:
+            self.text += text
+            self.emit(events.TextDelta, text=text)
+
+    def think(self, text: str) -> None:
+        """The model thinks more."""
+        if text:
+            self.reasoning += text
+            self.emit(events.ReasoningDelta, text=text)
+
     def emit(self, kind: type[Event], **fields: Any) -> None:
         """Add an event; it gets the next number."""
         seq = self.seq + width(kind, fields.get("text", ""))
         event = kind(turn_id=self.turn.id, session_id=self.turn.session_id, seq=seq, **fields)
         self.tell([event])  # type: ignore[list-item] # every class of events.py is one of TurnEvent
 
-    def tell(self, events: Sequence[TurnEvent]) -> None:
+    def tell(self, told: Sequence[TurnEvent]) -> None:
         """Add events that have their numbers."""
-        self._events += events
+        self._events += told
         self.seq = self._events[-1].seq
         self._tell()
 

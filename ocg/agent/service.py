@@ -49,17 +49,17 @@ class AgentService:
             database = await Database.open(settings.data_dir / "agent.db", MIGRATIONS)
             owned.push_async_callback(database.close)
             embedding = await owned.enter_async_context(EmbeddingClient(settings.address_dir))
-            provider = providers.Switch(providers.choose(settings))
-            owned.push_async_callback(provider.close)
+            directory = providers.Directory(settings)
+            owned.push_async_callback(directory.provider.close)
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
-            capture = Capture(memories, provider, settings)
+            capture = Capture(memories, directory.provider, settings)
             deliveries = Deliveries(database)
             engine = Engine(
                 store=store,
                 deliveries=deliveries,
                 memories=memories,
-                provider=provider,
+                provider=directory.provider,
                 toolbox=Toolbox(everything(memories)),
                 settings=settings,
                 capture=capture,
@@ -80,11 +80,11 @@ class AgentService:
                 memories=memories,
                 outbox=outbox,
                 deliveries=deliveries,
-                provider=provider,
+                directory=directory,
             )
 
             async def apply(new: AgentSettings) -> frozenset[str]:
-                await provider.switch(providers.choose(new))
+                await directory.apply(new)
                 engine.apply(new)
                 capture.apply(new)
                 return _LIVE

@@ -122,9 +122,14 @@ class Store:
         return await self._database.write(job)
 
     async def finish(
-        self, turn: Turn, error: TurnError | None = None, *, said: str = "", event_seq: int | None = None
+        self,
+        turn: Turn,
+        error: TurnError | None = None,
+        *,
+        cut_off: Entry | None = None,
+        event_seq: int | None = None,
     ) -> Turn:
-        """End a turn, once, and return how it ended; `said` is what the model had said of a step that was cut off.
+        """End a turn, once, and return how it ended; `cut_off` is what there is of a step that did not end.
 
         `event_seq` is where the turn's events stand. What waits for the answer in a channel gets it by the outbox.
         Raises NOT_FOUND when its session was deleted.
@@ -135,8 +140,8 @@ class Store:
             if not found.is_open:
                 return found
             key = (turn.session_id, turn.id)
-            if said:
-                insert(db, key, Entry("assistant", said, event_seq))
+            if cut_off is not None:
+                insert(db, key, cut_off)
             steps = [message_of(row) for row in db.execute(STEPS, (turn.id,))]
             rows.answer_open_calls(db, key, steps)
             state, kept = ("failed", msgspec.json.encode(error).decode()) if error else ("completed", None)

@@ -61,6 +61,12 @@ COMMANDS = (
     ),
     Command("agent", "chat", "the same as chat"),
     Command(
+        "provider",
+        "provider",
+        "list, try and choose who gives the answers",
+        "A provider is named as NAME or NAME:MODEL; ocg provider list shows the names.",
+    ),
+    Command(
         "memory",
         "memory",
         "find, add, list, remove, import and export what the agent remembers",

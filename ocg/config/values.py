@@ -1,10 +1,36 @@
 """How the text of one setting is read; each raises ValueError saying what was expected."""
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 _MAX_PORT = 65535
+_MILLION = 1_000_000
+_MAX_THINKING_TOKENS = 128_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars a million tokens; those that the provider read from its cache may cost less."""
+
+    input: float = 0.0
+    output: float = 0.0
+    cached: float = 0.0
+
+    def of(self, *, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> float:
+        """Return what tokens cost; the cached ones are among the prompt's."""
+        fresh = (prompt_tokens - cached_tokens) * self.input
+        return (fresh + cached_tokens * self.cached + completion_tokens * self.output) / _MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """How much a model is to think before it answers; as it does by itself, when nothing of this is set."""
+
+    is_off: bool = False
+    is_adaptive: bool = False
+    tokens: int = 0
 
 
 def boolean(text: str) -> bool:
@@ -96,6 +122,33 @@ def command(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError:
         raise ValueError("expected a closing quote") from None
+
+
+def price(text: str) -> Price:
+    """Read prices a million tokens as input/output or input/output/cached; cached ones cost as input unless said."""
+    if not text.strip():
+        return Price()
+    try:
+        numbers = [seconds(one) for one in text.split("/")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in {2, 3}:
+        raise ValueError("expected US dollars a million tokens as input/output or input/output/cached")
+    return Price(numbers[0], numbers[1], numbers[2] if numbers[2:] else numbers[0])
+
+
+def thinking(text: str) -> Thinking:
+    """Read how much a model is to think: off, adaptive, or a number of tokens."""
+    match text.strip().lower():
+        case "":
+            return Thinking()
+        case "off" | "0":
+            return Thinking(is_off=True)
+        case "adaptive":
+            return Thinking(is_adaptive=True)
+        case number if number.isdecimal() and int(number) <= _MAX_THINKING_TOKENS:
+            return Thinking(tokens=int(number))
+    raise ValueError(f"expected off, adaptive, or a number of tokens up to {_MAX_THINKING_TOKENS}")
 
 
 def web_address(text: str) -> str:

@@ -23,6 +23,8 @@ CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0
 # A turn may think for long between two events; the agent sends a comment line each 15 s meanwhile.
 STREAM_SILENCE_S = 60.0
+# A model may have to be loaded first.
+PROVIDER_TEST_S = 150.0
 MAX_ANSWER_BYTES = 64 << 20
 
 
@@ -269,6 +271,18 @@ class AgentClient(_Client):
         """Say that an answer could not be delivered: it is due again later. Raises NOT_FOUND."""
         body = messages.DeliveryFailed(again_after_s=again_after_s)
         await self.call("POST", f"/v1/deliveries/{delivery_id}/failed", messages.Changed, body)
+
+    async def providers(self) -> messages.ProviderList:
+        """List the providers of replies, those in use first."""
+        return await self.call("GET", "/v1/providers", messages.ProviderList)
+
+    async def test_provider(self, name: str, model: str = "") -> messages.ProviderTest:
+        """Have a provider answer something short. Raises what it fails with."""
+        from urllib.parse import quote, urlencode  # noqa: PLC0415 - for this alone
+
+        path = f"/v1/providers/{quote(name, safe='')}/test?{urlencode({'model': model})}"
+        async with self.send("POST", path, silence_s=PROVIDER_TEST_S) as response:
+            return wire.decode(messages.ProviderTest, await self.whole(response))
 
     async def cancel(self, turn_id: str) -> None:
         """End a turn; what it said so far is kept. Raises NOT_FOUND when it is over."""

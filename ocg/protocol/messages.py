@@ -51,6 +51,10 @@ class Usage(Struct, frozen=True):
         """Both together."""
         return self.prompt_tokens + self.completion_tokens
 
+    def costing(self, cost: float) -> "Usage":
+        """Return the same with a cost."""
+        return msgspec.structs.replace(self, cost=cost)
+
 
 class Message(Struct, frozen=True):
     """One entry of a session's transcript.
@@ -278,3 +282,39 @@ class SystemHealth(Struct, frozen=True):
     status: Literal["ok", "degraded"]
     version: str
     services: dict[str, str]
+
+
+class ProviderItem(Struct, frozen=True):
+    """A provider of replies that is known by name.
+
+    `key` says whether it has one, never which; `place` is its place among those in use, from 1, or 0. `state` is its
+    circuit breaker's; an open one is tried again in `left_s` seconds, and `why` is what it failed with.
+    """
+
+    name: str
+    title: str
+    model: str
+    key: Literal["set", "missing", "none needed"]
+    key_setting: str = ""
+    place: int = 0
+    state: Literal["", "closed", "open", "half_open"] = ""
+    failures: int = 0
+    left_s: float = 0.0
+    why: str = ""
+
+
+class ProviderList(Struct, frozen=True):
+    """Providers, those in use first, in their order."""
+
+    providers: tuple[ProviderItem, ...]
+
+
+class ProviderTest(Struct, frozen=True):
+    """How a provider answered a short question; times are seconds."""
+
+    name: str
+    model: str
+    text: str
+    first_s: float
+    total_s: float
+    usage: Usage = Usage()

@@ -27,7 +27,7 @@ _STATUSES = {
     78: "What no restart mends: a setting, a port that is taken, a damaged file. systemd does not try again.",
 }
 _FILES = {
-    "/etc/ocg/env.config": "Settings for the system's units; see `env.config`(5). OCG reads it and never writes to it.",
+    "/etc/ocg/env.config": "Settings for the system's units; see `env.config`(5). Only `ocg provider use` writes it.",
     "/var/lib/ocg": "Conversations and memories (`agent.db`), vectors (`vectors.db`), pulled models and the token.",
     "/usr/share/ocg/models": "Models that packages brought.",
     "/run/ocg": "PID files and sockets; `/tmp/ocg` leads there.",

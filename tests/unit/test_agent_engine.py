@@ -13,8 +13,9 @@ from ocg.agent.deliveries import Deliveries
 from ocg.agent.engine import Engine
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
-from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
+from ocg.agent.providers.base import Model, Piece, PromptMessage, Reply, ToolSpec
 from ocg.agent.providers.openai import OpenAIProvider
+from ocg.agent.providers.refusal import Settings
 from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
@@ -164,8 +165,8 @@ async def test_a_burst_never_gets_past_the_bound(tmp_path: Path) -> None:
         await database.close()
 
 
-async def _replies(server_url: str, silence_s: float) -> list[str | Reply]:
-    found = OpenAIProvider(server_url, "", model="m", context_tokens=4096, silence_s=silence_s)
+async def _replies(server_url: str, silence_s: float) -> list[Piece]:
+    found = OpenAIProvider("host", server_url, Settings(), Model("m", 4096), silence_s=silence_s)
     try:
         async with aclosing(found.reply([PromptMessage("user", "hi")], [], max_tokens=9)) as pieces:
             return [piece async for piece in pieces]

@@ -120,7 +120,7 @@ class Capture:
             async for piece in pieces:
                 if isinstance(piece, Reply):
                     return piece.text
-                text += piece
+                text += piece if isinstance(piece, str) else ""
                 if len(text) > _MAX_ANSWER_CHARS:
                     break
         finally:

@@ -3,6 +3,10 @@
 export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
+  /** Those of the prompt that came from the provider's cache. */
+  readonly cached_tokens: number;
+  /** US dollars; 0 where nobody says. */
+  readonly cost: number;
 }
 
 interface Base {
@@ -22,6 +26,7 @@ export interface TextDelta extends Base {
   readonly text: string;
 }
 
+/** What the model thinks before it answers; no part of the answer. */
 export interface ReasoningDelta extends Base {
   readonly type: "reasoning.delta";
   readonly text: string;

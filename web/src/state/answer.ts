@@ -49,6 +49,8 @@ export function apply(answer: Answer, event: TurnEvent): Answer {
       return WAITING;
     case "text.delta":
       return { ...answer, phase: "streaming", parts: withText(answer.parts, event.text) };
+    case "reasoning.delta":
+      return answer; // not shown yet
     case "tool.call": {
       const { call_id: callId, name } = event;
       const part: ToolPart = { kind: "tool", callId, name, arguments: event.arguments, result: null };
