@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 COLLECTION = "memories"
 _BATCH = 50
 _COMPARED = 1000
+_RECENT_S = 0.5
 _RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 _MIN_CHARS = 16
 # What asking again cannot mend.
@@ -76,7 +77,8 @@ class Outbox:
             except Exception as error:  # noqa: BLE001 - the task must outlive whatever comes
                 delay_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
                 failures += 1
-                level = logging.INFO if isinstance(error, OcgError) else logging.ERROR
+                level = logging.INFO if failures <= len(_RETRY_S) else logging.DEBUG  # it is known by then
+                level = level if isinstance(error, OcgError) else logging.ERROR
                 if isinstance(error, OcgError):
                     self.doubt(error)
                 _log.log(level, "memories wait for ocg-embedding, next try in %g s: %s", delay_s, error)
@@ -140,9 +142,16 @@ class Outbox:
         await self._database.write(lambda db: _note(db, missing))
 
     async def deliver_recent(self) -> None:
-        """Deliver what is new before a search; what is made anew meanwhile is too much to wait for."""
-        if not self._is_refilling:
-            await self.deliver_some()
+        """Deliver what is new before a search, if that is little: a search does not wait for an import's vectors."""
+        if self._is_refilling or await self.pending() > _BATCH:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_RECENT_S):
+                await self._delivering.acquire()
+            try:
+                await self._deliver()
+            finally:
+                self._delivering.release()
 
     async def deliver_some(self) -> bool:
         """Tell ocg-embedding of the oldest changes; return whether there were any."""

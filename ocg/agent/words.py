@@ -2,8 +2,8 @@
 
 Chinese, Japanese and Korean run words together: each character is indexed alone, and a query asks for pairs of
 neighbours, which is nearly as good as knowing the words, and for single characters, which are shared by words that mean
-alike (recall@5 by words, on the half of bench/memory.py's Chinese questions that is for tuning: 0.51 by pairs alone,
-0.62 by both). A name from code (`getUserName`, `user_name`, `api-v2.3`) is found by its parts and, however it is
+alike (recall@5 by words, on the half of bench/memory.py's Chinese questions that is for tuning: 0.45 by pairs alone,
+0.62 with both). A name from code (`getUserName`, `user_name`, `api-v2.3`) is found by its parts and, however it is
 written, by the whole.
 """
 

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _MAX_LISTED = 1000
 _MAX_LINE_BYTES = 128 << 10
+_MAX_BATCH_CHARS = 1 << 20
 _SHORT_ID = 8
 
 
@@ -154,11 +155,13 @@ async def _import(client: AgentClient, stream: IO[bytes]) -> MemoryImported:
     """Send what is read, some lines at a time; what came before a bad line is taken in. Raises it with its number."""
     done = MemoryImported()
     batch: list[MemoryRecord] = []
+    chars = 0
     try:
         for record in _records(stream):
             batch.append(record)
-            if len(batch) == MAX_IMPORTED:
-                done, batch = _sum(done, await client.import_memories(batch)), []
+            chars += len(record.text)
+            if len(batch) == MAX_IMPORTED or chars > _MAX_BATCH_CHARS:
+                done, batch, chars = _sum(done, await client.import_memories(batch)), [], 0
     except OcgError:
         if batch:
             await client.import_memories(batch)

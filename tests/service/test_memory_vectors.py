@@ -4,6 +4,7 @@ import shutil
 import signal
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -97,6 +98,18 @@ def test_embedding_killed_while_1000_memories_are_stored(tmp_path: Path, env: di
         assert search(found, "locker 500")[0].startswith("The user's locker 500 ")
         with embedding(tmp_path, env):
             wait_for(lambda: agree(found, env), 60)
+
+
+def test_a_search_does_not_wait_for_the_vectors_of_an_import(tmp_path: Path, env: dict[str, str]) -> None:
+    with embedding(tmp_path, env), agent(tmp_path, env) as found:
+        remember(found, TEXTS[0])
+        wait_for(lambda: agree(found, env))
+        records = [{"text": f"The user's locker {n} holds item {n * 7}. " + "and so on " * 40} for n in range(500)]
+        assert found.ask("POST", "/v1/memories/import", {"memories": records})[0] == 200
+        began = time.monotonic()
+        assert search(found, "violin")[0] == TEXTS[0]
+        assert time.monotonic() - began < 2
+        assert pending(found) > 100
 
 
 def test_the_agent_killed_between_commit_and_delivery(tmp_path: Path, env: dict[str, str]) -> None:

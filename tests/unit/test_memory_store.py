@@ -85,6 +85,8 @@ async def test_an_import_takes_what_is_newer_and_changes_nothing_when_repeated(t
     async with memories(tmp_path) as found:
         assert (await found.take_in(records)).added == 2
         assert (await found.take_in(records)).unchanged == 3
+        await found.store(MemoryRequest(text="Said by hand."))
+        assert (await found.take_in([MemoryRecord(text="Said by hand.")])).unchanged == 1
         newer = MemoryRecord(id="a", text="New.", created_at=1.0, updated_at=2.0)
         assert (await found.take_in([newer])).updated == 1
         assert (await found.take_in(records)).unchanged == 3

@@ -36,11 +36,14 @@ class Notes:
 
     async def run_for_ever(self) -> None:
         """Follow the files; whatever goes wrong is logged and tried again."""
+        said = ""
         while True:
             try:
                 await self._follow()
             except OcgError as error:
-                _log.warning("memories in files are not followed, next try in %g s: %s", _AGAIN_S, error)
+                if str(error) != said:
+                    _log.warning("memories in files are not followed, another try each %g s: %s", _AGAIN_S, error)
+                said = str(error)
             except Exception:  # noqa: BLE001 - the task must outlive whatever comes
                 _log.exception("memories in files are not followed, next try in %g s", _AGAIN_S)
             await asyncio.sleep(_AGAIN_S)

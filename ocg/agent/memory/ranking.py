@@ -45,12 +45,16 @@ class Blend:
 class Weights:
     """How results are weighed. Measured by bench/memory.py on the half of its questions that is for tuning, recall@5.
 
-    English, where vectors alone find 0.94 and words alone 0.41: plain fusion finds 0.86, since each chance match by a
-    word counts as much as a good one; with a trust of 2 it finds 0.94 to 0.95 for any weight of words from 0.3 to 1, at
-    any depth from 20 to 200. k is the customary 60: 5, 10 and 20 found no more.
+    English, where vectors alone find 0.94 and words alone 0.41: plain fusion finds 0.86, since a chance match by one
+    word counts as much as a good one; with a trust of 1 to 3 it is 0.94 to 0.95, for words from 0.3 to 1, for depths
+    from 20 to 200, and for k from 5 to 60.
 
-    Chinese, of which all-MiniLM-L6-v2 knows little (vectors alone 0.23, words alone 0.64): meaning weighs 0.2 (0.1:
-    0.70, 0.3: 0.71, 1: 0.5), and lists are deep, for what is in both is then likely right (30: 0.64, 150: 0.71).
+    Chinese, of which all-MiniLM-L6-v2 knows little (vectors alone 0.25, words alone 0.62): both find 0.71 with meaning
+    at 0.2 or 0.3 (0.1: 0.70, 1: 0.49), trust up to 0.5 (1: 0.69), k of 60 (20: 0.69, 5: 0.66), and deep lists, as what
+    is in both is then likely right (30: 0.63, 100: 0.69, 200: 0.73, at the price of time).
+
+    Age puts the newer of two facts before the older in 14 of 14 pairs (0.02: 11, none: 7). Neither it nor importance
+    changes the recall up to 0.05; 0.2 of either costs 0.01 to 0.02.
     """
 
     rank_k: int = 60
