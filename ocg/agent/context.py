@@ -101,7 +101,7 @@ def _given(context: Sequence[ContextMessage]) -> list[list[PromptMessage]]:
 
 
 def _shown(message: Message) -> PromptMessage:
-    return PromptMessage(message.role, message.content, message.tool_calls, message.tool_call_id)
+    return PromptMessage(message.role, message.content, message.tool_calls, message.tool_call_id, opaque=message.opaque)
 
 
 def _sum(messages: Sequence[PromptMessage]) -> int:

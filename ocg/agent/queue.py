@@ -11,12 +11,10 @@ from ocg.errors import Code, OcgError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may wait, and how far a turn may go."""
+    """How much may wait."""
 
     queued_in_session: int = 8
     queued: int = 64
-    steps: int = 16
-    turn_s: float = 1800.0
 
 
 class TurnQueue:
@@ -36,6 +34,11 @@ class TurnQueue:
     def of_session(self, session_id: str) -> list[LiveTurn]:
         """Return a session's turns that run or wait."""
         return [live for live in self._live.values() if live.turn.session_id == session_id]
+
+    def joining(self, live: LiveTurn) -> list[LiveTurn]:
+        """Return what waits in a turn's session to join it, oldest first."""
+        here = self.of_session(live.turn.session_id)
+        return [one for one in here if one is not live and one.turn.mode == "steer" and not one.cancelled_why]
 
     @contextmanager
     def place(self, session_id: str | None) -> Iterator[None]:
@@ -70,15 +73,20 @@ class TurnQueue:
         """Return what the session's running turn holds; it is handed on in the order it was asked for."""
         return self._locks.setdefault(session_id, asyncio.Lock())
 
-    async def cancel(self, lives: list[LiveTurn]) -> None:
+    async def cancel(self, lives: list[LiveTurn], why: str) -> None:
         """End turns now, once each, and wait until that is on disk."""
         tasks = {self._tasks[live.turn.id] for live in lives if live.turn.id in self._tasks}
         for live in lives:
-            if not live.is_cancelled and live.turn.id in self._tasks:
-                live.is_cancelled = True
+            if not live.cancelled_why and live.turn.id in self._tasks:
+                live.cancelled_why = why
                 self._tasks[live.turn.id].cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    def dismiss(self, live: LiveTurn) -> None:
+        """Let a turn go that is over before it ran."""
+        if task := self._tasks.get(live.turn.id):
+            task.cancel()
 
     async def close(self) -> None:
         """Leave what runs as it is on disk."""

@@ -8,8 +8,12 @@ from socket import socket
 from ocg import config
 from ocg.agent import providers
 from ocg.agent.app import create_app
+from ocg.agent.deliveries import Deliveries
+from ocg.agent.engine import Engine
 from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
+from ocg.agent.memory.capture import Capture
+from ocg.agent.memory.notes import Notes
 from ocg.agent.outbox import Outbox
 from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
@@ -23,9 +27,8 @@ from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
 from ocg.protocol.clients import EmbeddingClient
 
-# What a reload can take over.
 # What a reload can take over; for the token it has no use.
-_LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common) | {config.TOKEN_KEY}
+_LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common) - {"OCG_WORKSPACE"} | {config.TOKEN_KEY}
 
 
 class AgentService:
@@ -50,27 +53,40 @@ class AgentService:
             owned.push_async_callback(directory.provider.close)
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
-            turns = Turns(
+            capture = Capture(memories, directory.provider, settings)
+            deliveries = Deliveries(database)
+            engine = Engine(
                 store=store,
+                deliveries=deliveries,
                 memories=memories,
                 provider=directory.provider,
                 toolbox=Toolbox(everything(memories)),
                 settings=settings,
-                limits=Limits(),
+                capture=capture,
             )
+            turns = Turns(store=store, engine=engine, limits=Limits())
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:
                 owned.callback(sockets.remove_unix, settings.agent_sock)
             # Before anybody can connect: a new message must not overtake one that was cut off.
             owned.push_async_callback(turns.close)
             await turns.resume()
-            background = asyncio.create_task(_background(outbox))
-            owned.push_async_callback(_ended, background)
-            app = create_app(store=store, turns=turns, memories=memories, outbox=outbox, directory=directory)
+            notes = Notes(database, outbox, settings.workspace_dir)
+            for job in (_background(outbox), memories.run_for_ever(), notes.run_for_ever(), capture.run_for_ever()):
+                owned.push_async_callback(_ended, asyncio.create_task(job))
+            app = create_app(
+                store=store,
+                turns=turns,
+                memories=memories,
+                outbox=outbox,
+                deliveries=deliveries,
+                directory=directory,
+            )
 
             async def apply(new: AgentSettings) -> frozenset[str]:
                 await directory.apply(new)
-                turns.apply(new)
+                engine.apply(new)
+                capture.apply(new)
                 return _LIVE
 
             where = str(settings.agent_sock)

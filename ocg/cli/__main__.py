@@ -66,6 +66,12 @@ COMMANDS = (
         "list, try and choose who gives the answers",
         "A provider is named as NAME or NAME:MODEL; ocg provider list shows the names.",
     ),
+    Command(
+        "memory",
+        "memory",
+        "find, add, list, remove, import and export what the agent remembers",
+        "An import may be repeated; a line that does not fit is named, and what came before it is kept.",
+    ),
     Command("models", "models", "list, pull, check and remove models"),
     Command(
         "service",

@@ -164,6 +164,14 @@ class AgentSettings(Common):
         "Tokens that a prompt and its answer may have at OCG_BASE_URL, or with a model named in OCG_PROVIDER",
         values.count,
     )
+    turn_steps: int = _setting(
+        "OCG_TURN_STEPS", "32", "Replies of the model a turn may take; 0 is no limit", values.count
+    )
+    turn_tokens: int = _setting(
+        "OCG_TURN_TOKENS", "1000000", "Tokens a turn may take, prompts included; 0 is no limit", values.count
+    )
+    turn_time_s: float = _setting("OCG_TURN_TIME", "1800", "Seconds a turn may take", values.seconds)
+    turn_cost: float = _setting("OCG_TURN_COST", "0", "US dollars a turn may cost; 0 is no limit", values.dollars)
     price: Price = _setting(
         "OCG_PRICE",
         "",
@@ -197,6 +205,23 @@ class AgentSettings(Common):
     recall_min_score: float = _setting(
         "OCG_RECALL_MINSCORE", "0.3", "The least similarity of a memory that is added", values.fraction
     )
+    auto_capture: str = _setting(
+        "OCG_AUTO_CAPTURE",
+        "off",
+        "Keep lasting facts that the user states: off, on, or ask, which proposes them (ocg memory proposed)",
+        values.capture,
+    )
+    workspace: Path | None = _setting(
+        "OCG_WORKSPACE",
+        "",
+        "The folder with the files that you and the agent share; OCG_DATA_DIR/workspace when empty",
+        values.optional_path,
+    )
+
+    @property
+    def workspace_dir(self) -> Path:
+        """The folder with the files that the user and the agent share."""
+        return self.workspace or self.data_dir / "workspace"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,14 @@ def seconds(text: str) -> float:
     return number
 
 
+def dollars(text: str) -> float:
+    """Read an amount of money that is not negative."""
+    amount = _number(text)
+    if not 0.0 <= amount < float("inf"):
+        raise ValueError("expected an amount in US dollars, 0 or more")
+    return amount
+
+
 def path(text: str) -> Path:
     """Read a path; `~` is the user's home, and a relative path is made absolute here, once."""
     try:
@@ -92,6 +100,14 @@ def level(text: str) -> str:
     name = text.strip().upper()
     if name not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise ValueError("expected debug, info, warning or error")
+    return name
+
+
+def capture(text: str) -> str:
+    """Read whether facts are kept on their own: off, on or ask."""
+    name = text.strip().lower()
+    if name not in {"off", "on", "ask"}:
+        raise ValueError("expected off, on or ask")
     return name
 
 

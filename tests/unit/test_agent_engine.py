@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ocg.agent.deliveries import Deliveries
+from ocg.agent.engine import Engine
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers.base import Model, Piece, PromptMessage, Reply, ToolSpec
@@ -76,21 +78,24 @@ class CallingModel:
             yield Reply("", (ToolUse(id="c", name="launch", arguments="{}"),))
 
 
-class Engine:
-    """A turn engine over a real database."""
+class Agent:
+    """Turns over a real database."""
 
-    def __init__(self, database: Database, folder: Path, tool: SlowTool, limits: Limits) -> None:
+    def __init__(
+        self, database: Database, folder: Path, tool: SlowTool, limits: Limits | None = None, **settings: float
+    ) -> None:
         embedding = EmbeddingClient(folder)
         memories = Memories(database, embedding, Outbox(database, embedding))
         self.store = Store(database)
-        self.turns = Turns(
+        engine = Engine(
             store=self.store,
+            deliveries=Deliveries(database),
             memories=memories,
             provider=CallingModel(),
             toolbox=Toolbox([tool]),
-            settings=AgentSettings(auto_recall=False),
-            limits=limits,
+            settings=AgentSettings(auto_recall=False, **settings),  # type: ignore[arg-type] # those of numbers
         )
+        self.turns = Turns(store=self.store, engine=engine, limits=limits or Limits())
 
     async def turn(self, message: str = "go") -> list[TurnEvent]:
         return [event async for event in await self.turns.submit(TurnRequest(message=message, message_id="m"))]
@@ -99,12 +104,12 @@ class Engine:
 async def test_a_tool_that_is_not_safe_to_repeat_is_never_run_twice(tmp_path: Path) -> None:
     database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
     try:
-        first = Engine(database, tmp_path, tool, Limits())
+        first = Agent(database, tmp_path, tool)
         running = asyncio.create_task(first.turn())
         await tool.began.wait()
         await first.turns.close()
         assert (await running)[-1].__class__.__name__ == "ToolCall"
-        second = Engine(database, tmp_path, tool, Limits())
+        second = Agent(database, tmp_path, tool)
         await second.turns.resume()
         last = (await second.turn())[-1]
         assert getattr(last, "text", None) == (
@@ -118,11 +123,11 @@ async def test_a_tool_that_is_not_safe_to_repeat_is_never_run_twice(tmp_path: Pa
 async def test_a_turn_that_takes_too_long_is_ended_and_told(tmp_path: Path) -> None:
     database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
     try:
-        engine = Engine(database, tmp_path, tool, Limits(turn_s=0.1))
-        last = (await engine.turn())[-1]
+        agent = Agent(database, tmp_path, tool, turn_time_s=0.1)
+        last = (await agent.turn())[-1]
         assert getattr(last, "code", None) == Code.TIMEOUT
-        (turn,) = [await engine.store.accept(TurnRequest(message="go", message_id="m"))]
-        roles = [one.role for one in (await engine.store.transcript(turn.session_id)).messages]
+        (turn,) = [await agent.store.accept(TurnRequest(message="go", message_id="m"))]
+        roles = [one.role for one in (await agent.store.transcript(turn.session_id)).messages]
         assert roles == ["user", "assistant", "tool"]  # the call that was cut off has its result
     finally:
         await database.close()
@@ -131,11 +136,11 @@ async def test_a_turn_that_takes_too_long_is_ended_and_told(tmp_path: Path) -> N
 async def test_cancelling_twice_at_once_still_tells_the_end(tmp_path: Path) -> None:
     database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
     try:
-        engine = Engine(database, tmp_path, tool, Limits())
-        events = await engine.turns.submit(TurnRequest(message="go"))
+        agent = Agent(database, tmp_path, tool)
+        events = await agent.turns.submit(TurnRequest(message="go"))
         turn_id = (await anext(events)).turn_id
         await tool.began.wait()
-        await asyncio.gather(*(engine.turns.cancel(turn_id) for _ in range(5)))
+        await asyncio.gather(*(agent.turns.cancel(turn_id) for _ in range(5)))
         async with asyncio.timeout(2):
             last = [event async for event in events][-1]
         assert getattr(last, "code", None) == Code.CANCELLED
@@ -146,13 +151,13 @@ async def test_cancelling_twice_at_once_still_tells_the_end(tmp_path: Path) -> N
 async def test_a_burst_never_gets_past_the_bound(tmp_path: Path) -> None:
     database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
     try:
-        engine = Engine(database, tmp_path, tool, Limits(queued=5))
-        asked = (engine.turns.submit(TurnRequest(message="go")) for _ in range(20))
+        agent = Agent(database, tmp_path, tool, Limits(queued=5))
+        asked = (agent.turns.submit(TurnRequest(message="go")) for _ in range(20))
         results = await asyncio.gather(*asked, return_exceptions=True)
         refused = [one for one in results if isinstance(one, OcgError)]
         assert len(refused) == 15
         assert {one.code for one in refused} == {Code.BUSY}
-        await engine.turns.close()
+        await agent.turns.close()
         for one in results:
             if not isinstance(one, BaseException):
                 await one.aclose()

@@ -12,7 +12,7 @@ export interface Usage {
 interface Base {
   readonly turn_id: string;
   readonly session_id: string;
-  /** Counts from 1 in each turn. */
+  /** Where the turn's log stands after the event: 1 at first, and a character of text counts one. */
   readonly seq: number;
 }
 
@@ -30,6 +30,24 @@ export interface TextDelta extends Base {
 export interface ReasoningDelta extends Base {
   readonly type: "reasoning.delta";
   readonly text: string;
+}
+
+/** Another message of the user's joined the turn. */
+export interface MessageAdded extends Base {
+  readonly type: "message.added";
+  readonly text: string;
+}
+
+/** The turn was cut off and goes on: what came after `kept` is void. */
+export interface TurnResumed extends Base {
+  readonly type: "turn.resumed";
+  readonly kept: number;
+}
+
+/** The message joined another turn, which answers it. */
+export interface TurnJoined extends Base {
+  readonly type: "turn.joined";
+  readonly into: string;
 }
 
 export interface ToolCall extends Base {
@@ -67,6 +85,9 @@ export type TurnEvent =
   | ReasoningDelta
   | ToolCall
   | ToolResult
+  | MessageAdded
+  | TurnResumed
+  | TurnJoined
   | TurnCompleted
   | TurnFailed;
 
@@ -87,6 +108,8 @@ export type ClientMessage =
       readonly message: string;
       readonly message_id: string;
       readonly session_id?: string;
+      /** The `seq` of the last event there was. */
+      readonly after?: number;
     }
   | { readonly type: "cancel"; readonly turn_id: string };
 
@@ -96,6 +119,9 @@ const TYPES: ReadonlySet<string> = new Set<ServerMessage["type"]>([
   "reasoning.delta",
   "tool.call",
   "tool.result",
+  "message.added",
+  "turn.resumed",
+  "turn.joined",
   "turn.completed",
   "turn.failed",
   "error",
