@@ -148,9 +148,9 @@ def test_tags_cut_anywhere_are_found(data: st.DataObject, text: str, thought: st
 
 def test_what_might_have_become_a_tag_is_part_of_the_answer_at_its_end() -> None:
     assembly = Assembly("x")
-    assert list(assembly.take(b'{"choices": [{"delta": {"content": "<thi"}, "finish_reason": "stop"}]}')) == []
+    assert list(assembly.take(b'{"choices": [{"delta": {"content": "<think"}, "finish_reason": "stop"}]}')) == []
     shown, reply = assembly.end()
-    assert (shown, _reply([reply]).text) == ("<thi", "<thi")
+    assert (shown, _reply([reply]).text) == ("<think", "<think")
 
 
 def test_thoughts_of_several_blocks_are_told_and_kept_alike() -> None:
