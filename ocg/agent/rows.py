@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ocg.agent import slash
 from ocg.agent.transcript import INTERRUPTED, open_calls
 from ocg.protocol.messages import (
     ContextMessage,
@@ -45,11 +46,22 @@ class Turn:
     event_seq: int | None
     joined: str | None
     reply_to: ReplyTo | None
+    is_command: bool = False
 
     @property
     def is_open(self) -> bool:
         """Whether it has yet to end."""
         return self.state in {"queued", "running"}
+
+    @property
+    def is_immediate(self) -> bool:
+        """Whether it waits for nothing: most commands."""
+        return self.is_command and not slash.waits(self.message)
+
+    @property
+    def steers(self) -> bool:
+        """Whether it would rather join a turn that runs."""
+        return self.mode == "steer" and not self.is_command
 
     def is_ended_by(self, other: "Turn") -> bool:
         """Whether another turn came later and was to end it."""
@@ -94,6 +106,7 @@ def turn_of(row: sqlite3.Row) -> Turn:
         attempts=row["attempts"],
         error=msgspec.json.decode(row["error"], type=TurnError) if row["error"] else None,
         usage=usage_of(row),
+        is_command=bool(row["is_command"]),
         event_seq=row["event_seq"],
         joined=row["joined"],
         reply_to=msgspec.json.decode(row["reply_to"], type=ReplyTo) if row["reply_to"] else None,

@@ -6,7 +6,7 @@ import uuid
 
 import msgspec
 
-from ocg.agent import deliveries, rows
+from ocg.agent import deliveries, rows, slash
 from ocg.agent.rows import STEPS, Entry, Told, Turn, insert, message_of, session_of, turn_of
 from ocg.database import Database
 from ocg.errors import Code, OcgError
@@ -215,6 +215,7 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
         "state": "queued",
         "reply_to": msgspec.json.encode(request.reply_to).decode() if request.reply_to else None,
         "created_at": now,
+        "is_command": slash.is_command(request),
     }
     sql = f"INSERT INTO turns ({', '.join(row)}) VALUES ({', '.join(f':{key}' for key in row)}) RETURNING *"
     return turn_of(db.execute(sql, row).fetchone())

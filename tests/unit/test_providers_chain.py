@@ -40,6 +40,9 @@ class Scripted:
             raise self._model
         return self._model
 
+    async def count(self, texts: Sequence[str]) -> list[int] | None:  # noqa: ARG002 - Provider's signature
+        return None
+
     async def reply(
         self,
         messages: Sequence[PromptMessage],  # noqa: ARG002 - Provider's signature
