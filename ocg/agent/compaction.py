@@ -133,7 +133,7 @@ class Compactor:
 
     async def _pieces(self, model: Model, messages: Sequence[Message], limit: int) -> list[list[str]]:
         """Part messages into what one request can carry, a line each; of very many, the newest."""
-        lines = summary.lines(messages)
+        lines = summary.lines(messages, limit)  # one that is all Chinese has a token a character
         counts = await self._counter.count(
             model, [Piece(f"{message.id}/line", line) for message, line in zip(messages, lines, strict=True)]
         )

@@ -179,6 +179,7 @@ class TestLongConversation:
                 assert len(kept) >= 60
                 assert "My name is Ada and I live in Oslo." in _summary(tmp_path)
                 status = found.say("/status", session_id="long")
+                assert "tokens are estimated" not in found.process.log
         assert "Model: smollm2-135m (the local model)" in status
         assert int(status.split("Context: ")[1].split(" of 512 tokens")[0]) < 384
         assert "Compactions: 0" not in status
