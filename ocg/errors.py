@@ -15,6 +15,7 @@ class Code(StrEnum):
     TOO_LARGE = "too_large"
     CONTEXT_LENGTH = "context_length_exceeded"
     BUSY = "busy"
+    LIMIT = "limit_reached"
     CANCELLED = "cancelled"
     INTERNAL = "internal"
     PROVIDER = "provider_error"
@@ -56,6 +57,7 @@ _HTTP_STATUS = {
     Code.METHOD_NOT_ALLOWED: 405,
     Code.CONFLICT: 409,
     Code.TOO_LARGE: 413,
+    Code.LIMIT: 422,
     Code.BUSY: 429,
     Code.CANCELLED: 499,
     Code.PROVIDER: 502,

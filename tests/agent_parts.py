@@ -12,7 +12,7 @@ from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
-from ocg.agent.rows import Turn
+from ocg.agent.rows import Entry, Turn
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.workspace import Workspace
@@ -78,7 +78,7 @@ class Parts:
     async def exchange(self, message: str, answer: str, session_id: str = "s") -> Turn:
         """Have a turn done."""
         turn = await self.turn(message, session_id)
-        await self.store.add(turn, "assistant", answer)
+        await self.store.add(turn, Entry("assistant", answer))
         return await self.store.finish(turn)
 
     async def history(self, session_id: str = "s") -> list[Message]:

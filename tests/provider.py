@@ -4,6 +4,7 @@ Scripts are taken in order; the last one is played for ever. What was asked is k
 """
 
 import contextlib
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -128,6 +129,17 @@ def waits(gate: threading.Event, then: Script, first: str = "") -> Script:
     return script
 
 
+def plays(data: bytes, *cuts: int) -> Script:
+    """Answer with a stream as it was written down, cut at these places."""
+
+    def script(exchange: Exchange) -> None:
+        exchange.begin()
+        for at, end in itertools.pairwise((0, *cuts, len(data))):
+            exchange.raw(data[at:end])
+
+    return script
+
+
 def never_ends(exchange: Exchange) -> None:
     """Talk on and on."""
     exchange.begin()
@@ -136,7 +148,10 @@ def never_ends(exchange: Exchange) -> None:
 
 
 class ScriptedProvider(ThreadingHTTPServer):
-    """The server; `asked` are the bodies it got, `keys` the Authorization headers, `hung_up` a client that left."""
+    """The server; `asked` are the bodies it got, `keys` the Authorization headers, `hung_up` a client that left.
+
+    `paths` and `headers` are those of the requests, and `facts` what a GET, or a POST beside, of a path is answered.
+    """
 
     daemon_threads = False
     request_queue_size = 128
@@ -146,6 +161,9 @@ class ScriptedProvider(ThreadingHTTPServer):
         self.closing = threading.Event()
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.facts: dict[str, Any] = {}
         self.hung_up = threading.Event()
         self._scripts = list(scripts)
         self._lock = threading.Lock()
@@ -172,13 +190,17 @@ class ScriptedProvider(ThreadingHTTPServer):
         self._threads_seen.clear()
         self.asked.clear()
         self.keys.clear()
+        self.paths.clear()
+        self.headers.clear()
         self.hung_up.clear()
 
-    def next_script(self, body: dict[str, Any], key: str) -> Script:
+    def next_script(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> Script:
         with self._lock:
             self._threads_seen.add(threading.current_thread())
             self.asked.append(body)
-            self.keys.append(key)
+            self.keys.append(headers.get("Authorization", ""))
+            self.paths.append(path)
+            self.headers.append(headers)
             return self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -191,10 +213,17 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         pass
 
+    def do_GET(self) -> None:
+        found = self.server.facts.get(self.path)
+        Exchange(self, {}).error(404 if found is None else 200, b"" if found is None else found)
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if not self.path.endswith(("/chat/completions", "/messages")):
+            self.do_GET()
+            return
         try:
-            self.server.next_script(body, self.headers.get("Authorization", ""))(Exchange(self, body))
+            self.server.next_script(self.path, dict(self.headers), body)(Exchange(self, body))
         except OSError:
             self.server.hung_up.set()
             raise

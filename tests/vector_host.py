@@ -1,14 +1,6 @@
-"""A process that hosts a vector store and changes it without end, for tests that kill it.
+"""A process that hosts a vector store and changes it without end, for tests that kill it."""
 
-It imports all once and forks a child for each line on its standard input (a seed), so that a start takes 20 ms. What a
-child does it says before and after on standard output, a line of JSON each.
-"""
-
-import asyncio
-import json
-import os
 import random
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +10,7 @@ import numpy as np
 from ocg.embedding.vectors import VectorStore, truth
 from ocg.embedding.vectors.model import Limits
 from ocg.protocol.vectors import CollectionRequest, Filter, GetRequest, Picked, SearchRequest, VectorItem
+from tests.forking import fork_for_each_line, say
 
 DIM = 8
 IDS = 1200
@@ -41,10 +34,6 @@ def vector_of(id_: str, version: int) -> list[float]:
     return made
 
 
-def _say(**what: Any) -> None:
-    os.write(1, json.dumps(what).encode() + b"\n")
-
-
 async def _compare(store: VectorStore) -> None:
     """Fail unless what is searched is just what is kept."""
     collection = store._known(NAME)
@@ -65,21 +54,21 @@ async def _check(store: VectorStore, rng: random.Random) -> None:
         hits = (await store.search(NAME, SearchRequest(vector=[1.0] * DIM, filter=wanted))).hits
         assert [one.id for one in hits] == [id_], hits
     state = store._searcher.state(store._known(NAME), building=False)
-    _say(found=found, state=str(state))
+    say(found=found, state=str(state))
 
 
 async def _change(store: VectorStore, rng: random.Random, version: int) -> None:
     ids = [str(rng.randrange(IDS)) for _ in range(rng.randrange(1, 40))]
     if rng.random() < 0.6:
-        _say(put=ids, version=version)
+        say(put=ids, version=version)
         items = [
             VectorItem(id=one, vector=vector_of(one, version), metadata={"version": version, "id": one}) for one in ids
         ]
         await store.upsert(NAME, items)
     else:
-        _say(deleted=ids)
+        say(deleted=ids)
         await store.delete(NAME, Picked(ids=ids))
-    _say(done=True)
+    say(done=True)
 
 
 async def _live(path: Path, seed: int) -> None:
@@ -93,21 +82,5 @@ async def _live(path: Path, seed: int) -> None:
             await _compare(store)
 
 
-def main() -> None:
-    """Fork a child for each line, and say when it has ended."""
-    for line in sys.stdin:
-        child = os.fork()
-        if not child:
-            try:
-                _say(pid=os.getpid())
-                asyncio.run(_live(Path(sys.argv[1]), int(line)))
-            except BaseException as error:  # noqa: BLE001 - the test must hear of it
-                _say(failed=repr(error))
-            finally:
-                os._exit(1)
-        os.waitpid(child, 0)
-        _say(gone=True)
-
-
 if __name__ == "__main__":
-    main()
+    fork_for_each_line(_live)

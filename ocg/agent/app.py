@@ -11,20 +11,35 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from ocg import __version__
+from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
-from ocg.agent.providers.base import Provider
+from ocg.agent.providers import Directory
 from ocg.agent.store import Store
 from ocg.agent.turns import Turns
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
 from ocg.protocol import sse, wire
 from ocg.protocol.events import TurnEvent
-from ocg.protocol.messages import Changed, Health, MemoryList, MemoryRequest, TurnRequest
+from ocg.protocol.messages import (
+    MAX_SEQ,
+    Changed,
+    DeliveryFailed,
+    DeliveryList,
+    Health,
+    MemoryIds,
+    MemoryImport,
+    MemoryList,
+    MemoryRequest,
+    TurnRequest,
+)
 
 _SILENCE_S = 15.0
 _MAX_LISTED = 1000
+_MAX_WAIT_S = 30
 _MAX_QUERY_CHARS = 8192
+_MAX_MODEL_CHARS = 256
+_MAX_DIGITS = 18
 _MAX_MEMORY_BYTES = 128 << 10
 
 
@@ -34,20 +49,34 @@ class _Endpoints:
     turns: Turns
     memories: Memories
     outbox: Outbox
-    provider: Provider
+    deliveries: Deliveries
+    directory: Directory
 
     async def health(self, _: Request) -> Response:
         details: dict[str, str | int | None] = {
-            "provider": self.provider.name,
-            "model": self.provider.model_name or None,
+            "provider": self.directory.provider.name,
+            "model": self.directory.provider.model_name or None,
             "sessions": await self.store.session_count(),
             "vectors_pending": await self.outbox.pending(),
         }
         return answers.answer(Health(service="ocg-agent", version=__version__, details=details))
 
+    async def providers(self, _: Request) -> Response:
+        return answers.answer(self.directory.list())
+
+    async def test_provider(self, request: Request) -> Response:
+        model = request.query_params.get("model", "")[:_MAX_MODEL_CHARS]
+        return answers.answer(await self.directory.test(request.path_params["name"], model))
+
     async def turn(self, request: Request) -> Response:
-        events = await self.turns.submit(await answers.read(request, TurnRequest))
-        return StreamingResponse(_frames(events), media_type=sse.CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+        return _stream(await self.turns.submit(await answers.read(request, TurnRequest)))
+
+    async def follow(self, request: Request) -> Response:
+        after = answers.number(request, "after", default=0, most=MAX_SEQ)
+        return _stream(await self.turns.follow(request.path_params["turn_id"], after))
+
+    async def log(self, request: Request) -> Response:
+        return answers.answer(await self.store.log(request.path_params["turn_id"]))
 
     async def cancel(self, request: Request) -> Response:
         await self.turns.cancel(request.path_params["turn_id"])
@@ -67,7 +96,7 @@ class _Endpoints:
         query = request.query_params.get("q", "").strip()
         if len(query) > _MAX_QUERY_CHARS:
             raise OcgError(Code.TOO_LARGE, f"the query is longer than {_MAX_QUERY_CHARS} characters", "ask for less")
-        limit = _limit(request.query_params.get("limit", "20"))
+        limit = answers.number(request, "limit", default=20, least=1, most=_MAX_LISTED)
         found = await (self.memories.search(query, limit) if query else self.memories.newest(limit))
         return answers.answer(MemoryList(memories=found))
 
@@ -75,35 +104,81 @@ class _Endpoints:
         asked = await answers.read(request, MemoryRequest, limit_bytes=_MAX_MEMORY_BYTES)
         return answers.answer(await self.memories.store(asked))
 
+    async def proposed_memories(self, _: Request) -> Response:
+        return answers.answer(MemoryList(memories=await self.memories.proposed()))
+
+    async def accept_memories(self, request: Request) -> Response:
+        asked = await answers.read(request, MemoryIds)
+        return answers.answer(Changed(count=await self.memories.accept(asked.ids)))
+
+    async def export_memories(self, request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal() or len(after) > _MAX_DIGITS:
+            raise OcgError(Code.INVALID_REQUEST, f"after={after[:20]!r} does not fit", "give the last page's `next`")
+        return answers.answer(await self.memories.export(int(after)))
+
+    async def import_memories(self, request: Request) -> Response:
+        asked = await answers.read(request, MemoryImport)
+        return answers.answer(await self.memories.take_in(asked.memories))
+
     async def forget(self, request: Request) -> Response:
         await self.memories.forget(request.path_params["memory_id"])
         return answers.answer(Changed(count=1))
 
+    async def take(self, request: Request) -> Response:
+        wait_s = answers.number(request, "wait", default=0, most=_MAX_WAIT_S)
+        found = await self.deliveries.take(request.path_params["channel"], wait_s=wait_s)
+        return answers.answer(DeliveryList(deliveries=found))
 
-def create_app(*, store: Store, turns: Turns, memories: Memories, outbox: Outbox, provider: Provider) -> Starlette:
+    async def settle(self, request: Request) -> Response:
+        await self.deliveries.settle(request.path_params["delivery_id"])
+        return answers.answer(Changed(count=1))
+
+    async def fail(self, request: Request) -> Response:
+        asked = await answers.read(request, DeliveryFailed)
+        await self.deliveries.fail(request.path_params["delivery_id"], again_after_s=asked.again_after_s)
+        return answers.answer(Changed(count=1))
+
+
+def create_app(
+    *,
+    store: Store,
+    turns: Turns,
+    memories: Memories,
+    outbox: Outbox,
+    deliveries: Deliveries,
+    directory: Directory,
+) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, provider)
+    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory)
     return answers.create_app(
         [
             Route("/health", ends.health),
+            Route("/v1/providers", ends.providers),
+            Route("/v1/providers/{name}/test", ends.test_provider, methods=["POST"]),
             Route("/v1/turns", ends.turn, methods=["POST"]),
+            Route("/v1/turns/{turn_id}", ends.log),
+            Route("/v1/turns/{turn_id}/events", ends.follow),
             Route("/v1/turns/{turn_id}/cancel", ends.cancel, methods=["POST"]),
             Route("/v1/sessions", ends.sessions),
             Route("/v1/sessions/{session_id}", ends.transcript),
             Route("/v1/sessions/{session_id}", ends.delete_session, methods=["DELETE"]),
             Route("/v1/memories", ends.list_memories),
             Route("/v1/memories", ends.remember, methods=["POST"]),
+            Route("/v1/memories/proposed", ends.proposed_memories),
+            Route("/v1/memories/accept", ends.accept_memories, methods=["POST"]),
+            Route("/v1/memories/export", ends.export_memories),
+            Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
+            Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
+            Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),
+            Route("/v1/deliveries/{delivery_id}/failed", ends.fail, methods=["POST"]),
         ]
     )
 
 
-def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= _MAX_LISTED:
-        raise OcgError(
-            Code.INVALID_REQUEST, f"limit={text[:20]!r} does not fit", f"give a number from 1 to {_MAX_LISTED}"
-        )
-    return int(text)
+def _stream(events: AsyncGenerator[TurnEvent, None]) -> Response:
+    return StreamingResponse(_frames(events), media_type=sse.CONTENT_TYPE, headers={"Cache-Control": "no-store"})
 
 
 async def _frames(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[bytes, None]:

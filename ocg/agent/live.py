@@ -2,54 +2,83 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
+from ocg.agent.retelling import unseen, width
 from ocg.agent.rows import Turn
+from ocg.protocol import events
 from ocg.protocol.events import LAST, Event, TurnEvent
 
 
 class LiveTurn:
     """A turn's events so far, and the news of more. Followers come and go; the turn goes on.
 
-    `text` is what the model said since the last step that is on disk.
+    `text` and `reasoning` are what the model said and thought since the last step that is on disk; `seq` is the number
+    of the last event. With `cancelled_why` somebody wants it to end.
     """
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
         self.text = ""
-        self.is_cancelled = False
+        self.reasoning = ""
+        self.seq = 0
+        self.cancelled_why = ""
         self.began_s = time.monotonic()
         self._events: list[TurnEvent] = []
         self._news = asyncio.Event()
-        self._is_over = False
+        self._is_closed = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its last event was told."""
+        return bool(self._events) and isinstance(self._events[-1], LAST)
+
+    def say(self, text: str) -> None:
+        """The model says more."""
+        if text:
+            self.text += text
+            self.emit(events.TextDelta, text=text)
+
+    def think(self, text: str) -> None:
+        """The model thinks more."""
+        if text:
+            self.reasoning += text
+            self.emit(events.ReasoningDelta, text=text)
 
     def emit(self, kind: type[Event], **fields: Any) -> None:
         """Add an event; it gets the next number."""
-        event = kind(turn_id=self.turn.id, session_id=self.turn.session_id, seq=len(self._events) + 1, **fields)
-        self._events.append(event)  # type: ignore[arg-type] # every class of events.py is one of TurnEvent
+        seq = self.seq + width(kind, fields.get("text", ""))
+        event = kind(turn_id=self.turn.id, session_id=self.turn.session_id, seq=seq, **fields)
+        self.tell([event])  # type: ignore[list-item] # every class of events.py is one of TurnEvent
+
+    def tell(self, told: Sequence[TurnEvent]) -> None:
+        """Add events that have their numbers."""
+        self._events += told
+        self.seq = self._events[-1].seq
         self._tell()
 
     def close(self) -> None:
         """End. Without a last event before it, followers know that the turn goes on after the next start."""
-        self._is_over = True
+        self._is_closed = True
         self._tell()
 
     def _tell(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def follow(self) -> AsyncGenerator[TurnEvent, None]:
-        """Give all events from the first, then each as it comes, to the last."""
+    async def follow(self, after: int = 0) -> AsyncGenerator[TurnEvent, None]:
+        """Give all events behind number `after`, then each as it comes, to the last."""
         at = 0
         while True:
             news = self._news
             while at < len(self._events):
                 event = self._events[at]
                 at += 1
-                yield event
+                if (new := unseen(event, after)) is not None:
+                    yield new
                 if isinstance(event, LAST):
                     return
-            if self._is_over:
+            if self._is_closed:
                 return
             await news.wait()

@@ -2,21 +2,21 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import takewhile
 
 from ocg.agent.live import LiveTurn
+from ocg.agent.rows import Turn
 from ocg.errors import Code, OcgError
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may wait, and how far a turn may go."""
+    """How much may wait."""
 
     queued_in_session: int = 8
     queued: int = 64
-    steps: int = 16
-    turn_s: float = 1800.0
 
 
 class TurnQueue:
@@ -36,6 +36,18 @@ class TurnQueue:
     def of_session(self, session_id: str) -> list[LiveTurn]:
         """Return a session's turns that run or wait."""
         return [live for live in self._live.values() if live.turn.session_id == session_id]
+
+    def joining(self, live: LiveTurn) -> list[LiveTurn]:
+        """Return what waits in a turn's session to join it, oldest first."""
+        here = self.of_session(live.turn.session_id)
+        return [one for one in here if one is not live and one.turn.steers and not one.cancelled_why]
+
+    async def stop_before(self, live: LiveTurn) -> int:
+        """End what came before a /stop in its session, and say how many turns that were."""
+        earlier = takewhile(lambda one: one is not live, self.of_session(live.turn.session_id))
+        stopped = [one for one in earlier if not one.turn.is_immediate]
+        await self.cancel(stopped, "the turn was stopped")
+        return len(stopped)
 
     @contextmanager
     def place(self, session_id: str | None) -> Iterator[None]:
@@ -66,19 +78,24 @@ class TurnQueue:
         if not self.of_session(live.turn.session_id):
             self._locks.pop(live.turn.session_id, None)
 
-    def lock(self, session_id: str) -> asyncio.Lock:
-        """Return what the session's running turn holds; it is handed on in the order it was asked for."""
-        return self._locks.setdefault(session_id, asyncio.Lock())
+    def held(self, turn: Turn) -> AbstractAsyncContextManager[None]:
+        """Return what a turn holds while it runs: its session, in the order it was asked for, or nothing."""
+        return nullcontext() if turn.is_immediate else self._locks.setdefault(turn.session_id, asyncio.Lock())
 
-    async def cancel(self, lives: list[LiveTurn]) -> None:
+    async def cancel(self, lives: list[LiveTurn], why: str) -> None:
         """End turns now, once each, and wait until that is on disk."""
         tasks = {self._tasks[live.turn.id] for live in lives if live.turn.id in self._tasks}
         for live in lives:
-            if not live.is_cancelled and live.turn.id in self._tasks:
-                live.is_cancelled = True
+            if not live.cancelled_why and live.turn.id in self._tasks:
+                live.cancelled_why = why
                 self._tasks[live.turn.id].cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    def dismiss(self, live: LiveTurn) -> None:
+        """Let a turn go that is over before it ran."""
+        if task := self._tasks.get(live.turn.id):
+            task.cancel()
 
     async def close(self) -> None:
         """Leave what runs as it is on disk."""

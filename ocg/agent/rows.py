@@ -8,33 +8,44 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ocg.agent import slash
 from ocg.agent.transcript import INTERRUPTED, open_calls
-from ocg.protocol.messages import ContextMessage, Message, Role, Session, ToolUse, Usage
+from ocg.protocol.messages import (
+    ContextMessage,
+    Message,
+    Mode,
+    ReplyTo,
+    Role,
+    Session,
+    ToolUse,
+    TurnError,
+    TurnLog,
+    Usage,
+)
 
 _CALLS = tuple[ToolUse, ...]
 _CONTEXT = tuple[ContextMessage, ...]
-
-
-class TurnError(msgspec.Struct, frozen=True):
-    """Why a turn failed, as it is kept."""
-
-    code: str
-    message: str
-    hint: str = ""
+STEPS = "SELECT * FROM messages WHERE turn_id = ? ORDER BY seq"
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn as it was accepted, and how far it has come."""
+    """A turn as it was accepted, and how far it has come; `seq` is its place among all."""
 
+    seq: int
     id: str
     session_id: str
     message_id: str
     message: str
     context: tuple[ContextMessage, ...]
+    mode: Mode
     state: str
+    attempts: int
     error: TurnError | None
     usage: Usage
+    event_seq: int | None
+    joined: str | None
+    reply_to: ReplyTo | None
     is_command: bool = False
 
     @property
@@ -42,32 +53,107 @@ class Turn:
         """Whether it has yet to end."""
         return self.state in {"queued", "running"}
 
+    @property
+    def is_immediate(self) -> bool:
+        """Whether it waits for nothing: most commands."""
+        return self.is_command and not slash.waits(self.message)
+
+    @property
+    def steers(self) -> bool:
+        """Whether it would rather join a turn that runs."""
+        return self.mode == "steer" and not self.is_command
+
+    def is_ended_by(self, other: "Turn") -> bool:
+        """Whether another turn came later and was to end it."""
+        is_its_session = other.session_id == self.session_id
+        return is_its_session and other.seq > self.seq and other.mode == "interrupt" and other.state == "queued"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message to be added; `event_seq` is the number of the last event that tells of it, if anybody is told."""
+
+    role: Role
+    content: str
+    event_seq: int | None = None
+    tool_calls: tuple[ToolUse, ...] = ()
+    tool_call_id: str | None = None
+    reasoning: str = ""
+    opaque: str = ""
+    model: str = ""
+    usage: Usage | None = None
+    images: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A message, and the number of the last event that told of it."""
+
+    message: Message
+    event_seq: int | None
+
 
 def turn_of(row: sqlite3.Row) -> Turn:
     """Read a row of turns."""
     return Turn(
+        seq=row["seq"],
         id=row["id"],
         session_id=row["session_id"],
         message_id=row["message_id"],
         message=row["message"],
         context=msgspec.json.decode(row["context"], type=_CONTEXT),
+        mode=row["mode"],
         state=row["state"],
+        attempts=row["attempts"],
         error=msgspec.json.decode(row["error"], type=TurnError) if row["error"] else None,
-        usage=Usage(prompt_tokens=row["prompt_tokens"], completion_tokens=row["completion_tokens"]),
+        usage=usage_of(row),
         is_command=bool(row["is_command"]),
+        event_seq=row["event_seq"],
+        joined=row["joined"],
+        reply_to=msgspec.json.decode(row["reply_to"], type=ReplyTo) if row["reply_to"] else None,
+    )
+
+
+def usage_of(row: sqlite3.Row) -> Usage:
+    """Read what a turn took."""
+    return Usage(**{key: row[key] for key in ("prompt_tokens", "completion_tokens", "cached_tokens", "cost")})
+
+
+def log_of(row: sqlite3.Row, steps: Sequence[Message]) -> TurnLog:
+    """Read a row of turns, for people."""
+    turn = turn_of(row)
+    return TurnLog(
+        id=turn.id,
+        session_id=turn.session_id,
+        message_id=turn.message_id,
+        message=turn.message,
+        mode=turn.mode,
+        state=turn.state,
+        accepted_at=row["created_at"],
+        began_at=row["began_at"],
+        ended_at=row["ended_at"],
+        attempts=turn.attempts,
+        usage=turn.usage,
+        error=turn.error,
+        joined=turn.joined,
+        steps=tuple(steps),
     )
 
 
 def message_of(row: sqlite3.Row) -> Message:
     """Read a row of messages."""
-    calls = msgspec.json.decode(row["tool_calls"], type=_CALLS) if row["tool_calls"] else ()
     return Message(
         id=row["id"],
         role=row["role"],
         content=row["content"],
         created_at=row["created_at"],
-        tool_calls=calls,
+        tool_calls=msgspec.json.decode(row["tool_calls"], type=_CALLS) if row["tool_calls"] else (),
         tool_call_id=row["tool_call_id"],
+        reasoning=row["reasoning"],
+        opaque=row["opaque"],
+        model=row["model"],
+        usage=msgspec.json.decode(row["usage"], type=Usage) if row["usage"] else None,
+        images=row["images"],
     )
 
 
@@ -76,25 +162,46 @@ def session_of(row: sqlite3.Row) -> Session:
     return Session(**{key: row[key] for key in ("id", "title", "created_at", "updated_at", "messages")})
 
 
-def insert(
-    db: sqlite3.Connection,
-    turn: tuple[str, str],
-    role: Role,
-    content: str,
-    *,
-    tool_calls: Sequence[ToolUse] = (),
-    tool_call_id: str | None = None,
-) -> None:
-    """Add a message to a turn, given as its session's id and its own."""
+def insert_asked(db: sqlite3.Connection, asked: Turn, into: Turn, event_seq: int | None = None) -> None:
+    """Add what the user said with a turn, pictures included, to that turn or to another that it joins."""
+    (images,) = db.execute("SELECT count(*) FROM images WHERE turn_id = ?", (asked.id,)).fetchone()
+    message_id = insert(db, (into.session_id, into.id), Entry("user", asked.message, event_seq, images=images))
+    db.execute("UPDATE images SET message_id = ? WHERE turn_id = ?", (message_id, asked.id))
+
+
+def insert(db: sqlite3.Connection, turn: tuple[str, str], entry: Entry) -> str:
+    """Add a message to a turn, given as its session's id and its own, and what it took to the turn's; return its id."""
     session_id, turn_id = turn
-    now = time.time()
-    calls = msgspec.json.encode(_distinct(db, session_id, tool_calls)).decode() if tool_calls else None
-    db.execute(
-        "INSERT INTO messages (id, session_id, turn_id, role, content, tool_calls, tool_call_id, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (uuid.uuid4().hex, session_id, turn_id, role, content, calls, tool_call_id, now),
-    )
+    now, usage = time.time(), entry.usage
+    row = {
+        "id": uuid.uuid4().hex,
+        "session_id": session_id,
+        "turn_id": turn_id,
+        "role": entry.role,
+        "content": entry.content,
+        "tool_calls": _json(_distinct(db, session_id, entry.tool_calls)) if entry.tool_calls else None,
+        "tool_call_id": entry.tool_call_id,
+        "created_at": now,
+        "event_seq": entry.event_seq,
+        "reasoning": entry.reasoning,
+        "opaque": entry.opaque,
+        "model": entry.model,
+        "usage": _json(usage) if usage else None,
+        "images": entry.images,
+    }
+    db.execute(f"INSERT INTO messages ({', '.join(row)}) VALUES ({', '.join(f':{key}' for key in row)})", row)
     db.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", (now, session_id))
+    if usage is not None:
+        db.execute(
+            "UPDATE turns SET prompt_tokens = prompt_tokens + ?, completion_tokens = completion_tokens + ?,"
+            " cached_tokens = cached_tokens + ?, cost = cost + ? WHERE id = ?",
+            (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.cost, turn_id),
+        )
+    return str(row["id"])
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _distinct(db: sqlite3.Connection, session_id: str, calls: Sequence[ToolUse]) -> list[ToolUse]:
@@ -126,4 +233,4 @@ def mended(db: sqlite3.Connection, session_id: str) -> list[Message]:
 def answer_open_calls(db: sqlite3.Connection, turn: tuple[str, str], steps: Sequence[Message]) -> None:
     """Answer a turn's open calls with what is known of them: nothing."""
     for call in open_calls(steps):
-        insert(db, turn, "tool", INTERRUPTED.format(name=call.name), tool_call_id=call.id)
+        insert(db, turn, Entry("tool", INTERRUPTED.format(name=call.name), tool_call_id=call.id))

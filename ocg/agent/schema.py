@@ -59,6 +59,60 @@ MIGRATIONS = (
     ) STRICT;
     """,
     """
+    -- `event_seq` is the number of the last event that told of it; null where nobody was told (ocg/agent/retelling.py).
+    ALTER TABLE turns ADD COLUMN mode TEXT NOT NULL DEFAULT 'queue' CHECK (mode IN ('queue', 'steer', 'interrupt'));
+    ALTER TABLE turns ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE turns ADD COLUMN event_seq INTEGER;
+    ALTER TABLE turns ADD COLUMN joined TEXT;
+    ALTER TABLE turns ADD COLUMN reply_to TEXT;
+    ALTER TABLE turns ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE turns ADD COLUMN cost REAL NOT NULL DEFAULT 0;
+    ALTER TABLE turns ADD COLUMN began_at REAL;
+    ALTER TABLE messages ADD COLUMN event_seq INTEGER;
+    ALTER TABLE messages ADD COLUMN reasoning TEXT NOT NULL DEFAULT '';
+    ALTER TABLE messages ADD COLUMN opaque TEXT NOT NULL DEFAULT '';
+    ALTER TABLE messages ADD COLUMN model TEXT NOT NULL DEFAULT '';
+    ALTER TABLE messages ADD COLUMN usage TEXT;
+
+    -- Answers for channels, until one says that it has them. A row goes with its turn.
+    CREATE TABLE deliveries (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        turn_id TEXT NOT NULL UNIQUE REFERENCES turns (id) ON DELETE CASCADE,
+        channel TEXT NOT NULL,
+        address TEXT NOT NULL,
+        text TEXT NOT NULL,
+        error TEXT,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        due_at REAL NOT NULL,
+        created_at REAL NOT NULL,
+        expires_at REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX deliveries_due ON deliveries (channel, due_at);
+    """,
+    # Memories with all there is to know of them; those that a user has yet to accept; those that files hold.
+    """
+    ALTER TABLE memories ADD COLUMN state TEXT NOT NULL DEFAULT 'kept' CHECK (state IN ('kept', 'proposed'));
+    ALTER TABLE memories ADD COLUMN source TEXT NOT NULL DEFAULT 'user';
+    ALTER TABLE memories ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE memories ADD COLUMN importance REAL NOT NULL DEFAULT 0.5;
+    ALTER TABLE memories ADD COLUMN updated_at REAL NOT NULL DEFAULT 0;
+    ALTER TABLE memories ADD COLUMN used_at REAL;
+    -- The file below the workspace's memory folder that it stands in, if it stands in one.
+    ALTER TABLE memories ADD COLUMN file TEXT;
+    -- By which version of the splitter its words were made.
+    ALTER TABLE memories ADD COLUMN indexed INTEGER NOT NULL DEFAULT 1;
+    UPDATE memories SET updated_at = created_at;
+    CREATE INDEX memories_by_text ON memories (text);
+    CREATE INDEX memories_by_file ON memories (file) WHERE file IS NOT NULL;
+    CREATE INDEX memories_proposed ON memories (seq) WHERE state = 'proposed';
+    CREATE INDEX memories_by_indexed ON memories (indexed);
+    -- What of each file has become memories.
+    CREATE TABLE memory_files (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, digest TEXT NOT NULL) STRICT;
+    -- Turns whose facts were taken already, so that none is taken twice.
+    CREATE TABLE memory_captures (turn_id TEXT PRIMARY KEY) STRICT;
+    """,
+    """
     -- A command is answered without the model, which is never shown it.
     ALTER TABLE turns ADD COLUMN is_command INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX turns_of_session ON turns (session_id, is_command);
@@ -85,5 +139,17 @@ MIGRATIONS = (
         created_at REAL NOT NULL
     ) STRICT;
     CREATE INDEX tool_results_of_session ON tool_results (session_id, chars);
+
+    -- Pictures belong to the turn that brought them, and once it has begun, to its message.
+    CREATE TABLE images (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+        message_id TEXT,
+        media_type TEXT NOT NULL,
+        data BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX images_of_turn ON images (turn_id);
+    CREATE INDEX images_of_message ON images (message_id);
+    ALTER TABLE messages ADD COLUMN images INTEGER NOT NULL DEFAULT 0;
     """,
 )

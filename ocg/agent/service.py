@@ -8,11 +8,13 @@ from socket import socket
 from ocg import config
 from ocg.agent import providers
 from ocg.agent.app import create_app
-from ocg.agent.engine import create_turns
+from ocg.agent.deliveries import Deliveries
+from ocg.agent.factory import create_turns
 from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
+from ocg.agent.memory.capture import Capture
+from ocg.agent.memory.notes import Notes
 from ocg.agent.outbox import Outbox
-from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.workspace import Workspace
@@ -23,7 +25,6 @@ from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
 from ocg.protocol.clients import EmbeddingClient
 
-# What a reload can take over.
 # What a reload can take over; for the token it has no use.
 _LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common) - {"OCG_WORKSPACE"} | {config.TOKEN_KEY}
 
@@ -46,14 +47,22 @@ class AgentService:
             database = await Database.open(settings.data_dir / "agent.db", MIGRATIONS)
             owned.push_async_callback(database.close)
             embedding = await owned.enter_async_context(EmbeddingClient(settings.address_dir))
-            provider = providers.Switch(providers.choose(settings))
-            owned.push_async_callback(provider.close)
+            directory = providers.Directory(settings)
+            owned.push_async_callback(directory.provider.close)
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
+            capture = Capture(memories, directory.provider, settings)
+            deliveries = Deliveries(database)
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
             turns = create_turns(
-                database, memories=memories, provider=provider, workspace=workspace, settings=settings, limits=Limits()
+                database,
+                memories=memories,
+                provider=directory.provider,
+                workspace=workspace,
+                settings=settings,
+                deliveries=deliveries,
+                capture=capture,
             )
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:
@@ -61,13 +70,22 @@ class AgentService:
             # Before anybody can connect: a new message must not overtake one that was cut off.
             owned.push_async_callback(turns.close)
             await turns.resume()
-            background = asyncio.create_task(_background(outbox))
-            owned.push_async_callback(_ended, background)
-            app = create_app(store=store, turns=turns, memories=memories, outbox=outbox, provider=provider)
+            notes = Notes(database, outbox, settings.workspace_dir)
+            for job in (_background(outbox), memories.run_for_ever(), notes.run_for_ever(), capture.run_for_ever()):
+                owned.push_async_callback(_ended, asyncio.create_task(job))
+            app = create_app(
+                store=store,
+                turns=turns,
+                memories=memories,
+                outbox=outbox,
+                deliveries=deliveries,
+                directory=directory,
+            )
 
             async def apply(new: AgentSettings) -> frozenset[str]:
-                await provider.switch(providers.choose(new))
+                await directory.apply(new)
                 turns.apply(new)
+                capture.apply(new)
                 return _LIVE
 
             where = str(settings.agent_sock)

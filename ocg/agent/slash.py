@@ -49,6 +49,17 @@ def parse(message: str) -> Command | None:
     return None if rest or word != found[1] else Command(Word.UNKNOWN, word)
 
 
+def waits(message: str) -> bool:
+    """Whether a command waits for what came before it in its session."""
+    command = parse(message)
+    return command is not None and command.waits
+
+
+def is_immediate(request: TurnRequest) -> bool:
+    """Whether a request waits for nothing, so that no full queue can keep it out: /stop above all."""
+    return is_command(request) and not waits(request.message)
+
+
 def is_command(request: TurnRequest) -> bool:
     """Whether a request is a command: only people give them, and an API's clients mean every word."""
     return request.kind == "chat" and parse(request.message) is not None

@@ -3,15 +3,14 @@
 import sqlite3
 import time
 import uuid
-from collections.abc import Sequence
 
 import msgspec
 
-from ocg.agent import rows, slash
-from ocg.agent.rows import Turn, TurnError, insert, message_of, session_of, turn_of
+from ocg.agent import deliveries, rows, slash
+from ocg.agent.rows import STEPS, Entry, Told, Turn, insert, message_of, session_of, turn_of
 from ocg.database import Database
 from ocg.errors import Code, OcgError
-from ocg.protocol.messages import Message, Role, SessionList, ToolUse, Transcript, TurnRequest, Usage
+from ocg.protocol.messages import Message, SessionList, Transcript, TurnError, TurnLog, TurnRequest
 
 _TITLE_CHARS = 60
 _API_KEPT_S = 86400.0  # long enough to ask again with the same message id
@@ -20,7 +19,6 @@ _SESSION = """
         (SELECT count(*) FROM messages WHERE session_id = sessions.id) AS messages
     FROM sessions
 """
-_STEPS = "SELECT * FROM messages WHERE turn_id = ? ORDER BY seq"
 
 
 class Store:
@@ -47,24 +45,48 @@ class Store:
         sql = "SELECT * FROM turns WHERE state IN ('queued', 'running') ORDER BY seq"
         return await self._database.read(lambda db: [turn_of(row) for row in db.execute(sql)])
 
-    async def begin(self, turn: Turn) -> list[Message]:
-        """Put the turn's message into the transcript, once, and return the turn's steps so far.
+    async def begin(self, turn: Turn) -> Turn:
+        """Put the turn's message into the transcript, once; count how often it was cut off. Return it as it is now.
 
         Raises NOT_FOUND when its session was deleted.
         """
 
-        def job(db: sqlite3.Connection) -> list[Message]:
-            _require(db, turn)
-            sql = "UPDATE turns SET state = 'running' WHERE id = ? AND state = 'queued'"
-            if db.execute(sql, (turn.id,)).rowcount:
-                insert(db, (turn.session_id, turn.id), "user", turn.message)
-            return [message_of(row) for row in db.execute(_STEPS, (turn.id,))]
+        def job(db: sqlite3.Connection) -> Turn:
+            found = turn_of(_require(db, turn))
+            if found.state == "queued":
+                rows.insert_asked(db, turn, turn)
+                sql = "UPDATE turns SET state = 'running', began_at = ? WHERE id = ? RETURNING *"
+                return turn_of(db.execute(sql, (time.time(), turn.id)).fetchone())
+            if found.state == "running":
+                sql = "UPDATE turns SET attempts = attempts + 1 WHERE id = ? RETURNING *"
+                return turn_of(db.execute(sql, (turn.id,)).fetchone())
+            return found
 
         return await self._database.write(job)
 
     async def steps(self, turn_id: str) -> list[Message]:
         """Return a turn's messages, oldest first."""
-        return await self._database.read(lambda db: [message_of(row) for row in db.execute(_STEPS, (turn_id,))])
+        return await self._database.read(lambda db: [message_of(row) for row in db.execute(STEPS, (turn_id,))])
+
+    async def told(self, turn_id: str) -> list[Told]:
+        """Return a turn's messages, oldest first, with the numbers of the events that told of them."""
+
+        def job(db: sqlite3.Connection) -> list[Told]:
+            return [Told(message_of(row), row["event_seq"]) for row in db.execute(STEPS, (turn_id,))]
+
+        return await self._database.read(job)
+
+    async def turn(self, turn_id: str) -> Turn:
+        """Return a turn. Raises NOT_FOUND."""
+        return await self._database.read(lambda db: turn_of(_row_of(db, turn_id)))
+
+    async def log(self, turn_id: str) -> TurnLog:
+        """Return all that is kept of a turn. Raises NOT_FOUND."""
+
+        def job(db: sqlite3.Connection) -> TurnLog:
+            return rows.log_of(_row_of(db, turn_id), [message_of(row) for row in db.execute(STEPS, (turn_id,))])
+
+        return await self._database.read(job)
 
     async def history(self, session_id: str) -> list[Message]:
         """Return a session's messages, oldest first, every tool call with its result.
@@ -73,34 +95,43 @@ class Store:
         """
         return await self._database.write(lambda db: rows.mended(db, session_id))
 
-    async def add(
-        self,
-        turn: Turn,
-        role: Role,
-        content: str,
-        *,
-        tool_calls: Sequence[ToolUse] = (),
-        tool_call_id: str | None = None,
-        usage: Usage | None = None,
-    ) -> None:
-        """Keep a step of a turn, and the tokens it took. Raises NOT_FOUND when its session was deleted."""
+    async def add(self, turn: Turn, entry: Entry) -> None:
+        """Keep a step of a turn, and what it took. Raises NOT_FOUND when its session was deleted."""
 
         def job(db: sqlite3.Connection) -> None:
             _require(db, turn)
-            key = (turn.session_id, turn.id)
-            insert(db, key, role, content, tool_calls=tool_calls, tool_call_id=tool_call_id)
-            if usage is not None:
-                db.execute(
-                    "UPDATE turns SET prompt_tokens = prompt_tokens + ?, completion_tokens = completion_tokens + ?"
-                    " WHERE id = ?",
-                    (usage.prompt_tokens, usage.completion_tokens, turn.id),
-                )
+            insert(db, (turn.session_id, turn.id), entry)
 
         await self._database.write(job)
 
-    async def finish(self, turn: Turn, error: TurnError | None = None, *, said: str = "") -> Turn:
-        """End a turn, once, and return how it ended; `said` is what the model had said of a step that was cut off.
+    async def join(self, turn: Turn, into: Turn, event_seq: int) -> bool:
+        """Make the message of a turn that waits a part of one that runs; whether there was time for it.
 
+        Raises NOT_FOUND when the session was deleted.
+        """
+
+        def job(db: sqlite3.Connection) -> bool:
+            is_waiting = _require(db, turn)["state"] == "queued"
+            if not is_waiting or _require(db, into)["state"] != "running":
+                return False
+            rows.insert_asked(db, turn, into, event_seq)
+            sql = "UPDATE turns SET state = 'completed', joined = ?, ended_at = ? WHERE id = ?"
+            db.execute(sql, (into.id, time.time(), turn.id))
+            return True
+
+        return await self._database.write(job)
+
+    async def finish(
+        self,
+        turn: Turn,
+        error: TurnError | None = None,
+        *,
+        cut_off: Entry | None = None,
+        event_seq: int | None = None,
+    ) -> Turn:
+        """End a turn, once, and return how it ended; `cut_off` is what there is of a step that did not end.
+
+        `event_seq` is where the turn's events stand. What waits for the answer in a channel gets it by the outbox.
         Raises NOT_FOUND when its session was deleted.
         """
 
@@ -109,12 +140,16 @@ class Store:
             if not found.is_open:
                 return found
             key = (turn.session_id, turn.id)
-            if said:
-                insert(db, key, "assistant", said)
-            rows.answer_open_calls(db, key, [message_of(row) for row in db.execute(_STEPS, (turn.id,))])
+            if cut_off is not None:
+                insert(db, key, cut_off)
+            steps = [message_of(row) for row in db.execute(STEPS, (turn.id,))]
+            rows.answer_open_calls(db, key, steps)
             state, kept = ("failed", msgspec.json.encode(error).decode()) if error else ("completed", None)
-            sql = "UPDATE turns SET state = ?, error = ?, ended_at = ? WHERE id = ? RETURNING *"
-            return turn_of(db.execute(sql, (state, kept, time.time(), turn.id)).fetchone())
+            sql = "UPDATE turns SET state = ?, error = ?, ended_at = ?, event_seq = ? WHERE id = ? RETURNING *"
+            last_seq = None if event_seq is None else event_seq + 1
+            ended = turn_of(db.execute(sql, (state, kept, time.time(), last_seq, turn.id)).fetchone())
+            deliveries.add(db, ended, steps)
+            return ended
 
         return await self._database.write(job)
 
@@ -170,20 +205,36 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
     )
     if request.kind == "api":
         db.execute("DELETE FROM sessions WHERE kind = 'api' AND updated_at < ?", (now - _API_KEPT_S,))
-    context = msgspec.json.encode(request.context).decode()
-    sql = """
-        INSERT INTO turns (id, session_id, message_id, message, context, state, created_at, is_command)
-        VALUES (?, ?, ?, ?, ?, 'queued', ?, ?) RETURNING *
-    """
-    message_id = request.message_id or uuid.uuid4().hex
-    values = (uuid.uuid4().hex, session_id, message_id, request.message, context, now, slash.is_command(request))
-    return turn_of(db.execute(sql, values).fetchone())
+    row = {
+        "id": uuid.uuid4().hex,
+        "session_id": session_id,
+        "message_id": request.message_id or uuid.uuid4().hex,
+        "message": request.message,
+        "context": msgspec.json.encode(request.context).decode(),
+        "mode": request.mode,
+        "state": "queued",
+        "reply_to": msgspec.json.encode(request.reply_to).decode() if request.reply_to else None,
+        "created_at": now,
+        "is_command": slash.is_command(request),
+    }
+    sql = f"INSERT INTO turns ({', '.join(row)}) VALUES ({', '.join(f':{key}' for key in row)}) RETURNING *"
+    turn = turn_of(db.execute(sql, row).fetchone())
+    images = [(turn.id, image.media_type, image.data) for image in request.images]
+    db.executemany("INSERT INTO images (turn_id, media_type, data) VALUES (?, ?, ?)", images)
+    return turn
 
 
 def _require(db: sqlite3.Connection, turn: Turn) -> sqlite3.Row:
     row: sqlite3.Row | None = db.execute("SELECT * FROM turns WHERE id = ?", (turn.id,)).fetchone()
     if row is None:
         raise OcgError(Code.NOT_FOUND, "the conversation was deleted", "begin a new one")
+    return row
+
+
+def _row_of(db: sqlite3.Connection, turn_id: str) -> sqlite3.Row:
+    row: sqlite3.Row | None = db.execute("SELECT * FROM turns WHERE id = ?", (turn_id,)).fetchone()
+    if row is None:
+        raise OcgError(Code.NOT_FOUND, f"no turn {turn_id!r}", "its conversation may have been deleted")
     return row
 
 

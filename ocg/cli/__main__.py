@@ -60,6 +60,18 @@ COMMANDS = (
         "Without a question it converses, where standard input is a terminal.",
     ),
     Command("agent", "chat", "the same as chat"),
+    Command(
+        "provider",
+        "provider",
+        "list, try and choose who gives the answers",
+        "A provider is named as NAME or NAME:MODEL; ocg provider list shows the names.",
+    ),
+    Command(
+        "memory",
+        "memory",
+        "find, add, list, remove, import and export what the agent remembers",
+        "An import may be repeated; a line that does not fit is named, and what came before it is kept.",
+    ),
     Command("models", "models", "list, pull, check and remove models"),
     Command(
         "service",

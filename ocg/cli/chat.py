@@ -2,14 +2,14 @@
 
 import argparse
 import asyncio
-import os
 import sys
 from pathlib import Path
 
 from ocg.cli import services, terminal
+from ocg.cli.agent import owners_of
 from ocg.cli.answer import Answerer
 from ocg.errors import Code, OcgError
-from ocg.managers.places import SYSTEM, environ_of
+from ocg.managers.places import SYSTEM
 from ocg.protocol.clients import AgentClient
 
 _MAX_INPUT_CHARS = 1 << 20
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask once when there is a question or standard input is no terminal, else converse."""
     name = services.manager_name(arguments)
     settings = services.settings_of(arguments, name)
-    owners = _owners(settings.agent_sock, name)
+    owners = owners_of(settings.agent_sock, name)
     question = " ".join(arguments.question)
     if not sys.stdin.isatty():
         question = f"{question}\n\n{_piped()}".strip()
@@ -40,22 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path("~/.ocg").expanduser() if name == SYSTEM else settings.data_dir
     asyncio.run(_once(client, question, session) if question else _converse(client, session, folder))
     return 0
-
-
-def _owners(socket: Path, manager: str) -> tuple[int, ...]:
-    """Whose socket it may be besides ours: under the system's manager its folder's owner's, as only root could make it.
-
-    Raises FORBIDDEN when it is not for us to talk to.
-    """
-    if manager != SYSTEM or str(socket) != environ_of(manager)["OCG_AGENT_SOCK"] or not socket.exists():
-        return ()
-    if not os.access(socket, os.W_OK):
-        raise OcgError(
-            Code.FORBIDDEN,
-            "only members of the group ocg may talk to the system's agent",
-            "sudo usermod -aG ocg $USER, then log in anew",
-        )
-    return (socket.parent.stat().st_uid,)
 
 
 def _piped() -> str:

@@ -67,6 +67,14 @@ def _may_read(folder: Path) -> bool:
     return os.access(file, os.R_OK) or (os.access(folder, os.X_OK) and not file.exists())
 
 
+def file_of(arguments: argparse.Namespace, manager: str) -> Path:
+    """Return the env.config that those services read, whether or not it is there and we may read it."""
+    from ocg.managers.places import environ_of  # noqa: PLC0415 - as above
+
+    named = arguments.config or os.environ.get("OCG_CONFIG")
+    return Path(named or f"{environ_of(manager).get('CONFIGURATION_DIRECTORY', '.')}/env.config").absolute()
+
+
 def manager_of(settings: config.Common, name: str) -> Manager:
     """Return who runs the services."""
     from ocg.managers.places import DIRECT, USER  # noqa: PLC0415 - as above

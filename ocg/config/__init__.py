@@ -17,8 +17,10 @@ from ocg.config.settings import (
     keys_of,
     load,
     replaced,
+    value_of,
 )
 from ocg.config.sources import Sources
+from ocg.config.values import Price, Thinking
 
 S = TypeVar("S", bound=Common)
 
@@ -29,14 +31,17 @@ __all__ = [
     "Common",
     "EmbeddingSettings",
     "GatewaySettings",
+    "Price",
     "Setting",
     "Sources",
+    "Thinking",
     "changed",
     "declared",
     "gather",
     "keys_of",
     "load",
     "replaced",
+    "value_of",
 ]
 
 

@@ -47,19 +47,24 @@ def parse(text: str, *, name: str) -> dict[str, str]:
     Where systemd warns and goes on (no `=`, a bad key, an open quote) this raises CONFIG_INVALID with
     `name` and the line, since a setting that silently does nothing helps nobody.
     """
-    return dict(_scan(text, name))
+    return {key: value for key, value, _, _ in _scan(text, name)}
 
 
-def _scan(text: str, name: str) -> Iterator[tuple[str, str]]:
+def places(text: str, *, name: str) -> list[tuple[str, int, int]]:
+    """Return each key with where its assignment begins and ends in the text, without the newline behind it."""
+    return [(key, start, end) for key, _, start, end in _scan(text, name)]
+
+
+def _scan(text: str, name: str) -> Iterator[tuple[str, str, int, int]]:
     at = _match(_BLANK, text, 0).end()
     while at < len(text):
         line = text.count("\n", 0, at) + 1
-        found = _match(_KEY, text, at)
+        start, found = at, _match(_KEY, text, at)
         key = found[1].strip()
         if not found[2] or not _NAME.match(key):
             raise _unparsable(name, line, key)
         at, value = _value(text, found.end(), name, line)
-        yield key, value
+        yield key, value, start, at
         at = _match(_BLANK, text, at).end()
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ocg.config import values
+from ocg.config import presets, values
+from ocg.config.presets import Choice
+from ocg.config.values import Price, Thinking
 from ocg.errors import Code, OcgError
 
 TOKEN_KEY = "OCG_UI_TOKEN"  # noqa: S105 - the key, not a token
@@ -140,27 +142,85 @@ class EmbeddingSettings(Common):
 class AgentSettings(Common):
     """What ocg-agent knows."""
 
+    providers: tuple[Choice, ...] = _setting(
+        "OCG_PROVIDER",
+        "",
+        "Providers by name, or name:model, the first one used and the others its fallbacks; OCG_BASE_URL when empty",
+        presets.choices,
+    )
+    provider_urls: presets.Urls = _setting(
+        "OCG_PROVIDER_URLS",
+        "",
+        "Where providers are that are not at their usual place, such as ollama=http://box:11434/v1",
+        presets.urls,
+        secret=True,
+    )
     base_url: str = _setting("OCG_BASE_URL", "", "An OpenAI-compatible API; the local model when empty")
     api_key: str = _setting("OCG_API_KEY", "", "The key for OCG_BASE_URL", secret=True)
     model: str = _setting("OCG_MODEL", "", "The model to ask for at OCG_BASE_URL")
     context_tokens: int = _setting(
-        "OCG_CONTEXT_TOKENS", "32768", "Tokens that a prompt and its answer may have at OCG_BASE_URL", values.count
+        "OCG_CONTEXT_TOKENS",
+        "32768",
+        "Tokens that a prompt and its answer may have at OCG_BASE_URL, or with a model named in OCG_PROVIDER",
+        values.count,
     )
+    turn_steps: int = _setting(
+        "OCG_TURN_STEPS", "32", "Replies of the model a turn may take; 0 is no limit", values.count
+    )
+    turn_tokens: int = _setting(
+        "OCG_TURN_TOKENS", "1000000", "Tokens a turn may take, prompts included; 0 is no limit", values.count
+    )
+    turn_time_s: float = _setting("OCG_TURN_TIME", "1800", "Seconds a turn may take", values.seconds)
+    turn_cost: float = _setting("OCG_TURN_COST", "0", "US dollars a turn may cost; 0 is no limit", values.dollars)
+    price: Price = _setting(
+        "OCG_PRICE",
+        "",
+        "US dollars a million tokens at the first provider: input/output, or input/output/read from its cache",
+        values.price,
+    )
+    thinking: Thinking = _setting(
+        "OCG_THINKING",
+        "",
+        "How much models think first: off, adaptive (Anthropic), or a number of tokens; the model's own way when empty",
+        values.thinking,
+    )
+    openai_key: str = _setting("OPENAI_API_KEY", "", "The key for OpenAI", secret=True)
+    anthropic_key: str = _setting("ANTHROPIC_API_KEY", "", "The key for Anthropic", secret=True)
+    google_key: str = _setting("GEMINI_API_KEY", "", "The key for Google's Gemini", secret=True)
+    openrouter_key: str = _setting("OPENROUTER_API_KEY", "", "The key for OpenRouter", secret=True)
+    groq_key: str = _setting("GROQ_API_KEY", "", "The key for Groq", secret=True)
+    deepseek_key: str = _setting("DEEPSEEK_API_KEY", "", "The key for DeepSeek", secret=True)
+    moonshot_key: str = _setting("MOONSHOT_API_KEY", "", "The key for Moonshot", secret=True)
+    zhipu_key: str = _setting("ZHIPUAI_API_KEY", "", "The key for Zhipu at bigmodel.cn", secret=True)
+    zai_key: str = _setting("ZAI_API_KEY", "", "The key for Zhipu at z.ai", secret=True)
+    minimax_key: str = _setting("MINIMAX_API_KEY", "", "The key for MiniMax", secret=True)
+    qianfan_key: str = _setting("QIANFAN_API_KEY", "", "The key for Baidu Qianfan", secret=True)
+    mistral_key: str = _setting("MISTRAL_API_KEY", "", "The key for Mistral", secret=True)
+    xai_key: str = _setting("XAI_API_KEY", "", "The key for xAI", secret=True)
+    ollama_key: str = _setting("OLLAMA_API_KEY", "", "The key for Ollama, where it wants one", secret=True)
+    llama_key: str = _setting("LLAMA_API_KEY", "", "The key for llama-server, where it wants one", secret=True)
+    vllm_key: str = _setting("VLLM_API_KEY", "", "The key for vLLM, where it wants one", secret=True)
     auto_recall: bool = _setting("OCG_AUTO_RECALL", "yes", "Add fitting memories to each turn", values.boolean)
     recall_limit: int = _setting("OCG_RECALL_LIMIT", "3", "Memories added to a turn at the most", values.count)
     recall_min_score: float = _setting(
         "OCG_RECALL_MINSCORE", "0.3", "The least similarity of a memory that is added", values.fraction
     )
+    auto_capture: str = _setting(
+        "OCG_AUTO_CAPTURE",
+        "off",
+        "Keep lasting facts that the user states: off, on, or ask, which proposes them (ocg memory proposed)",
+        values.capture,
+    )
     workspace: Path | None = _setting(
         "OCG_WORKSPACE",
         "",
-        "The folder of SOUL.md and other files that the user may edit; OCG_DATA_DIR/workspace when empty",
+        "The folder with the files that you and the agent share; OCG_DATA_DIR/workspace when empty",
         values.optional_path,
     )
 
     @property
     def workspace_dir(self) -> Path:
-        """Where the files that the user may edit lie."""
+        """The folder with the files that the user and the agent share."""
         return self.workspace or self.data_dir / "workspace"
 
 
@@ -202,6 +262,11 @@ def declared() -> dict[str, Setting]:
 def keys_of(cls: type[Common]) -> frozenset[str]:
     """Return the keys of a class's settings."""
     return frozenset(item.metadata["setting"].key for item in fields(cls))
+
+
+def value_of(settings: Common, key: str) -> Any:
+    """Return what a setting has, by its key."""
+    return next(getattr(settings, item.name) for item in fields(settings) if item.metadata["setting"].key == key)
 
 
 def load(

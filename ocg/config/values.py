@@ -1,10 +1,36 @@
 """How the text of one setting is read; each raises ValueError saying what was expected."""
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 _MAX_PORT = 65535
+_MILLION = 1_000_000
+_MAX_THINKING_TOKENS = 128_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars a million tokens; those that the provider read from its cache may cost less."""
+
+    input: float = 0.0
+    output: float = 0.0
+    cached: float = 0.0
+
+    def of(self, *, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> float:
+        """Return what tokens cost; the cached ones are among the prompt's."""
+        fresh = (prompt_tokens - cached_tokens) * self.input
+        return (fresh + cached_tokens * self.cached + completion_tokens * self.output) / _MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """How much a model is to think before it answers; as it does by itself, when nothing of this is set."""
+
+    is_off: bool = False
+    is_adaptive: bool = False
+    tokens: int = 0
 
 
 def boolean(text: str) -> bool:
@@ -48,6 +74,14 @@ def seconds(text: str) -> float:
     return number
 
 
+def dollars(text: str) -> float:
+    """Read an amount of money that is not negative."""
+    amount = _number(text)
+    if not 0.0 <= amount < float("inf"):
+        raise ValueError("expected an amount in US dollars, 0 or more")
+    return amount
+
+
 def path(text: str) -> Path:
     """Read a path; `~` is the user's home, and a relative path is made absolute here, once."""
     try:
@@ -69,6 +103,14 @@ def level(text: str) -> str:
     return name
 
 
+def capture(text: str) -> str:
+    """Read whether facts are kept on their own: off, on or ask."""
+    name = text.strip().lower()
+    if name not in {"off", "on", "ask"}:
+        raise ValueError("expected off, on or ask")
+    return name
+
+
 def words(text: str) -> tuple[str, ...]:
     """Read a list of words parted by commas or white space."""
     return tuple(text.replace(",", " ").split())
@@ -80,6 +122,33 @@ def command(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError:
         raise ValueError("expected a closing quote") from None
+
+
+def price(text: str) -> Price:
+    """Read prices a million tokens as input/output or input/output/cached; cached ones cost as input unless said."""
+    if not text.strip():
+        return Price()
+    try:
+        numbers = [seconds(one) for one in text.split("/")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in {2, 3}:
+        raise ValueError("expected US dollars a million tokens as input/output or input/output/cached")
+    return Price(numbers[0], numbers[1], numbers[2] if numbers[2:] else numbers[0])
+
+
+def thinking(text: str) -> Thinking:
+    """Read how much a model is to think: off, adaptive, or a number of tokens."""
+    match text.strip().lower():
+        case "":
+            return Thinking()
+        case "off" | "0":
+            return Thinking(is_off=True)
+        case "adaptive":
+            return Thinking(is_adaptive=True)
+        case number if number.isdecimal() and int(number) <= _MAX_THINKING_TOKENS:
+            return Thinking(tokens=int(number))
+    raise ValueError(f"expected off, adaptive, or a number of tokens up to {_MAX_THINKING_TOKENS}")
 
 
 def web_address(text: str) -> str:

@@ -15,7 +15,7 @@ from ocg.lifecycle import answers
 from ocg.lifecycle.stream import EventStream
 from ocg.protocol import sse, wire
 from ocg.protocol.events import TurnEvent
-from ocg.protocol.messages import Changed, MemoryRequest, Name, TurnRequest
+from ocg.protocol.messages import MAX_SEQ, Changed, MemoryRequest, Name, TurnRequest
 
 T = TypeVar("T")
 
@@ -40,6 +40,8 @@ class NativeRoutes:
             Route("/v1/memories", self.remember, methods=["POST"]),
             Route("/v1/memories/{id}", self.forget, methods=["DELETE"]),
             Route("/v1/turns", self.turn, methods=["POST"]),
+            Route("/v1/turns/{id}", self.log),
+            Route("/v1/turns/{id}/events", self.follow),
             Route("/v1/turns/{id}/cancel", self.cancel, methods=["POST"]),
         ]
 
@@ -61,7 +63,11 @@ class NativeRoutes:
         query = request.query_params.get("q", "")
         if len(query) > _MAX_QUERY_CHARS:
             raise OcgError(Code.INVALID_REQUEST, f"q: longer than {_MAX_QUERY_CHARS} characters", "", param="q")
-        return answers.answer(await self._agent.memories(query, limit=_limit_of(request)))
+        return answers.answer(
+            await self._agent.memories(
+                query, limit=answers.number(request, "limit", default=20, least=1, most=_MAX_MEMORIES)
+            )
+        )
 
     async def remember(self, request: Request) -> Response:
         """Keep a memory."""
@@ -76,19 +82,35 @@ class NativeRoutes:
     async def turn(self, request: Request) -> Response:
         """Start a turn, or join it, and stream its events. It goes on when the client leaves."""
         asked = await answers.read(request, TurnRequest)
-        events = with_heartbeats(self._agent.turn(asked))
-        try:
-            # Until the agent has answered, an error is an HTTP status.
-            first = await anext(events)
-        except BaseException:
-            await events.aclose()
-            raise
-        return EventStream(_frames(first, events))
+        return await _stream(self._agent.turn(asked))
+
+    async def follow(self, request: Request) -> Response:
+        """Stream a turn's events behind the last one that was seen: `after`, or Last-Event-ID as browsers send it."""
+        default = request.headers.get("last-event-id", "0")
+        if not (default.isdecimal() and len(default) <= len(str(MAX_SEQ))):
+            raise OcgError(Code.INVALID_REQUEST, "Last-Event-ID: expected a number", "send an id as it was received")
+        after = answers.number(request, "after", default=int(default), most=MAX_SEQ)
+        return await _stream(self._agent.follow(_id_of(request), after))
+
+    async def log(self, request: Request) -> Response:
+        """Read all that is kept of a turn."""
+        return answers.answer(await self._agent.log(_id_of(request)))
 
     async def cancel(self, request: Request) -> Response:
         """End a turn."""
         await self._agent.cancel(_id_of(request))
         return answers.answer(_CHANGED)
+
+
+async def _stream(turn: AsyncGenerator[TurnEvent, None]) -> Response:
+    events = with_heartbeats(turn)
+    try:
+        # Until the agent has answered, an error is an HTTP status.
+        first = await anext(events)
+    except BaseException:
+        await events.aclose()
+        raise
+    return EventStream(_frames(first, events))
 
 
 async def _frames(
@@ -112,16 +134,6 @@ def _frame(event: TurnEvent | None) -> bytes:
 def _id_of(request: Request) -> str:
     """Return the id in the path. Raises INVALID_REQUEST when it is none, before it becomes part of another path."""
     return _checked(request.path_params["id"], Name, "id")
-
-
-def _limit_of(request: Request) -> int:
-    text = request.query_params.get("limit", "20")
-    number = int(text) if text.isdecimal() and len(text) <= len(str(_MAX_MEMORIES)) else 0
-    if not 1 <= number <= _MAX_MEMORIES:
-        raise OcgError(
-            Code.INVALID_REQUEST, f"limit: expected a number from 1 to {_MAX_MEMORIES}", "correct it", param="limit"
-        )
-    return number
 
 
 def _checked(value: str, kind: type[T], name: str) -> T:

@@ -100,18 +100,20 @@ class Agent(AgentClient):
             yield response
 
     async def turn(self, request: messages.TurnRequest) -> AsyncGenerator[TurnEvent, None]:
-        """Start a turn as the client does; one that was cut off before its first event is asked for again."""
+        """Start a turn as the client does; one that was cut off is followed from where it was, once the agent is back.
+
+        The message id makes it one turn, however often it is asked for.
+        """
         asked = request if request.message_id else msgspec.structs.replace(request, message_id=str(uuid.uuid4()))
-        pauses, begun = _Pauses(), False
+        pauses = _Pauses()
         while True:
             try:
                 async with aclosing(super().turn(asked)) as events:
                     async for event in events:
-                        begun = True
+                        asked, pauses = msgspec.structs.replace(asked, after=event.seq), _Pauses()
                         yield event
             except ConnectionLostError:
-                # The message id makes it one turn, however often it is asked for.
-                if begun or not await pauses.next():
+                if not await pauses.next():
                     raise
             else:
                 return

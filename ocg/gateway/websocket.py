@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -12,7 +12,7 @@ from ocg.errors import Code, OcgError
 from ocg.gateway.upstream import Agent
 from ocg.lifecycle.answers import error_response
 from ocg.protocol import wire
-from ocg.protocol.messages import Id, Name, Text, TurnRequest
+from ocg.protocol.messages import MAX_IMAGES, MAX_SEQ, Id, Image, Mode, Name, Text, TurnRequest
 
 _MAX_SOCKETS = 256
 _MAX_TURNS = 16
@@ -24,11 +24,14 @@ _log = logging.getLogger(__name__)
 
 
 class TurnAsked(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="turn"):
-    """The client asks for a turn; the same `message_id` joins it again."""
+    """The client asks for a turn; the same `message_id` joins it again. The rest is as in `TurnRequest`."""
 
     message: Text
     session_id: Name | None = None
     message_id: Id | None = None
+    mode: Mode = "queue"
+    after: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)] = 0
+    images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=MAX_IMAGES)] = ()
 
 
 class CancelAsked(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="cancel"):
@@ -112,7 +115,14 @@ class _Chat:
         task.add_done_callback(self._turns.discard)
 
     async def _turn(self, asked: TurnAsked) -> None:
-        request = TurnRequest(message=asked.message, session_id=asked.session_id, message_id=asked.message_id)
+        request = TurnRequest(
+            message=asked.message,
+            session_id=asked.session_id,
+            message_id=asked.message_id,
+            mode=asked.mode,
+            after=asked.after,
+            images=asked.images,
+        )
         try:
             async for event in self._agent.turn(request):
                 self._outbox.put(wire.encode(event))

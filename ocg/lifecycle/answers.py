@@ -36,6 +36,16 @@ async def read(request: Request, kind: type[T], *, limit_bytes: int = MAX_BODY_B
     return wire.decode(kind, await read_bytes(request, limit_bytes=limit_bytes))
 
 
+def number(request: Request, name: str, *, default: int, least: int = 0, most: int) -> int:
+    """Read a whole number of the query. Raises INVALID_REQUEST naming it and its bounds."""
+    text = request.query_params.get(name, str(default))
+    found = int(text) if text.isdecimal() and len(text) <= len(str(most)) else -1
+    if not least <= found <= most:
+        why = f"{name}: expected a number from {least} to {most}, found {text[:20]!r}"
+        raise OcgError(Code.INVALID_REQUEST, why, "correct it", param=name)
+    return found
+
+
 async def read_bytes(request: Request, *, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Read a body of bounded size within bounded time. Raises TOO_LARGE or TIMEOUT.
 

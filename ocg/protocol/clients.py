@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -23,6 +23,8 @@ CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0
 # A turn may think for long between two events; the agent sends a comment line each 15 s meanwhile.
 STREAM_SILENCE_S = 60.0
+# A model may have to be loaded first.
+PROVIDER_TEST_S = 150.0
 MAX_ANSWER_BYTES = 64 << 20
 
 
@@ -67,9 +69,9 @@ class _Client:
         """
         import aiohttp  # noqa: PLC0415
 
+        where = self._locate()
         if self._session is None:
             self._session = aiohttp.ClientSession(connector=self._connector(), auto_decompress=False)
-        where = self._locate()
         headers = {"Content-Type": wire.JSON}
         if where.token:
             headers["Authorization"] = f"Bearer {where.token}"
@@ -132,6 +134,32 @@ class EmbeddingClient(_Client):
         """Ask how it is."""
         return await self.call("GET", "/health", messages.Health)
 
+    def where(self) -> address.Address:
+        """Return the address it has now, which is a new one each time it starts. Raises UNAVAILABLE."""
+        return self._locate()
+
+    async def collection(self, name: str) -> vectors.CollectionInfo | None:
+        """Describe a collection; None when there is none of that name."""
+        try:
+            return await self.call("GET", _within(name), vectors.CollectionInfo)
+        except OcgError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+            return None
+
+    async def drop(self, name: str) -> None:
+        """Delete a collection with all in it; one that is not there is no error."""
+        try:
+            await self.call("DELETE", _within(name), messages.Changed)
+        except OcgError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+
+    async def get(self, ids: Sequence[str], *, collection: str) -> Sequence[vectors.Item]:
+        """Read those of these that are there, without their vectors."""
+        body = vectors.GetRequest(ids=list(ids), limit=max(len(ids), 1))
+        return (await self.call("POST", _within(collection, "get"), vectors.ItemList, body)).items
+
     async def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
         """Count how many tokens each text takes in the chat model's own tokenizer."""
         body = tokens.TokensRequest(texts=tuple(texts))
@@ -163,10 +191,10 @@ class EmbeddingClient(_Client):
             return ()
 
 
-def _within(collection: str, verb: str) -> str:
+def _within(collection: str, verb: str = "") -> str:
     from urllib.parse import quote  # noqa: PLC0415 - for this alone
 
-    return f"/collections/{quote(collection, safe='')}/{verb}"
+    return f"/collections/{quote(collection, safe='')}" + (f"/{verb}" if verb else "")
 
 
 class AgentClient(_Client):
@@ -208,17 +236,58 @@ class AgentClient(_Client):
         return await self.call("GET", "/health", messages.Health)
 
     async def turn(self, request: messages.TurnRequest) -> AsyncGenerator[TurnEvent, None]:
-        """Start a turn, or join the one with the same message id, and give its events to the last."""
+        """Start a turn, or join the one with the same message id, and give its events behind `after` to the last."""
+        async with aclosing(self._events("POST", "/v1/turns", wire.encode(request))) as events:
+            async for event in events:
+                yield event
+
+    async def follow(self, turn_id: str, after: int = 0) -> AsyncGenerator[TurnEvent, None]:
+        """Give a turn's events behind number `after` to the last, whether it runs or is over. Raises NOT_FOUND."""
+        async with aclosing(self._events("GET", f"/v1/turns/{turn_id}/events?after={after}")) as events:
+            async for event in events:
+                yield event
+
+    async def _events(self, method: str, path: str, data: bytes | None = None) -> AsyncGenerator[TurnEvent, None]:
         last = False
-        async with self.send("POST", "/v1/turns", data=wire.encode(request), silence_s=STREAM_SILENCE_S) as response:
-            async for data in sse.data_of(response.content.iter_any()):
-                event = msgspec.json.decode(data, type=TurnEvent)
+        async with self.send(method, path, data=data, silence_s=STREAM_SILENCE_S) as response:
+            async for found in sse.data_of(response.content.iter_any()):
+                event = msgspec.json.decode(found, type=TurnEvent)
                 last = isinstance(event, LAST)
                 yield event
         if not last:
             raise ConnectionLostError(
                 "ocg-agent went away in the middle of a turn", "ask again with the same message id", was_sent=True
             )
+
+    async def log(self, turn_id: str) -> messages.TurnLog:
+        """Read all that is kept of a turn. Raises NOT_FOUND."""
+        return await self.call("GET", f"/v1/turns/{turn_id}", messages.TurnLog)
+
+    async def deliveries(self, channel: str, *, wait_s: int) -> Sequence[messages.Delivery]:
+        """Take the answers that are due for a channel; without any, wait for the first for up to 30 seconds."""
+        path = f"/v1/outbox/{channel}?wait={wait_s}"
+        return (await self.call("POST", path, messages.DeliveryList)).deliveries
+
+    async def settle(self, delivery_id: str) -> None:
+        """Say that an answer was delivered. Raises NOT_FOUND when it is not waiting."""
+        await self.call("DELETE", f"/v1/deliveries/{delivery_id}", messages.Changed)
+
+    async def delivery_failed(self, delivery_id: str, *, again_after_s: float | None = None) -> None:
+        """Say that an answer could not be delivered: it is due again later. Raises NOT_FOUND."""
+        body = messages.DeliveryFailed(again_after_s=again_after_s)
+        await self.call("POST", f"/v1/deliveries/{delivery_id}/failed", messages.Changed, body)
+
+    async def providers(self) -> messages.ProviderList:
+        """List the providers of replies, those in use first."""
+        return await self.call("GET", "/v1/providers", messages.ProviderList)
+
+    async def test_provider(self, name: str, model: str = "") -> messages.ProviderTest:
+        """Have a provider answer something short. Raises what it fails with."""
+        from urllib.parse import quote, urlencode  # noqa: PLC0415 - for this alone
+
+        path = f"/v1/providers/{quote(name, safe='')}/test?{urlencode({'model': model})}"
+        async with self.send("POST", path, silence_s=PROVIDER_TEST_S) as response:
+            return wire.decode(messages.ProviderTest, await self.whole(response))
 
     async def cancel(self, turn_id: str) -> None:
         """End a turn; what it said so far is kept. Raises NOT_FOUND when it is over."""
@@ -245,6 +314,24 @@ class AgentClient(_Client):
         from urllib.parse import urlencode  # noqa: PLC0415
 
         return await self.call("GET", f"/v1/memories?{urlencode({'q': query, 'limit': limit})}", messages.MemoryList)
+
+    async def proposed_memories(self) -> messages.MemoryList:
+        """List what waits to be accepted, oldest first."""
+        return await self.call("GET", "/v1/memories/proposed", messages.MemoryList)
+
+    async def accept_memories(self, ids: Sequence[str]) -> int:
+        """Turn proposals into memories, all or none. Raises NOT_FOUND."""
+        body = messages.MemoryIds(ids=tuple(ids))
+        return (await self.call("POST", "/v1/memories/accept", messages.Changed, body)).count
+
+    async def export_memories(self, after: int = 0) -> messages.MemoryPage:
+        """Read a page of all memories that stand in no file, in the order they came."""
+        return await self.call("GET", f"/v1/memories/export?after={after}", messages.MemoryPage)
+
+    async def import_memories(self, records: Sequence[messages.MemoryRecord]) -> messages.MemoryImported:
+        """Take memories in, all or none; the same again changes nothing."""
+        body = messages.MemoryImport(memories=tuple(records))
+        return await self.call("POST", "/v1/memories/import", messages.MemoryImported, body)
 
     async def forget(self, memory_id: str) -> None:
         """Delete a memory for good."""

@@ -1,4 +1,8 @@
-"""What happens in a turn, as the agent tells it and every front passes it on. `seq` counts from 1 in each turn."""
+"""What happens in a turn, as the agent tells it and every front passes it on.
+
+`seq` is where a turn's log stands after the event. It begins with 1 and grows; each character of text counts one, so
+that whoever gives the last `seq` it has seen gets exactly the rest, however the text is cut into events then.
+"""
 
 import msgspec
 
@@ -25,6 +29,12 @@ class TextDelta(Event, frozen=True, tag="text.delta"):
     text: str
 
 
+class ReasoningDelta(Event, frozen=True, tag="reasoning.delta"):
+    """More of what the model thinks before it answers; no part of the answer."""
+
+    text: str
+
+
 class ToolCall(Event, frozen=True, tag="tool.call"):
     """The model calls a tool; `arguments` is JSON text."""
 
@@ -42,6 +52,27 @@ class ToolResult(Event, frozen=True, tag="tool.result"):
     is_error: bool = False
 
 
+class MessageAdded(Event, frozen=True, tag="message.added"):
+    """Another message of the user's joined the turn while it ran; the model sees it from here on."""
+
+    text: str
+
+
+class TurnResumed(Event, frozen=True, tag="turn.resumed"):
+    """The turn was cut off and goes on from its last whole step: what came after the event number `kept` is void.
+
+    Only who heard such events is told.
+    """
+
+    kept: int
+
+
+class TurnJoined(Event, frozen=True, tag="turn.joined"):
+    """The message joined another turn, which answers it; this one is over."""
+
+    into: str
+
+
 class TurnCompleted(Event, frozen=True, tag="turn.completed"):
     """The answer is whole and on disk."""
 
@@ -57,6 +88,17 @@ class TurnFailed(Event, frozen=True, tag="turn.failed"):
     hint: str = ""
 
 
-TurnEvent = TurnStarted | TextDelta | ToolCall | ToolResult | TurnCompleted | TurnFailed
+TurnEvent = (
+    TurnStarted
+    | TextDelta
+    | ReasoningDelta
+    | ToolCall
+    | ToolResult
+    | MessageAdded
+    | TurnResumed
+    | TurnJoined
+    | TurnCompleted
+    | TurnFailed
+)
 
-LAST = (TurnCompleted, TurnFailed)
+LAST = (TurnCompleted, TurnFailed, TurnJoined)

@@ -6,12 +6,24 @@ import msgspec
 
 MAX_TEXT_CHARS = 1 << 20
 MAX_ID_CHARS = 128
+MAX_IMAGES = 8
+MAX_IMPORTED = 500
+MAX_SEQ = 2**53 - 1  # what JavaScript counts to
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 # An id that stands in a URL's path.
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._@-]{1,128}$")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
+# SQLite and C end a text at NUL, and a source `file:` is for the files of the workspace alone.
+MemoryText = Annotated[str, msgspec.Meta(min_length=1, max_length=8192, pattern="^[^\\u0000]*$")]
+MemoryKind = Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern="^[^\\u0000]*$")]
+MemorySource = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern="^(?!file:)[^\\u0000]*$")]
+MemoryTag = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[^\\u0000]*$")]
+MemoryTags = Annotated[tuple[MemoryTag, ...], msgspec.Meta(max_length=16)]
+Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Moment = Annotated[float, msgspec.Meta(ge=0.0, le=1e11)]
 Role = Literal["user", "assistant", "tool"]
+Mode = Literal["queue", "steer", "interrupt"]
 Metadata = dict[str, str | int | float | bool | None]
 
 
@@ -27,8 +39,30 @@ class ToolUse(Struct, frozen=True):
     arguments: str
 
 
+class Usage(Struct, frozen=True):
+    """Tokens a turn or an embedding took; `cached_tokens` are part of the prompt's, `cost` is in US dollars."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    cost: float = 0.0
+
+    @property
+    def total_tokens(self) -> int:
+        """Both together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def costing(self, cost: float) -> "Usage":
+        """Return the same with a cost."""
+        return msgspec.structs.replace(self, cost=cost)
+
+
 class Message(Struct, frozen=True):
-    """One entry of a session's transcript."""
+    """One entry of a session's transcript.
+
+    `images` is how many pictures the user sent with it. A reply of the model's has its name, what it took and what it
+    thought; `opaque` is what its provider wants back.
+    """
 
     id: str
     role: Role
@@ -36,6 +70,11 @@ class Message(Struct, frozen=True):
     created_at: float
     tool_calls: tuple[ToolUse, ...] = ()
     tool_call_id: str | None = None
+    reasoning: str = ""
+    opaque: str = ""
+    model: str = ""
+    usage: Usage | None = None
+    images: int = 0
 
 
 class Session(Struct, frozen=True):
@@ -61,53 +100,129 @@ class Transcript(Struct, frozen=True):
     messages: tuple[Message, ...]
 
 
+class Image(Struct, frozen=True):
+    """A picture; its data are base64 in JSON."""
+
+    media_type: Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
+    data: bytes
+
+
 class ContextMessage(Struct, frozen=True):
     """A message of a conversation that the client keeps itself."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+    images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=MAX_IMAGES)] = ()
+
+
+class TurnError(Struct, frozen=True):
+    """Why a turn failed."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class ReplyTo(Struct, frozen=True):
+    """Where an answer goes that nobody waits for: an address in a channel, and how long it is worth anything there."""
+
+    channel: Name
+    address: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+    expires_s: Annotated[float, msgspec.Meta(gt=0, le=2_592_000)] = 3600.0
 
 
 class TurnRequest(Struct, frozen=True):
     """Ask the agent for a turn. `message_id` makes a repeat harmless: the same id is one turn, told again.
 
     `kind` says who asks: with `api` the turn belongs to no session that people see, and `context` is what came before
-    it, as the client keeps it.
+    it, as the client keeps it. `mode` says what becomes of a turn that runs in the session: the message waits for it,
+    joins it (`steer`), or ends it. `after` is the number of the last event that was seen. With `reply_to` the answer is
+    put into the outbox as well.
     """
 
     message: Text
     session_id: Name | None = None
     message_id: Id | None = None
     kind: Literal["chat", "api"] = "chat"
+    mode: Mode = "queue"
+    after: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)] = 0
+    reply_to: ReplyTo | None = None
+    images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=MAX_IMAGES)] = ()
     context: Annotated[tuple[ContextMessage, ...], msgspec.Meta(max_length=4096)] = ()
 
 
-class Usage(Struct, frozen=True):
-    """Tokens a turn or an embedding took."""
+class TurnLog(Struct, frozen=True):
+    """All that is kept of a turn. `attempts` is how often it was cut off and taken up.
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    `state` is queued, running, completed or failed; `joined` is the turn whose answer was this one's.
+    """
 
-    @property
-    def total_tokens(self) -> int:
-        """Both together."""
-        return self.prompt_tokens + self.completion_tokens
+    id: str
+    session_id: str
+    message_id: str
+    message: str
+    mode: Mode
+    state: str
+    accepted_at: float
+    began_at: float | None
+    ended_at: float | None
+    attempts: int
+    usage: Usage
+    error: TurnError | None
+    joined: str | None
+    steps: tuple[Message, ...]
+
+
+class Delivery(Struct, frozen=True):
+    """An answer that waits in the outbox; with `error` the turn failed, and `text` is what was said until then."""
+
+    id: str
+    turn_id: str
+    session_id: str
+    message_id: str
+    channel: str
+    address: str
+    text: str
+    error: TurnError | None
+    attempts: int
+    created_at: float
+    expires_at: float
+
+
+class DeliveryList(Struct, frozen=True):
+    """Answers that are due, oldest first; each is taken for a minute, and due again unless it is settled by then."""
+
+    deliveries: tuple[Delivery, ...]
+
+
+class DeliveryFailed(Struct, frozen=True):
+    """It could not be delivered; it is due again after so many seconds, or after an ever longer time."""
+
+    again_after_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] | None = None
 
 
 class MemoryRequest(Struct, frozen=True):
-    """Something to remember."""
+    """Something to remember; `source` says who said so: user, model, import."""
 
-    text: Annotated[str, msgspec.Meta(min_length=1, max_length=8192)]
-    kind: Annotated[str, msgspec.Meta(max_length=32)] = "fact"
+    text: MemoryText
+    kind: MemoryKind = "fact"
+    source: MemorySource = "user"
+    tags: MemoryTags = ()
+    importance: Fraction = 0.5
 
 
 class Memory(Struct, frozen=True):
-    """Something remembered; `score` is 0 to 1 where it comes from a search."""
+    """Something remembered; times are Unix seconds, `score` is 0 to 1 where it comes from a search."""
 
     id: str
     text: str
     kind: str
     created_at: float
+    source: str = "user"
+    tags: tuple[str, ...] = ()
+    updated_at: float = 0.0
+    used_at: float | None = None
+    importance: float = 0.5
     score: float | None = None
 
 
@@ -115,6 +230,47 @@ class MemoryList(Struct, frozen=True):
     """Memories, best first where they come from a search, else newest first."""
 
     memories: tuple[Memory, ...]
+
+
+class MemoryPage(Struct, frozen=True):
+    """Memories in the order they came, and where the next page begins, if there is one."""
+
+    memories: tuple[Memory, ...]
+    next: int | None = None
+
+
+class MemoryRecord(Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of an import: what an export wrote, or as little as a text."""
+
+    text: MemoryText
+    id: Name | None = None
+    kind: MemoryKind = "fact"
+    source: MemorySource = "import"
+    tags: MemoryTags = ()
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    used_at: Moment | None = None
+    importance: Fraction = 0.5
+
+
+class MemoryImport(Struct, frozen=True):
+    """Memories to take in, all or none."""
+
+    memories: Annotated[tuple[MemoryRecord, ...], msgspec.Meta(max_length=MAX_IMPORTED)]
+
+
+class MemoryImported(Struct, frozen=True):
+    """What came of an import; `unchanged` were there already, as they are or newer."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+class MemoryIds(Struct, frozen=True):
+    """Memories by id."""
+
+    ids: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=MAX_IMPORTED)]
 
 
 class Changed(Struct, frozen=True):
@@ -138,3 +294,39 @@ class SystemHealth(Struct, frozen=True):
     status: Literal["ok", "degraded"]
     version: str
     services: dict[str, str]
+
+
+class ProviderItem(Struct, frozen=True):
+    """A provider of replies that is known by name.
+
+    `key` says whether it has one, never which; `place` is its place among those in use, from 1, or 0. `state` is its
+    circuit breaker's; an open one is tried again in `left_s` seconds, and `why` is what it failed with.
+    """
+
+    name: str
+    title: str
+    model: str
+    key: Literal["set", "missing", "none needed"]
+    key_setting: str = ""
+    place: int = 0
+    state: Literal["", "closed", "open", "half_open"] = ""
+    failures: int = 0
+    left_s: float = 0.0
+    why: str = ""
+
+
+class ProviderList(Struct, frozen=True):
+    """Providers, those in use first, in their order."""
+
+    providers: tuple[ProviderItem, ...]
+
+
+class ProviderTest(Struct, frozen=True):
+    """How a provider answered a short question; times are seconds."""
+
+    name: str
+    model: str
+    text: str
+    first_s: float
+    total_s: float
+    usage: Usage = Usage()

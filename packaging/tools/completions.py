@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import shtab
 
 from ocg.cli.__main__ import build_parser
+from ocg.config.presets import PRESETS
 from ocg.managers.base import SERVICES
 from ocg.managers.places import MANAGERS
 from ocg.models import catalog
@@ -14,6 +15,7 @@ from ocg.models import catalog
 _CHOICES = {
     "--manager": MANAGERS,
     "SERVICE": tuple(name.removeprefix("ocg-") for name in SERVICES),
+    "PROVIDER": tuple(preset.name for preset in PRESETS),
     "NAME": tuple(model.name for model in catalog.load()),
 }
 _PATHS = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}

@@ -27,14 +27,14 @@ _STATUSES = {
     78: "What no restart mends: a setting, a port that is taken, a damaged file. systemd does not try again.",
 }
 _FILES = {
-    "/etc/ocg/env.config": "Settings for the system's units; see `env.config`(5). OCG reads it and never writes to it.",
+    "/etc/ocg/env.config": "Settings for the system's units; see `env.config`(5). Only `ocg provider use` writes it.",
     "/var/lib/ocg": "Conversations and memories (`agent.db`), vectors (`vectors.db`), pulled models and the token.",
     "/usr/share/ocg/models": "Models that packages brought.",
     "/run/ocg": "PID files and sockets; `/tmp/ocg` leads there.",
     "~/.ocg, /tmp/ocg, /tmp/ocg-*.log": "The same, and logs, for services that run without systemd.",
 }
 _SERVICES = ("ocg-embedding(8)", "ocg-agent(8)", "ocg-gateway(8)")
-_ARGUMENTS = {"": "*{}*", "?": "[*{}*]", "*": "[*{}* ...]", argparse.PARSER: "*{}* ..."}
+_ARGUMENTS = {"": "*{}*", "?": "[*{}*]", "*": "[*{}* ...]", "+": "*{}* ...", argparse.PARSER: "*{}* ..."}
 _MANY = 3
 _SYSTEMD = "Under systemd, standard error goes to the journal; there is no log file, and nothing to rotate."
 

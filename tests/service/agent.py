@@ -104,6 +104,14 @@ class Agent:
         assert last["type"] == "turn.failed", last
         return last
 
+    def events(self, turn_id: str, *, after: int = 0) -> list[Event]:
+        """Follow a turn from an event on and return all events."""
+        with contextlib.closing(_Connection(self.sock)) as connection:
+            connection.request("GET", f"/v1/turns/{turn_id}/events?after={after}")
+            with contextlib.closing(connection.getresponse()) as response:
+                assert response.status == 200, response.read()
+                return Stream(response).rest()
+
     def transcript(self, session_id: str) -> list[tuple[str, str]]:
         """Return a session's messages as role and content."""
         status, found = self.ask("GET", f"/v1/sessions/{session_id}")

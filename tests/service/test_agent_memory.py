@@ -77,7 +77,9 @@ class TestRecall:
         events = found.turn("Remember it, then look it up.")
         results = [event["content"] for event in events if event["type"] == "tool.result"]
         assert results[0] == "remembered"
-        assert "- The user was born in Oslo." in results[1].splitlines()
+        assert results[1].splitlines()[0].startswith("- The user was born in Oslo. (fact, 20")
+        (kept,) = (one for one in found.ask("GET", "/v1/memories")[1]["memories"] if "Oslo" in one["text"])
+        assert kept["source"] == "model"
         model.forget()
 
     def test_the_same_text_is_one_memory_and_a_deleted_one_is_gone(self, pair: tuple[Agent, ScriptedProvider]) -> None:

@@ -1,5 +1,6 @@
 """ocg-agent as a process, with a model that follows scripts: turns."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -69,10 +70,10 @@ class TestAnswers:
         model.play(says("a plain answer"))
         events = shared.turn("A question\nwith a second line", message_id="plain")
         assert _kinds(events) == ["turn.started", "text.delta", "text.delta", "text.delta", "turn.completed"]
-        assert [event["seq"] for event in events] == [1, 2, 3, 4, 5]
+        assert [event["seq"] for event in events] == [1, 2, 8, 15, 16]  # a character of text counts one
         assert events[0]["message_id"] == "plain"
         assert events[-1]["text"] == "a plain answer"
-        assert events[-1]["usage"] == {"prompt_tokens": 11, "completion_tokens": 5}
+        assert events[-1]["usage"] == {"prompt_tokens": 11, "completion_tokens": 5, "cached_tokens": 0, "cost": 0}
         session_id = events[0]["session_id"]
         assert shared.transcript(session_id) == [
             ("user", "A question\nwith a second line"),
@@ -105,7 +106,7 @@ class TestAnswers:
         assert "UTC+0" in result["content"]
         told = model.asked[1]["messages"][-1]
         assert (told["role"], told["tool_call_id"], told["content"]) == ("tool", call["call_id"], result["content"])
-        assert events[-1]["usage"] == {"prompt_tokens": 22, "completion_tokens": 10}
+        assert events[-1]["usage"] == {"prompt_tokens": 22, "completion_tokens": 10, "cached_tokens": 0, "cost": 0}
 
     def test_the_same_call_id_in_every_reply_is_no_answer_to_the_next(
         self, shared: Agent, model: ScriptedProvider
@@ -139,10 +140,16 @@ class TestAnswers:
         assert sent == ("{}" if "Pa" in arguments and not arguments.endswith("}") else arguments)
 
     def test_a_model_that_calls_tools_for_ever_is_stopped(self, shared: Agent, model: ScriptedProvider) -> None:
-        model.play(calls("time", "{}"))
+        number = itertools.count()
+
+        def script(exchange: Any) -> None:
+            calls("memory_search", f'{{"query": "x{next(number)}"}}')(exchange)
+
+        model.play(script)
         failed = shared.fail("loop")
-        assert (failed["code"], "16 steps" in failed["message"]) == ("too_large", True)
-        assert len(model.asked) == 16
+        assert (failed["code"], "32 steps" in failed["message"]) == ("limit_reached", True)
+        assert "OCG_TURN_STEPS" in failed["hint"]
+        assert len(model.asked) == 32
 
     def test_an_api_turn_sees_its_context_and_is_in_no_list(self, shared: Agent, model: ScriptedProvider) -> None:
         model.play(echoes)

@@ -1,21 +1,15 @@
 """Killed at any moment: what was acknowledged is there, what was deleted is not, and the index knows just that."""
 
-import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.forking import host
+
 _ROUNDS = 200
-_ROOT = Path(__file__).parent.parent.parent
 
 
 class _Expected:
@@ -46,35 +40,13 @@ def _difference(found: dict[str, int], kept: dict[str, int], after: dict[str, in
     return f"acknowledged and not there: {lost}; there and not acknowledged: {back}; under way: {after is not None}"
 
 
-@contextmanager
-def _host(path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "tests.vector_host", str(path)]
-    with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        yield process
-        process.stdin.close()
-        assert process.wait(10) == 0
-
-
-def _said(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line, "the host has gone"
-    said: dict[str, Any] = json.loads(line)
-    assert "failed" not in said, said
-    return said
-
-
 @pytest.mark.timeout(300)
 def test_200_kills_lose_no_acknowledged_write_and_bring_back_no_deleted_one(tmp_path: Path) -> None:
     rng, expected, states = random.Random(5), _Expected(), []
-    with _host(tmp_path / "vectors.db") as process:
+    with host("tests.vector_host", tmp_path / "vectors.db") as process:
         for number in range(_ROUNDS):
-            assert process.stdin is not None
-            process.stdin.write(b"%d\n" % (number + 1))
-            process.stdin.flush()
-            pid, lines = int(_said(process)["pid"]), rng.randrange(1, 40)
-            while "gone" not in (said := _said(process)):
+            lines = rng.randrange(1, 40)
+            for said in process.born(number + 1):
                 expected.hear(said)
                 if "found" in said:
                     expected.check(said["found"])
@@ -82,7 +54,7 @@ def test_200_kills_lose_no_acknowledged_write_and_bring_back_no_deleted_one(tmp_
                 lines -= 1
                 if not lines:
                     time.sleep(rng.random() * 0.01)  # not always where a line was written
-                    os.kill(pid, signal.SIGKILL)
+                    process.kill()
     assert expected.acknowledged > 5 * _ROUNDS
     assert len(states) > _ROUNDS / 2
     # The rounds met bases that were built, saved and loaded, with dead ones in them.

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocg.agent.providers.assembly import Assembly
-from ocg.agent.providers.refusal import from_api, from_service
+from ocg.agent.providers.base import Reply
+from ocg.agent.providers.refusal import Passing, RefusedError, Settings, from_api, from_service
 from ocg.errors import Code, OcgError
 from ocg.protocol import sse
 
@@ -22,11 +23,13 @@ def _call(part: str, **fields: Any) -> bytes:
     return _chunk(tool_calls=[{"function": {"arguments": part}} | fields])
 
 
-def _assembled(*chunks: bytes) -> Assembly:
+def _assembled(*chunks: bytes) -> Reply:
     assembly = Assembly("x")
     for chunk in chunks:
         assembly.take(chunk)
-    return assembly
+    *_, reply = assembly.end()
+    assert isinstance(reply, Reply)
+    return reply
 
 
 async def _fed(data: bytes, cuts: list[int]) -> list[bytes]:
@@ -45,7 +48,7 @@ async def test_a_stream_cut_anywhere_gives_the_same_answer(text: str, cuts: list
     events = [_chunk(content=word) for word in words]
     events += [_call('{"a', index=0, id="one"), _call('": 1}', index=0), _chunk("tool_calls")]
     data = b": ping\r\n\r\n" + b"".join(b"data: " + event + b"\n\n" for event in events)
-    reply = _assembled(*await _fed(data, cuts)).reply()
+    reply = _assembled(*await _fed(data, cuts))
     assert reply.text == text
     assert [(call.id, call.arguments) for call in reply.tool_calls] == [("one", '{"a": 1}')]
 
@@ -53,20 +56,22 @@ async def test_a_stream_cut_anywhere_gives_the_same_answer(text: str, cuts: list
 def test_calls_without_indices_and_ids_are_kept_apart() -> None:
     first = {"id": "a", "function": {"name": "f", "arguments": "{"}}
     chunks = (_chunk(tool_calls=[first]), _call("}"), _call("{}", id="b"), _chunk("tool_calls"))
-    assert [(call.id, call.arguments) for call in _assembled(*chunks).reply().tool_calls] == [("a", "{}"), ("b", "{}")]
-    nameless = _assembled(_call("{}", index=0), _call("[]", index=1), _chunk("stop")).reply().tool_calls
+    assert [(call.id, call.arguments) for call in _assembled(*chunks).tool_calls] == [("a", "{}"), ("b", "{}")]
+    nameless = _assembled(_call("{}", index=0), _call("[]", index=1), _chunk("stop")).tool_calls
     assert len({call.id for call in nameless}) == 2
     assert [call.arguments for call in nameless] == ["{}", "[]"]
 
 
 def test_an_id_that_comes_with_every_fragment_is_one_call() -> None:
     chunks = (_call('{"zone": ', id="a"), _call('"UTC"}', id="a"), _chunk("tool_calls"))
-    assert [call.arguments for call in _assembled(*chunks).reply().tool_calls] == ['{"zone": "UTC"}']
+    assert [call.arguments for call in _assembled(*chunks).tool_calls] == ['{"zone": "UTC"}']
 
 
 def test_a_stream_that_ends_early_is_no_answer() -> None:
-    with pytest.raises(OcgError, match="in the middle"):
-        _assembled(_chunk(content="half")).reply()
+    with pytest.raises(Passing, match="in the middle"):
+        _assembled(_chunk(content="half"))
+    with pytest.raises(Passing, match="with nothing"):
+        _assembled()
 
 
 @pytest.mark.parametrize("event", [b"{", b"[]", b'{"choices": 5}', b'{"error": "overloaded"}', b"\xff"])
@@ -108,16 +113,17 @@ async def test_an_event_without_an_end_is_ended() -> None:
     ],
 )
 def test_an_error_is_told_in_its_own_words_without_the_key(body: bytes, said: str) -> None:
-    refusal = from_api("host", 400, "", body, secret="sk-1")
+    refusal = from_api("host", 400, "", body, settings=Settings("sk-1"))
     assert refusal.error.message == f"host: HTTP 400: {said}"
+    assert isinstance(refusal.error, RefusedError)
     assert not refusal.is_passing
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
-    assert from_api("h", 429, "7", b"", secret="").after_s == 7
-    assert from_api("h", 429, "Fri, 01 Jan 2100 00:00:00 GMT", b"", secret="").after_s > 1e9  # type: ignore[operator] # not None
-    assert from_api("h", 429, "Fri, 01 Jan 2010 00:00:00 GMT", b"", secret="").after_s == 0
-    assert from_api("h", 503, "soon", b"", secret="").after_s is None
+    assert from_api("h", 429, "7", b"", settings=Settings()).after_s == 7
+    assert from_api("h", 429, "Fri, 01 Jan 2100 00:00:00 GMT", b"", settings=Settings()).after_s > 1e9  # type: ignore[operator] # not None
+    assert from_api("h", 429, "Fri, 01 Jan 2010 00:00:00 GMT", b"", settings=Settings()).after_s == 0
+    assert from_api("h", 503, "soon", b"", settings=Settings()).after_s is None
 
 
 @pytest.mark.parametrize(
@@ -126,11 +132,13 @@ def test_retry_after_is_seconds_or_a_date() -> None:
         b'{"error": {"code": "context_length_exceeded", "message": "too long"}}',
         b'{"error": {"type": "exceed_context_size_error", "message": "n"}}',
         b'{"message": "maximum context length is 4096 tokens"}',
+        b'{"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8"}}',
+        b'[{"error": {"message": "The input token count (9) exceeds the maximum number of tokens allowed (8)."}}]',
     ],
 )
 def test_a_prompt_that_is_too_long_is_known_in_every_dialect(body: bytes) -> None:
-    assert from_api("h", 400, "", body, secret="").error.code is Code.CONTEXT_LENGTH
-    assert from_api("h", 500, "", body, secret="").error.code is Code.PROVIDER
+    assert from_api("h", 400, "", body, settings=Settings()).error.code is Code.CONTEXT_LENGTH
+    assert from_api("h", 500, "", body, settings=Settings()).error.code is Code.PROVIDER
 
 
 def test_an_error_of_our_own_service_is_passed_on_as_it_is() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ocg.agent import context, summary
 from ocg.agent.archive import Mark
 from ocg.agent.providers.base import Model, PromptMessage
+from ocg.agent.rows import Entry
 from ocg.agent.summary import is_useless
 from ocg.agent.transcript import open_calls
 from ocg.errors import Code, OcgError
@@ -131,8 +132,8 @@ async def test_in_the_midst_of_a_turn_nothing_is_summed_up(tmp_path: Path) -> No
     async with parts(tmp_path, PlayedModel(_MODEL, _records)) as found:
         await _talk(found, 12)
         turn = await found.turn("and now?")
-        await found.store.add(turn, "assistant", "", tool_calls=(ToolUse(id="c", name="look", arguments="{}"),))
-        await found.store.add(turn, "tool", "seen", tool_call_id="c")
+        await found.store.add(turn, Entry("assistant", "", tool_calls=(ToolUse(id="c", name="look", arguments="{}"),)))
+        await found.store.add(turn, Entry("tool", "seen", tool_call_id="c"))
         await found.prompter.lay(turn, await found.history(), model=_MODEL)
         assert found.provider.asked == []
 
@@ -141,10 +142,10 @@ async def test_a_call_and_its_result_stay_together_even_when_a_message_came_betw
     async with parts(tmp_path, PlayedModel(_MODEL, _records)) as found:
         await _talk(found, 6)
         one = await found.turn("look at the ship")
-        await found.store.add(one, "assistant", "", tool_calls=(ToolUse(id="c", name="look", arguments="{}"),))
+        await found.store.add(one, Entry("assistant", "", tool_calls=(ToolUse(id="c", name="look", arguments="{}"),)))
         two = await found.turn("and hurry")
-        await found.store.add(one, "tool", "a ship " * 20, tool_call_id="c")
-        await found.store.add(two, "assistant", "done")
+        await found.store.add(one, Entry("tool", "a ship " * 20, tool_call_id="c"))
+        await found.store.add(two, Entry("assistant", "done"))
         view = await found.archive.view("s", await found.history())
         for kept in (2, 1):
             assert await found.compactor.compact("s", view, _MODEL, kept=kept) is not None

@@ -15,7 +15,7 @@ from ocg.agent.budget import MESSAGE_TOKENS, Counter, text_of
 from ocg.agent.context import Laid, Prompt
 from ocg.agent.providers.base import Model, PromptMessage
 from ocg.agent.results import Limits, Results, cut_middle
-from ocg.agent.rows import Turn
+from ocg.agent.rows import Entry, Turn
 from ocg.agent.workspace import SOUL, Texts
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ContextMessage, Memory, Message, Role, ToolUse, Usage
@@ -77,14 +77,14 @@ async def _laid(specs: Sequence[_Spec], newest: str, model: Model, results: int)
                 if role == "user":
                     turn = await found.turn(text)
                 else:
-                    await found.store.add(turn, role, text, tool_calls=calls, tool_call_id=call_id)
+                    await found.store.add(turn, Entry(role, text, tool_calls=calls, tool_call_id=call_id))
                     if role == "assistant" and not calls:
                         await found.store.finish(turn)
             turn = await found.turn(newest)
             for at in range(results):
                 call = ToolUse(id=f"n{at}", name="look", arguments="{}")
-                await found.store.add(turn, "assistant", "", tool_calls=(call,))
-                await found.store.add(turn, "tool", "y" * 5000, tool_call_id=call.id)
+                await found.store.add(turn, Entry("assistant", "", tool_calls=(call,)))
+                await found.store.add(turn, Entry("tool", "y" * 5000, tool_call_id=call.id))
             return await found.prompter.lay(turn, await found.history(), model=model)
 
 
@@ -132,7 +132,22 @@ async def test_results_of_the_newest_exchange_are_cut_until_it_fits() -> None:
 
 
 def _turn(*given: ContextMessage) -> Turn:
-    return Turn("t", "s", "m", "now", given, "running", None, Usage())
+    return Turn(
+        seq=1,
+        id="t",
+        session_id="s",
+        message_id="m",
+        message="now",
+        context=given,
+        mode="queue",
+        state="running",
+        attempts=0,
+        error=None,
+        usage=Usage(),
+        event_seq=None,
+        joined=None,
+        reply_to=None,
+    )
 
 
 def _said(text: str) -> Message:

@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ocg.agent.engine import create_turns
+from ocg.agent.deliveries import Deliveries
+from ocg.agent.factory import create_turns
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
-from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
+from ocg.agent.providers.base import Model, Piece, PromptMessage, Reply, ToolSpec
 from ocg.agent.providers.openai import OpenAIProvider
+from ocg.agent.providers.refusal import Settings
 from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
@@ -79,10 +81,12 @@ class CallingModel:
             yield Reply("", (ToolUse(id="c", name="launch", arguments="{}"),))
 
 
-class Engine:
-    """A turn engine over a real database."""
+class Agent:
+    """Turns over a real database."""
 
-    def __init__(self, database: Database, folder: Path, tool: SlowTool, limits: Limits) -> None:
+    def __init__(
+        self, database: Database, folder: Path, tool: SlowTool, limits: Limits | None = None, **settings: float
+    ) -> None:
         embedding = EmbeddingClient(folder)
         memories = Memories(database, embedding, Outbox(database, embedding))
         self.store = Store(database)
@@ -91,7 +95,8 @@ class Engine:
             memories=memories,
             provider=CallingModel(),
             workspace=Workspace(folder / "workspace"),
-            settings=AgentSettings(auto_recall=False),
+            settings=AgentSettings(auto_recall=False, **settings),  # type: ignore[arg-type] # those of numbers
+            deliveries=Deliveries(database),
             limits=limits,
             toolbox=Toolbox([tool]),
         )
@@ -103,12 +108,12 @@ class Engine:
 async def test_a_tool_that_is_not_safe_to_repeat_is_never_run_twice(tmp_path: Path) -> None:
     database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
     try:
-        first = Engine(database, tmp_path, tool, Limits())
+        first = Agent(database, tmp_path, tool)
         running = asyncio.create_task(first.turn())
         await tool.began.wait()
         await first.turns.close()
         assert (await running)[-1].__class__.__name__ == "ToolCall"
-        second = Engine(database, tmp_path, tool, Limits())
+        second = Agent(database, tmp_path, tool)
         await second.turns.resume()
         last = (await second.turn())[-1]
         assert getattr(last, "text", None) == (
@@ -122,11 +127,11 @@ async def test_a_tool_that_is_not_safe_to_repeat_is_never_run_twice(tmp_path: Pa
 async def test_a_turn_that_takes_too_long_is_ended_and_told(tmp_path: Path) -> None:
     database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
     try:
-        engine = Engine(database, tmp_path, tool, Limits(turn_s=0.1))
-        last = (await engine.turn())[-1]
+        agent = Agent(database, tmp_path, tool, turn_time_s=0.1)
+        last = (await agent.turn())[-1]
         assert getattr(last, "code", None) == Code.TIMEOUT
-        (turn,) = [await engine.store.accept(TurnRequest(message="go", message_id="m"))]
-        roles = [one.role for one in (await engine.store.transcript(turn.session_id)).messages]
+        (turn,) = [await agent.store.accept(TurnRequest(message="go", message_id="m"))]
+        roles = [one.role for one in (await agent.store.transcript(turn.session_id)).messages]
         assert roles == ["user", "assistant", "tool"]  # the call that was cut off has its result
     finally:
         await database.close()
@@ -135,11 +140,11 @@ async def test_a_turn_that_takes_too_long_is_ended_and_told(tmp_path: Path) -> N
 async def test_cancelling_twice_at_once_still_tells_the_end(tmp_path: Path) -> None:
     database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
     try:
-        engine = Engine(database, tmp_path, tool, Limits())
-        events = await engine.turns.submit(TurnRequest(message="go"))
+        agent = Agent(database, tmp_path, tool)
+        events = await agent.turns.submit(TurnRequest(message="go"))
         turn_id = (await anext(events)).turn_id
         await tool.began.wait()
-        await asyncio.gather(*(engine.turns.cancel(turn_id) for _ in range(5)))
+        await asyncio.gather(*(agent.turns.cancel(turn_id) for _ in range(5)))
         async with asyncio.timeout(2):
             last = [event async for event in events][-1]
         assert getattr(last, "code", None) == Code.CANCELLED
@@ -150,13 +155,13 @@ async def test_cancelling_twice_at_once_still_tells_the_end(tmp_path: Path) -> N
 async def test_a_burst_never_gets_past_the_bound(tmp_path: Path) -> None:
     database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
     try:
-        engine = Engine(database, tmp_path, tool, Limits(queued=5))
-        asked = (engine.turns.submit(TurnRequest(message="go")) for _ in range(20))
+        agent = Agent(database, tmp_path, tool, Limits(queued=5))
+        asked = (agent.turns.submit(TurnRequest(message="go")) for _ in range(20))
         results = await asyncio.gather(*asked, return_exceptions=True)
         refused = [one for one in results if isinstance(one, OcgError)]
         assert len(refused) == 15
         assert {one.code for one in refused} == {Code.BUSY}
-        await engine.turns.close()
+        await agent.turns.close()
         for one in results:
             if not isinstance(one, BaseException):
                 await one.aclose()
@@ -164,8 +169,8 @@ async def test_a_burst_never_gets_past_the_bound(tmp_path: Path) -> None:
         await database.close()
 
 
-async def _replies(server_url: str, silence_s: float) -> list[str | Reply]:
-    found = OpenAIProvider(server_url, "", model="m", context_tokens=4096, silence_s=silence_s)
+async def _replies(server_url: str, silence_s: float) -> list[Piece]:
+    found = OpenAIProvider("host", server_url, Settings(), Model("m", 4096), silence_s=silence_s)
     try:
         async with aclosing(found.reply([PromptMessage("user", "hi")], [], max_tokens=9)) as pieces:
             return [piece async for piece in pieces]

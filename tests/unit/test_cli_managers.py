@@ -11,7 +11,7 @@ import pytest
 
 from ocg import config
 from ocg.cli import __main__ as cli
-from ocg.cli import chat, models, services, start
+from ocg.cli import agent, models, services, start
 from ocg.cli.open import link
 from ocg.errors import Code, OcgError
 from ocg.managers import detached, places
@@ -100,7 +100,7 @@ def test_a_plain_credential_is_the_token_that_links_are_made_of(home: Path) -> N
 @pytest.fixture
 def agent_sock(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path = home / "agent.sock"
-    monkeypatch.setattr(chat, "environ_of", lambda _: {"OCG_AGENT_SOCK": str(path)})
+    monkeypatch.setattr(agent, "environ_of", lambda _: {"OCG_AGENT_SOCK": str(path)})
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         yield path
@@ -109,12 +109,12 @@ def agent_sock(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_the_systems_agent_is_trusted_in_the_folder_that_systemd_made(
     agent_sock: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert chat._owners(agent_sock, "system") == (home.stat().st_uid,)
-    assert chat._owners(agent_sock, "direct") == ()
-    assert chat._owners(home / "another.sock", "system") == ()
+    assert agent.owners_of(agent_sock, "system") == (home.stat().st_uid,)
+    assert agent.owners_of(agent_sock, "direct") == ()
+    assert agent.owners_of(home / "another.sock", "system") == ()
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(OcgError, match="only members of the group ocg") as caught:
-        chat._owners(agent_sock, "system")
+        agent.owners_of(agent_sock, "system")
     assert caught.value.code is Code.FORBIDDEN
 
 

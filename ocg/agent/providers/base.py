@@ -8,13 +8,23 @@ from ocg.protocol.messages import ToolUse, Usage
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that a message carries; `media_type` is such as `image/png`."""
+
+    media_type: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PromptMessage:
-    """A message as the model sees it."""
+    """A message as the model sees it; `opaque` is what the Reply it came from had."""
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
     tool_calls: tuple[ToolUse, ...] = ()
     tool_call_id: str | None = None
+    images: tuple[Image, ...] = ()
+    opaque: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +44,33 @@ class Model:
     context_tokens: int
     takes_tools: bool = True
     is_small: bool = False
+    takes_images: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """More of what the model thinks before it answers; it is shown apart, and is no part of the answer."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole reply: text, tool calls, or both."""
+    """A whole reply: text, tool calls, or both.
+
+    `opaque` is JSON text that the provider must be sent back unchanged with this reply while its tools are run. A reply
+    that the limit of tokens ended `is_cut`.
+    """
 
     text: str
     tool_calls: tuple[ToolUse, ...] = ()
     usage: Usage = field(default_factory=Usage)
+    reasoning: str = ""
+    opaque: str = ""
+    is_cut: bool = False
+
+
+Piece = str | Reasoning | Reply
 
 
 class Provider(Protocol):
@@ -61,8 +89,8 @@ class Provider(Protocol):
 
     def reply(
         self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
-    ) -> AsyncGenerator[str | Reply, None]:
-        """Give the reply's text as it comes and the whole Reply at the end.
+    ) -> AsyncGenerator[Piece, None]:
+        """Give text and reasoning as they come and the whole Reply at the end.
 
         Raises PROVIDER with the provider's name, what it said and what to do; UNAVAILABLE, TIMEOUT, CONTEXT_LENGTH.
         """

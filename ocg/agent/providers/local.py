@@ -9,19 +9,20 @@ from pathlib import Path
 import msgspec
 
 from ocg.agent.imports import load_aiohttp
-from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
-from ocg.agent.providers.completions import SILENCE_S, Completions, request_body
+from ocg.agent.providers.assembly import Assembly
+from ocg.agent.providers.base import Model, Piece, PromptMessage, ToolSpec
+from ocg.agent.providers.completions import request_body
 from ocg.agent.providers.refusal import Refusal, from_service
+from ocg.agent.providers.transport import Target, Transport, bearer
 from ocg.errors import Code, OcgError
 from ocg.protocol import address
-from ocg.protocol.address import Address
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.tokens import MAX_TEXTS
 
 _log = logging.getLogger(__name__)
 
-# On two cores a prompt of 8,192 tokens takes minutes before the first word comes.
-_FIRST_SILENCE_S = 600.0
+# On two cores a prompt of 8,192 tokens takes minutes before the first word comes, and a tool call comes as a whole.
+_SILENCE_S = 600.0
 _COUNT_TIMEOUT_S = 5.0
 _MAX_BATCH_BYTES = 4 << 20  # a character may take six in JSON
 
@@ -45,14 +46,15 @@ class LocalProvider:
     def __init__(self, address_dir: Path) -> None:
         self._address_dir = address_dir
         self._embedding = EmbeddingClient(address_dir)
-        self._known: tuple[Address, Model] | None = None
-        self._completions = Completions(
+        self._known: tuple[address.Address, Model] | None = None
+        self._transport = Transport(
             self.name,
-            self._locate,
+            self._target,
+            lambda: Assembly(self.name),
             self._explain,
             hint="see `ocg status`, then ocg restart",
-            first_silence_s=_FIRST_SILENCE_S,
-            silence_s=SILENCE_S,
+            first_silence_s=_SILENCE_S,
+            silence_s=_SILENCE_S,
         )
 
     @property
@@ -60,13 +62,13 @@ class LocalProvider:
         """See Provider."""
         return self._known[1].name if self._known else ""
 
-    def _locate(self) -> Address:
+    def _target(self) -> Target:
         found = address.find(self._address_dir)
-        return Address(f"{found.url}/v1", found.token)
+        return Target(f"{found.url}/v1/chat/completions", bearer(found.token))
 
     async def model(self) -> Model:
         """See Provider. ocg-embedding is asked once each time it was started: its address is then a new one."""
-        where = self._locate()
+        where = address.find(self._address_dir)
         if self._known is None or self._known[0] != where:
             await load_aiohttp()
             found = (await self._embedding.call("GET", "/v1/models", _List)).data
@@ -92,15 +94,15 @@ class LocalProvider:
 
     async def close(self) -> None:
         """See Provider."""
-        await self._completions.close()
+        await self._transport.close()
         await self._embedding.__aexit__(None, None, None)
 
     async def reply(
         self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
-    ) -> AsyncGenerator[str | Reply, None]:
+    ) -> AsyncGenerator[Piece, None]:
         """See Provider."""
-        body = request_body((await self.model()).name, messages, tools, max_tokens=max_tokens)
-        async with aclosing(self._completions.reply(body)) as pieces:
+        body = request_body(await self.model(), messages, tools, max_tokens=max_tokens)
+        async with aclosing(self._transport.reply(body)) as pieces:
             async for piece in pieces:
                 yield piece
 

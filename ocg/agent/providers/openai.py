@@ -1,34 +1,48 @@
-"""Any OpenAI-compatible chat completions API, by OCG_BASE_URL, OCG_API_KEY and OCG_MODEL."""
+"""Any OpenAI-compatible chat completions API."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from urllib.parse import urlsplit
 
-from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
-from ocg.agent.providers.completions import SILENCE_S, Completions, request_body
-from ocg.agent.providers.refusal import Refusal, from_api
+from ocg.agent.providers.assembly import Assembly
+from ocg.agent.providers.base import Model, Piece, PromptMessage, ToolSpec
+from ocg.agent.providers.completions import request_body
+from ocg.agent.providers.refusal import Refusal, Settings, from_api
+from ocg.agent.providers.servers import Asking
+from ocg.agent.providers.transport import SILENCE_S, Target, Transport, bearer
 from ocg.errors import Code, OcgError
-from ocg.protocol.address import Address
 
 # Reasoning models of OpenAI's own refuse the older name, most others know no newer one.
 _LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class OpenAIProvider:
-    """See Provider. It is called by its host, since a whole base URL may hold a password."""
+    """See Provider. `asking` is how a server says which model it has; `thinking_tokens` are room beside an answer."""
 
     def __init__(
-        self, base_url: str, api_key: str, *, model: str, context_tokens: int, silence_s: float = SILENCE_S
+        self,
+        name: str,
+        base_url: str,
+        settings: Settings,
+        model: Model,
+        *,
+        asking: Asking | None = None,
+        thinking_tokens: int = 0,
+        silence_s: float = SILENCE_S,
     ) -> None:
-        self.name = _host_of(base_url)
-        self._where = Address(base_url.rstrip("/"), api_key)
-        self._model = Model(model, context_tokens)
+        self.name = name
+        self._settings = settings
+        self._model = model
+        self._asking = asking
+        self._thinking_tokens = thinking_tokens
         self._limit = _LIMITS[0]
-        self._completions = Completions(
-            self.name,
-            lambda: self._where,
+        target = Target(f"{base_url.rstrip('/')}/chat/completions", bearer(settings.secret))
+        self._transport = Transport(
+            name,
+            lambda: target,
+            lambda: Assembly(name),
             self._explain,
-            hint="check OCG_BASE_URL",
+            hint=f"check {settings.base_url}",
             first_silence_s=silence_s,
             silence_s=silence_s,
         )
@@ -40,6 +54,8 @@ class OpenAIProvider:
 
     async def model(self) -> Model:
         """See Provider."""
+        if self._asking is not None:
+            self._model = await self._asking.model()
         return self._model
 
     async def count(self, texts: Sequence[str]) -> list[int] | None:
@@ -49,19 +65,22 @@ class OpenAIProvider:
 
     async def close(self) -> None:
         """See Provider."""
-        await self._completions.close()
+        await self._transport.close()
+        if self._asking is not None:
+            await self._asking.close()
 
     async def reply(
         self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
-    ) -> AsyncGenerator[str | Reply, None]:
+    ) -> AsyncGenerator[Piece, None]:
         """See Provider."""
-        body = request_body(self._model.name, messages, tools, max_tokens=max_tokens)
+        limit_tokens = max_tokens + self._thinking_tokens
+        body = request_body(await self.model(), messages, tools, max_tokens=limit_tokens, provider=self.name)
         for limit in (self._limit, _LIMITS[1]):
-            body[limit] = max_tokens
+            body[limit] = limit_tokens
             if limit != _LIMITS[0]:
                 body.pop(_LIMITS[0], None)
             try:
-                async with aclosing(self._completions.reply(body)) as pieces:
+                async with aclosing(self._transport.reply(body)) as pieces:
                     async for piece in pieces:
                         yield piece
             except OcgError as error:
@@ -72,11 +91,11 @@ class OpenAIProvider:
                 return
 
     def _explain(self, status: int, retry_after: str, body: bytes) -> Refusal:
-        return from_api(self.name, status, retry_after, body, secret=self._where.token)
+        return from_api(self.name, status, retry_after, body, settings=self._settings)
 
 
-def _host_of(base_url: str) -> str:
-    """Return host and port of a base URL. Raises CONFIG_INVALID when it has none."""
+def host_of(base_url: str) -> str:
+    """Return host and port of OCG_BASE_URL: a whole one may hold a password. Raises CONFIG_INVALID when it has none."""
     try:
         parts = urlsplit(base_url)
         host, port = parts.hostname, parts.port

@@ -3,7 +3,7 @@
 import email.utils
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -13,15 +13,31 @@ from ocg.protocol import wire
 
 _MAX_SAID_CHARS = 300
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-_HINTS = {
-    401: "set OCG_API_KEY to a valid key",
-    402: "top up the account at the provider",
-    403: "set OCG_API_KEY to a key that may use this model",
-    404: "check OCG_MODEL, and that OCG_BASE_URL ends where /chat/completions begins",
-    429: "wait, or raise the limit at the provider",
-}
-# OpenAI has a code for it; llama-server a type; vLLM, Ollama and others say it in the text.
-_TOO_LONG = re.compile(r"context[_ -](length|size|window)", re.IGNORECASE)
+_OF_THE_REQUEST = frozenset({400, 413, 422})
+# Words that errors within a stream are known by: Anthropic's types, and what others put there.
+_RETRIED_KINDS = frozenset({"overloaded_error", "api_error", "rate_limit_error", "timeout_error", "server_error"})
+# OpenAI has a code for it; llama-server a type; vLLM, Ollama, Anthropic, Google and others say it in the text.
+_TOO_LONG = re.compile(
+    r"context[_ -](length|size|window|limit)|prompt is too long|input token count .{0,40}exceeds|too many input tokens",
+    re.IGNORECASE,
+)
+_LESS = "send less at once, or set OCG_CONTEXT_TOKENS"
+
+
+class RefusedError(OcgError):
+    """The provider is well and does not want this request: neither another try nor another provider is called for."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(Code.PROVIDER, message, hint)
+
+
+class Passing(Exception):  # noqa: N818 - no error yet
+    """The request may be tried again, after so many seconds."""
+
+    def __init__(self, error: OcgError, after_s: float | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.after_s = after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +49,54 @@ class Refusal:
     after_s: float | None = None
 
 
-def from_api(provider: str, status: int, retry_after: str, body: bytes, *, secret: str) -> Refusal:
-    """Explain an answer of any OpenAI-compatible API; `secret` is kept out of what is said."""
-    text = body.decode("utf-8", "replace").replace(secret or "\0", "[key]")
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Which settings are to blame when a provider does not take a request, and the key, which is never told."""
+
+    secret: str = field(default="", repr=False)
+    key: str = "OCG_API_KEY"
+    model: str = "OCG_MODEL"
+    base_url: str = "OCG_BASE_URL"
+
+    def hint(self, status: int) -> str:
+        """Say what to do about a status."""
+        hints = {
+            401: f"set {self.key} to a valid key",
+            402: "top up the account at the provider",
+            403: f"set {self.key} to a key that may use this model",
+            404: f"check {self.model}, and that {self.base_url} ends where /chat/completions begins",
+            429: "wait, or raise the limit at the provider",
+        }
+        return hints.get(status) or (f"check {self.base_url}" if status < 400 else "see the provider's status")  # noqa: PLR2004 - HTTP's classes
+
+    def without_secret(self, text: str) -> str:
+        """Keep the key out of what a provider says."""
+        return text.replace(self.secret, "[key]") if self.secret else text
+
+
+def from_api(provider: str, status: int, retry_after: str, body: bytes, *, settings: Settings) -> Refusal:
+    """Explain an answer of an API."""
+    text = settings.without_secret(body.decode("utf-8", "replace"))
     message = f"{provider}: HTTP {status}: {said(_read(text.encode()))}"
-    if status in {400, 413, 422} and _TOO_LONG.search(text):
-        error = OcgError(Code.CONTEXT_LENGTH, message, "send less at once, or set OCG_CONTEXT_TOKENS")
-        return Refusal(error, is_passing=False)
-    hint = _HINTS.get(status)
-    if hint is None:
-        hint = "check OCG_BASE_URL" if status < 400 else "see the provider's status"  # noqa: PLR2004 - HTTP's classes
-    return Refusal(OcgError(Code.PROVIDER, message, hint), status in _RETRIED, _seconds(retry_after))
+    if status in _OF_THE_REQUEST:
+        if _TOO_LONG.search(text):
+            return Refusal(OcgError(Code.CONTEXT_LENGTH, message, _LESS), is_passing=False)
+        return Refusal(RefusedError(message, settings.hint(status)), is_passing=False)
+    error = OcgError(Code.PROVIDER, message, settings.hint(status))
+    return Refusal(error, status in _RETRIED, _seconds(retry_after))
+
+
+def from_stream(provider: str, error: Any) -> Exception:
+    """Explain an error that came within a stream, as what is to be raised."""
+    message = f"{provider} said: {said(error)}"
+    if _TOO_LONG.search(str(error)):
+        return OcgError(Code.CONTEXT_LENGTH, message, _LESS)
+    found = OcgError(Code.PROVIDER, message, "ask again; if it stays so, see the provider's status")
+    kinds = {str(error.get("type")), str(error.get("code"))} if isinstance(error, dict) else set()
+    if "invalid_request_error" in kinds:
+        return RefusedError(message, "see the provider's documentation")
+    is_passing = not _RETRIED_KINDS.isdisjoint(kinds) or not {str(one) for one in _RETRIED}.isdisjoint(kinds)
+    return Passing(found) if is_passing else found
 
 
 def from_service(status: int, body: bytes) -> Refusal:

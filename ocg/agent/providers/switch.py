@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
-from ocg.agent.providers.base import Model, PromptMessage, Provider, Reply, ToolSpec
+from ocg.agent.providers.base import Model, Piece, PromptMessage, Provider, ToolSpec
 
 
 class Switch:
@@ -35,7 +35,7 @@ class Switch:
 
     async def reply(
         self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
-    ) -> AsyncGenerator[str | Reply, None]:
+    ) -> AsyncGenerator[Piece, None]:
         """See Provider."""
         async with (
             self._lease() as provider,

@@ -37,7 +37,9 @@ class Outcome:
 def spec(tool: Tool) -> ToolSpec:
     """Describe a tool to the model."""
     (schema,), definitions = msgspec.json.schema_components([tool.arguments], ref_template="#/$defs/{name}")
-    return ToolSpec(tool.name, tool.description, definitions.get(tool.arguments.__name__, schema))
+    found = definitions.pop(tool.arguments.__name__, schema)
+    # What it refers to comes along: a reference to nothing is refused by some APIs, and means anything to a grammar.
+    return ToolSpec(tool.name, tool.description, found | ({"$defs": definitions} if definitions else {}))
 
 
 def parse(tool: Tool, text: str) -> Any:

@@ -1,11 +1,12 @@
 """Remembering and recalling."""
 
-from typing import Annotated
+import datetime as dt
+from typing import Annotated, Literal
 
 import msgspec
 
 from ocg.agent.memory import Memories
-from ocg.protocol.messages import MemoryRequest
+from ocg.protocol.messages import Memory, MemoryRequest
 
 
 class SearchArguments(msgspec.Struct, frozen=True):
@@ -19,8 +20,18 @@ class StoreArguments(msgspec.Struct, frozen=True):
     """What to keep."""
 
     text: Annotated[
-        str, msgspec.Meta(min_length=1, max_length=8192, description="one fact, in a sentence that stands on its own")
+        str,
+        msgspec.Meta(
+            min_length=1,
+            max_length=8192,
+            pattern="^[^\\u0000]*$",
+            description="one fact, in a sentence that stands on its own",
+        ),
     ]
+    kind: Annotated[
+        Literal["fact", "preference", "decision", "note"], msgspec.Meta(description="what kind of thing it is")
+    ] = "fact"
+    importance: Annotated[float, msgspec.Meta(ge=0.0, le=1.0, description="how much it matters, 0 to 1")] = 0.5
 
 
 class MemorySearchTool:
@@ -38,7 +49,7 @@ class MemorySearchTool:
     async def run(self, arguments: SearchArguments) -> str:
         """Return what is found, a line each."""
         found = await self._memories.search(arguments.query, arguments.limit)
-        return "\n".join(f"- {memory.text}" for memory in found) or "nothing is remembered of that"
+        return "\n".join(_said(memory) for memory in found) or "nothing is remembered of that"
 
 
 class MemoryStoreTool:
@@ -55,5 +66,13 @@ class MemoryStoreTool:
 
     async def run(self, arguments: StoreArguments) -> str:
         """Keep it."""
-        await self._memories.store(MemoryRequest(text=arguments.text))
+        await self._memories.store(
+            MemoryRequest(text=arguments.text, kind=arguments.kind, importance=arguments.importance, source="model")
+        )
         return "remembered"
+
+
+def _said(memory: Memory) -> str:
+    """Write a memory out, with when it was last said: of two that differ, the newer one holds."""
+    day = dt.datetime.fromtimestamp(memory.updated_at).astimezone()
+    return f"- {memory.text} ({memory.kind}, {day:%Y-%m-%d})"

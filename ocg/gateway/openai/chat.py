@@ -16,7 +16,7 @@ from ocg.gateway.upstream import Agent
 from ocg.lifecycle import answers
 from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
-from ocg.protocol.events import LAST, TextDelta, TurnCompleted, TurnEvent, TurnFailed, TurnStarted
+from ocg.protocol.events import LAST, TextDelta, TurnCompleted, TurnEvent, TurnFailed, TurnResumed, TurnStarted
 from ocg.protocol.messages import TurnRequest
 
 _Beats = AsyncGenerator[TurnEvent | None, None]
@@ -117,5 +117,7 @@ def _chunk(event: TurnEvent | None, chunks: Chunks) -> bytes:
             return chunks.end(event)
         case TurnFailed():
             return error_frame(failure(event))
+        case TurnResumed():
+            raise OcgError(Code.UNAVAILABLE, "the agent was restarted in the middle of its answer", "ask again")
         case _:
             return b""

@@ -3,12 +3,16 @@
 export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
+  /** Those of the prompt that came from the provider's cache. */
+  readonly cached_tokens: number;
+  /** US dollars; 0 where nobody says. */
+  readonly cost: number;
 }
 
 interface Base {
   readonly turn_id: string;
   readonly session_id: string;
-  /** Counts from 1 in each turn. */
+  /** Where the turn's log stands after the event: 1 at first, and a character of text counts one. */
   readonly seq: number;
 }
 
@@ -20,6 +24,30 @@ export interface TurnStarted extends Base {
 export interface TextDelta extends Base {
   readonly type: "text.delta";
   readonly text: string;
+}
+
+/** What the model thinks before it answers; no part of the answer. */
+export interface ReasoningDelta extends Base {
+  readonly type: "reasoning.delta";
+  readonly text: string;
+}
+
+/** Another message of the user's joined the turn. */
+export interface MessageAdded extends Base {
+  readonly type: "message.added";
+  readonly text: string;
+}
+
+/** The turn was cut off and goes on: what came after `kept` is void. */
+export interface TurnResumed extends Base {
+  readonly type: "turn.resumed";
+  readonly kept: number;
+}
+
+/** The message joined another turn, which answers it. */
+export interface TurnJoined extends Base {
+  readonly type: "turn.joined";
+  readonly into: string;
 }
 
 export interface ToolCall extends Base {
@@ -51,7 +79,17 @@ export interface TurnFailed extends Base {
   readonly hint: string;
 }
 
-export type TurnEvent = TurnStarted | TextDelta | ToolCall | ToolResult | TurnCompleted | TurnFailed;
+export type TurnEvent =
+  | TurnStarted
+  | TextDelta
+  | ReasoningDelta
+  | ToolCall
+  | ToolResult
+  | MessageAdded
+  | TurnResumed
+  | TurnJoined
+  | TurnCompleted
+  | TurnFailed;
 
 /** The gateway could not pass something on; `message_id` says which turn it was about. */
 export interface Refusal {
@@ -70,14 +108,20 @@ export type ClientMessage =
       readonly message: string;
       readonly message_id: string;
       readonly session_id?: string;
+      /** The `seq` of the last event there was. */
+      readonly after?: number;
     }
   | { readonly type: "cancel"; readonly turn_id: string };
 
 const TYPES: ReadonlySet<string> = new Set<ServerMessage["type"]>([
   "turn.started",
   "text.delta",
+  "reasoning.delta",
   "tool.call",
   "tool.result",
+  "message.added",
+  "turn.resumed",
+  "turn.joined",
   "turn.completed",
   "turn.failed",
   "error",

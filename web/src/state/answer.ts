@@ -49,6 +49,8 @@ export function apply(answer: Answer, event: TurnEvent): Answer {
       return WAITING;
     case "text.delta":
       return { ...answer, phase: "streaming", parts: withText(answer.parts, event.text) };
+    case "reasoning.delta":
+      return answer; // not shown yet
     case "tool.call": {
       const { call_id: callId, name } = event;
       const part: ToolPart = { kind: "tool", callId, name, arguments: event.arguments, result: null };
@@ -58,6 +60,12 @@ export function apply(answer: Answer, event: TurnEvent): Answer {
       const result = { content: event.content, isError: event.is_error };
       return { ...answer, parts: withResult(answer.parts, event.call_id, result) };
     }
+    case "reasoning.delta":
+    case "message.added":
+    case "turn.resumed":
+      return answer;
+    case "turn.joined":
+      return { ...answer, phase: "done" };
     case "turn.completed": {
       // A provider that does not stream gives all its text here.
       const parts = textOf(answer) === "" ? withText(answer.parts, event.text) : answer.parts;

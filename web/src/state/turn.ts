@@ -21,8 +21,7 @@ export class Turn {
   cancelWanted = false;
   /** Whether the agent said how it ended; its message id is used up then. */
   isSettled = false;
-  #next: Answer = WAITING;
-  #shownSeq = 0;
+  #events: TurnEvent[] = [];
   #repeats = 0;
 
   constructor(readonly asked: Asked) {
@@ -38,7 +37,8 @@ export class Turn {
     if (this.#repeats > MAX_REPEATS) return null;
     this.#repeats += 1;
     const { message, messageId } = this.asked;
-    const base = { type: "turn", message, message_id: messageId } as const;
+    const after = this.#events.at(-1)?.seq ?? 0;
+    const base = { type: "turn", message, message_id: messageId, after } as const;
     return this.sessionId === null ? base : { ...base, session_id: this.sessionId };
   }
 
@@ -46,20 +46,21 @@ export class Turn {
     return this.#repeats;
   }
 
-  /** Take an event in; after a repeat they come from the first again, and nothing shown shrinks meanwhile. */
+  /** Take an event in. Where the agent was cut off, what it had said since the last whole step is taken back. */
   take(event: TurnEvent): void {
     this.#repeats = 0;
     this.turnId = event.turn_id;
     this.sessionId = event.session_id;
-    this.#next = apply(this.#next, event);
-    this.isSettled = isOver(this.#next);
-    if (event.seq < this.#shownSeq && !this.isSettled) return;
-    this.#shownSeq = event.seq;
-    this.answer.value = this.#next;
+    if (event.type === "turn.resumed") {
+      this.#events = this.#events.filter((one) => one.seq <= event.kept);
+      this.answer.value = this.#events.reduce(apply, WAITING);
+    }
+    this.#events.push(event);
+    this.answer.value = apply(this.answer.value, event);
+    this.isSettled = isOver(this.answer.value);
   }
 
   fail(problem: Problem): void {
-    this.#next = failed(this.answer.value, problem);
-    this.answer.value = this.#next;
+    this.answer.value = failed(this.answer.value, problem);
   }
 }

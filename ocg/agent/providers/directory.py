@@ -1,0 +1,104 @@
+"""The providers as the command line sees them: listed, tried, and changed by a reload."""
+
+import asyncio
+import time
+from contextlib import aclosing
+from typing import Literal
+
+from ocg.agent.providers.base import PromptMessage, Reply
+from ocg.agent.providers.chain import Chain, Link
+from ocg.agent.providers.factory import build, choose, chosen, key_of, model_of
+from ocg.agent.providers.switch import Switch
+from ocg.config import AgentSettings
+from ocg.config.presets import PRESETS, Choice, Preset, find
+from ocg.errors import Code, OcgError
+from ocg.protocol.messages import ProviderItem, ProviderList, ProviderTest
+
+_TEST_S = 120.0
+_TEST_TOKENS = 64
+_QUESTION = "Answer with the one word: ready"
+
+
+class Directory:
+    """What there is; `provider` is the one in use."""
+
+    def __init__(self, settings: AgentSettings) -> None:
+        self._settings = settings
+        self._chain = choose(settings)
+        self.provider = Switch(self._chain)
+
+    async def apply(self, settings: AgentSettings) -> None:
+        """Use what new settings say. Raises CONFIG_INVALID, and then nothing has changed."""
+        chain = choose(settings)
+        self._settings, self._chain = settings, chain
+        await self.provider.switch(chain)
+
+    def list(self) -> ProviderList:
+        """List those in use, in their order, then all others."""
+        used = chosen(self._settings)
+        items = [
+            self._item(choice, link, place)
+            for place, (choice, link) in enumerate(zip(used, self._chain.links, strict=True), start=1)
+        ]
+        others = [Choice(one) for one in PRESETS if one not in [choice.preset for choice in used]]
+        return ProviderList(providers=(*items, *(self._item(one, None, 0) for one in others)))
+
+    def _item(self, choice: Choice, link: Link | None, place: int) -> ProviderItem:
+        preset = choice.preset
+        # What was learnt of a model counts more than what is asked for.
+        model = (link.provider.model_name if link else "") or model_of(choice, self._settings)
+        breaker = link.breaker if link else None
+        return ProviderItem(
+            name=preset.name,
+            title=preset.title,
+            model=model,
+            key=self._key(preset),
+            key_setting=preset.key,
+            place=place,
+            state=breaker.state.value if breaker else "",
+            failures=breaker.failures if breaker else 0,
+            left_s=round(breaker.left_s, 1) if breaker else 0.0,
+            why=breaker.why if breaker else "",
+        )
+
+    def _key(self, preset: Preset) -> Literal["set", "missing", "none needed"]:
+        if key_of(preset, self._settings):
+            return "set"
+        return "missing" if preset.needs_key else "none needed"
+
+    async def test(self, name: str, model: str) -> ProviderTest:
+        """Ask a provider something short, past any breaker. Raises NOT_FOUND, TIMEOUT, and what the provider does."""
+        try:
+            preset = find(name)
+        except ValueError as error:
+            raise OcgError(Code.NOT_FOUND, f"no provider {name!r}: {error}", "ocg provider list") from None
+        used = next((one for one in chosen(self._settings) if one.preset is preset), None)
+        choice = Choice(preset, model or (used.model if used else ""))
+        provider = Chain([Link(build(choice, self._settings))])
+        try:
+            async with asyncio.timeout(_TEST_S):
+                return await _tried(preset.name, provider)
+        except TimeoutError:
+            raise OcgError(
+                Code.TIMEOUT, f"{provider.name} did not answer within {_TEST_S:.0f} s", "try again, or use another"
+            ) from None
+        finally:
+            await provider.close()
+
+
+async def _tried(name: str, provider: Chain) -> ProviderTest:
+    began_s, first_s = time.monotonic(), 0.0
+    pieces = provider.reply([PromptMessage("user", _QUESTION)], (), max_tokens=_TEST_TOKENS)
+    async with aclosing(pieces):
+        async for piece in pieces:
+            first_s = first_s or time.monotonic() - began_s
+            if isinstance(piece, Reply):
+                return ProviderTest(
+                    name=name,
+                    model=provider.model_name,
+                    text=piece.text.strip(),
+                    first_s=first_s,
+                    total_s=time.monotonic() - began_s,
+                    usage=piece.usage,
+                )
+    raise OcgError(Code.INTERNAL, f"{provider.name} gave no reply", "this is a bug in OCG")

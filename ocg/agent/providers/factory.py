@@ -1,0 +1,101 @@
+"""Providers made from settings; which one is used, is said here and nowhere else."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+from ocg.agent.providers.anthropic import AnthropicProvider
+from ocg.agent.providers.base import Model, Piece, PromptMessage, Provider, ToolSpec
+from ocg.agent.providers.chain import Chain, Link
+from ocg.agent.providers.local import LocalProvider
+from ocg.agent.providers.openai import OpenAIProvider, host_of
+from ocg.agent.providers.refusal import Settings
+from ocg.agent.providers.servers import Asking
+from ocg.config import AgentSettings, value_of
+from ocg.config.presets import CUSTOM, LOCAL, Choice, Dialect, Preset, Server, find
+from ocg.errors import Code, OcgError
+
+# What a model that thinks by itself may take for that beside its answer.
+_THINKING_TOKENS = 8192
+
+
+class Keyless:
+    """See Provider. It has no key yet, so it answers nobody."""
+
+    def __init__(self, preset: Preset, model: str) -> None:
+        self.name = preset.title
+        self.model_name = model
+        self._error = OcgError(
+            Code.PROVIDER, f"{preset.title} wants a key", f"set {preset.key}, then ocg reload (docs/providers.md)"
+        )
+
+    async def model(self) -> Model:
+        """See Provider."""
+        raise self._error
+
+    async def reply(
+        self,
+        messages: Sequence[PromptMessage],  # noqa: ARG002 - Provider's signature
+        tools: Sequence[ToolSpec],  # noqa: ARG002 - as above
+        *,
+        max_tokens: int,  # noqa: ARG002 - as above
+    ) -> AsyncGenerator[Piece, None]:
+        """See Provider."""
+        for _ in ():
+            yield ""
+        raise self._error
+
+    async def count(self, texts: Sequence[str]) -> list[int] | None:
+        """See Provider."""
+        del texts
+        return None
+
+    async def close(self) -> None:
+        """See Provider."""
+
+
+def choose(settings: AgentSettings) -> Chain:
+    """Return the providers that the settings ask for. Raises CONFIG_INVALID when OCG_BASE_URL is none."""
+    first, *others = chosen(settings)
+    return Chain([Link(build(first, settings), price=settings.price), *(Link(build(one, settings)) for one in others)])
+
+
+def chosen(settings: AgentSettings) -> tuple[Choice, ...]:
+    """Return which providers are in use: those of OCG_PROVIDER, else the API at OCG_BASE_URL, else the local model."""
+    return settings.providers or (Choice(find(CUSTOM if settings.base_url else LOCAL)),)
+
+
+def key_of(preset: Preset, settings: AgentSettings) -> str:
+    """Return the key for a provider."""
+    return str(value_of(settings, preset.key)) if preset.key else ""
+
+
+def model_of(choice: Choice, settings: AgentSettings) -> str:
+    """Return the name of the model that is asked for; nothing where the server chooses."""
+    return choice.model or (settings.model if choice.preset.name == CUSTOM else choice.preset.model)
+
+
+def build(choice: Choice, settings: AgentSettings) -> Provider:
+    """Make one provider. Raises CONFIG_INVALID when it is the API at OCG_BASE_URL, and that is none."""
+    preset, name = choice.preset, model_of(choice, settings)
+    if preset.dialect is Dialect.LOCAL:
+        return LocalProvider(settings.address_dir)
+    key = key_of(preset, settings)
+    if preset.needs_key and not key:
+        return Keyless(preset, name)
+    is_own = preset.name == CUSTOM or (preset.server is Server.NONE and name != preset.model)
+    context = settings.context_tokens if is_own else preset.context_tokens
+    model = Model(name, context, takes_images=preset.takes_images)
+    if preset.name == CUSTOM:
+        host = host_of(settings.base_url)
+        return OpenAIProvider(host, settings.base_url, Settings(key), model, thinking_tokens=settings.thinking.tokens)
+    urls = dict(settings.provider_urls)
+    base_url = urls.get(preset.name, preset.base_url)
+    # A URL of the user's own may hold a password.
+    shown = "OCG_PROVIDER_URLS" if preset.name in urls else base_url
+    blamed = Settings(key, preset.key, "the model in OCG_PROVIDER", shown)
+    if preset.dialect is Dialect.ANTHROPIC:
+        return AnthropicProvider(preset.title, base_url, blamed, model, thinking=settings.thinking)
+    asking = None
+    if preset.server is not Server.NONE:
+        asking = Asking(preset.server, preset.title, base_url, key, model)
+    thinking = settings.thinking.tokens or (_THINKING_TOKENS if preset.thinks else 0)
+    return OpenAIProvider(preset.title, base_url, blamed, model, asking=asking, thinking_tokens=thinking)

@@ -1,0 +1,127 @@
+"""A request as Anthropic's Messages API has it (platform.claude.com/docs/en/api/messages)."""
+
+import base64
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ocg.agent.providers.base import Image, Model, PromptMessage, ToolSpec
+from ocg.agent.providers.completions import UNSEEN, begins_loop, valid
+from ocg.config import Thinking
+
+_CACHED = {"type": "ephemeral"}
+# What a model that decides itself how much to think may take for it beside its answer.
+_THINKING_TOKENS = 8192
+# The least that the API takes as a budget.
+_LEAST_BUDGET = 1024
+_ID = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class Signed(msgspec.Struct):
+    """A reply's blocks in their order, the thinking signed: it goes back unchanged, only to the model it came from.
+
+    A call of a tool is a mere place in the order: the conversation may have given it another id.
+    """
+
+    model: str
+    content: list[dict[str, Any]]
+
+
+def request_body(
+    model: Model, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int, thinking: Thinking
+) -> dict[str, Any]:
+    """Write a request; what stays the same from one to the next is marked for the provider's cache."""
+    system = "\n\n".join(one.content for one in messages if one.role == "system" and one.content)
+    said = [one for one in messages if one.role != "system"]
+    body: dict[str, Any] = {
+        "model": model.name,
+        "messages": _turns(said, model, with_thinking=not thinking.is_off),
+        "max_tokens": max_tokens,
+        "stream": True,
+    }
+    if system:
+        body["system"] = [{"type": "text", "text": system, "cache_control": _CACHED}]
+    if tools:
+        body["tools"] = [_tool(one) for one in tools]
+        body["tools"][-1]["cache_control"] = _CACHED
+    _add_thinking(body, said, thinking)
+    return body
+
+
+def _add_thinking(body: dict[str, Any], said: Sequence[PromptMessage], thinking: Thinking) -> None:
+    """Ask for as much thinking as the settings say, and make room for it: it counts as part of the answer."""
+    if thinking.is_off:
+        body["thinking"] = {"type": "disabled"}
+        return
+    body["max_tokens"] += thinking.tokens or _THINKING_TOKENS
+    if thinking.is_adaptive:
+        body["thinking"] = {"type": "adaptive", "display": "summarized"}
+    # With a budget the API refuses calls of tools that come without the thinking before them, as another provider's do.
+    elif thinking.tokens and all(one.opaque for one in said[begins_loop(said) + 1 :] if one.tool_calls):
+        budget = max(thinking.tokens, _LEAST_BUDGET)
+        body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+        body["max_tokens"] += budget - thinking.tokens
+
+
+def _turns(said: Sequence[PromptMessage], model: Model, *, with_thinking: bool) -> list[dict[str, Any]]:
+    """Lay out messages as turns of user and assistant, one after the other; the first must be the user's."""
+    turns: list[dict[str, Any]] = []
+    for one in said:
+        role = "assistant" if one.role == "assistant" else "user"
+        blocks = _blocks(one, model, with_thinking=with_thinking)
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": role, "content": blocks})
+    if turns and turns[0]["role"] == "assistant":
+        turns.insert(0, {"role": "user", "content": [{"type": "text", "text": "…"}]})
+    if turns:
+        turns[-1]["content"][-1]["cache_control"] = _CACHED
+    return turns
+
+
+def _blocks(one: PromptMessage, model: Model, *, with_thinking: bool) -> list[dict[str, Any]]:
+    content = [*_text(one.content), *(_image(image, model) for image in one.images)]
+    if one.role == "tool":
+        result = {"type": "tool_result", "tool_use_id": _id(one.tool_call_id or ""), "content": content}
+        return [result | ({"is_error": True} if one.content.startswith("error: ") else {})]
+    uses = [
+        {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": msgspec.json.decode(valid(call.arguments))}
+        for call in one.tool_calls
+    ]
+    signed = _signed(one.opaque, model) if with_thinking else []
+    if sum(block.get("type") == "tool_use" for block in signed) != len(uses):
+        return [*content, *uses]
+    waiting = iter(uses)
+    return [next(waiting) if block["type"] == "tool_use" else block for block in signed] or content
+
+
+def _text(text: str) -> list[dict[str, Any]]:
+    """Return a text as a block; the API refuses an empty one."""
+    return [{"type": "text", "text": text}] if text.strip() else []
+
+
+def _image(image: Image, model: Model) -> dict[str, Any]:
+    if not model.takes_images:
+        return {"type": "text", "text": UNSEEN}
+    data = base64.b64encode(image.data).decode()
+    return {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": data}}
+
+
+def _signed(opaque: str, model: Model) -> list[dict[str, Any]]:
+    try:
+        kept = msgspec.json.decode(opaque or "{}", type=Signed)
+    except msgspec.DecodeError:
+        return []  # another dialect's
+    return kept.content if kept.model == model.name else []
+
+
+def _id(text: str) -> str:
+    """Return a call's id in the letters that the API takes; calls may come from another provider."""
+    return _ID.sub("_", text) or "_"
+
+
+def _tool(one: ToolSpec) -> dict[str, Any]:
+    return {"name": one.name, "description": one.description, "input_schema": one.parameters}

@@ -1,0 +1,116 @@
+"""The local model: tools are offered to those that take them, and what even a tiny one calls is a valid call."""
+
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import pytest
+
+from ocg.agent.providers.assembly import Assembly
+from ocg.agent.providers.base import Model, PromptMessage, Reply
+from ocg.agent.providers.completions import request_body
+from ocg.agent.providers.local import LocalProvider
+from ocg.agent.providers.refusal import from_service
+from ocg.agent.providers.transport import Target, Transport, bearer
+from ocg.agent.tools.base import Tool, parse, spec
+from ocg.agent.tools.time import TimeTool
+from ocg.protocol import address
+from ocg.protocol.address import Address
+from tests.provider import ScriptedProvider, calls, provider, says
+from tests.service.agent import agent
+from tests.service.embedding import Service, environment, serving
+
+
+class _Place(msgspec.Struct, forbid_unknown_fields=True):
+    name: Literal["kitchen", "garden"]
+    floor: int
+
+
+class _Move(msgspec.Struct, forbid_unknown_fields=True):
+    """One within another, and choices: what a model of this size gets wrong by itself. No text, which it never ends."""
+
+    to: _Place
+    how: Literal["slowly", "at once"]
+
+
+class MoveTool:
+    """A tool whose calls are hard to write."""
+
+    name = "move"
+    description = "Move things to a place."
+    arguments = _Move
+    timeout_s = 1.0
+    is_repeatable = True
+
+    async def run(self, arguments: _Move) -> str:
+        return arguments.how
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """ocg-embedding with SmolLM2."""
+    folder = tmp_path_factory.mktemp("local")
+    with serving(folder, environment(folder)) as service:
+        yield service
+
+
+@pytest.mark.parametrize("tool", [TimeTool(), MoveTool()], ids=lambda tool: tool.name)
+async def test_what_the_real_model_calls_is_a_call_that_the_tool_takes(real: Service, tool: Tool) -> None:
+    where = Target(f"{real.where.url}/v1/chat/completions", bearer(real.where.token))
+    transport = Transport(
+        "x",
+        lambda: where,
+        lambda: Assembly("x"),
+        lambda status, _, body: from_service(status, body),
+        hint="",
+        first_silence_s=110,
+        silence_s=110,
+    )
+    messages = [PromptMessage("user", "Move the two chairs to the kitchen.")]
+    body = request_body(Model("", 8192), messages, [spec(tool)], max_tokens=100)
+    try:
+        async with aclosing(transport.reply(body | {"tool_choice": "required", "temperature": 0})) as pieces:
+            *_, reply = [piece async for piece in pieces]
+    finally:
+        await transport.close()
+    assert isinstance(reply, Reply)
+    (call,) = reply.tool_calls
+    assert call.name == tool.name
+    parse(tool, call.arguments)
+
+
+async def test_the_real_model_is_known_for_one_that_takes_no_tools(real: Service) -> None:
+    found = LocalProvider(Path(real.process.log_file).parent / "pids")
+    try:
+        model = await found.model()
+    finally:
+        await found.close()
+    assert (model.name, model.takes_tools, model.is_small, model.takes_images) == ("smollm2-135m", False, True, False)
+
+
+def _published(server: ScriptedProvider, env: dict[str, str], *, tools: bool) -> None:
+    """Have the agent take a scripted server for ocg-embedding."""
+    folder = Path(env["OCG_PID_DIR"])
+    folder.mkdir(mode=0o700, exist_ok=True)
+    server.facts = {"/v1/models": {"data": [{"id": "chatty", "kind": "chat", "context": 8192, "tools": tools}]}}
+    address.publish(folder, Address(server.base_url.removesuffix("/v1"), "token-of-the-service"))
+
+
+def test_a_local_model_that_takes_tools_is_offered_them_and_they_are_run(tmp_path: Path, env: dict[str, str]) -> None:
+    with provider(calls("time", '{"zone": "UTC"}'), says("noon")) as server:
+        _published(server, env, tools=True)
+        with agent(tmp_path, env | {"OCG_AUTO_RECALL": "no"}) as found:
+            assert found.say("what time is it?") == "noon"
+        assert "time" in [tool["function"]["name"] for tool in server.asked[0]["tools"]]
+        assert server.asked[1]["messages"][-1]["role"] == "tool"
+        assert server.keys[0] == "Bearer token-of-the-service"
+
+
+def test_a_local_model_that_takes_none_is_offered_none(tmp_path: Path, env: dict[str, str]) -> None:
+    with provider(says("hello")) as server:
+        _published(server, env, tools=False)
+        with agent(tmp_path, env | {"OCG_AUTO_RECALL": "no"}) as found:
+            assert found.say("what time is it?") == "hello"
+        assert "tools" not in server.asked[0]
