@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
-from ocg.agent.engine import create_turns
+from ocg.agent.deliveries import Deliveries
+from ocg.agent.factory import create_turns
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
-from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.turns import Turns
@@ -41,7 +41,7 @@ def _turns(database: Database, folder: Path, provider: PlayedModel) -> Turns:
         provider=provider,
         workspace=Workspace(folder / "workspace"),
         settings=AgentSettings(auto_recall=False),
-        limits=Limits(),
+        deliveries=Deliveries(database),
     )
 
 
