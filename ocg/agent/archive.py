@@ -124,7 +124,8 @@ class Archive:
 
     async def memory_count(self) -> int:
         """How many memories there are."""
-        return await self._database.read(lambda db: int(db.execute("SELECT count(*) FROM memories").fetchone()[0]))
+        sql = "SELECT count(*) FROM memories WHERE state = 'kept'"
+        return await self._database.read(lambda db: int(db.execute(sql).fetchone()[0]))
 
     async def usage(self, *, session_id: str | None = None, since: float = 0.0) -> Usage:
         """Add up the tokens of a session, or of all, since a time; those of summing up among them."""

@@ -96,7 +96,8 @@ def _images_tokens(model: Model, message: PromptMessage) -> int:
 
 def text_of(message: PromptMessage) -> str:
     """Return all of a message that is text to a tokenizer."""
-    return "\n".join([message.content, *(f"{call.name} {call.arguments}" for call in message.tool_calls)])
+    calls = (f"{call.name} {call.arguments}" for call in message.tool_calls)
+    return "\n".join([message.content, *calls, *filter(None, [message.opaque])])
 
 
 def digest(text: str) -> str:

@@ -81,7 +81,7 @@ class Commands:
         done = await self._compactor.compact(session_id, view, model, kept=1, wish=wish)
         if done is None:
             return "There is nothing to sum up yet."
-        how = "" if done.kind == "summary" else ", as an extract: the model's own summary was of no use"
+        how = "" if done.kind == "summary" else ", as an extract of what you said"
         after = await self._tokens(session_id, model)
         return f"{done.messages} messages are summed up{how}: the next prompt takes {after} tokens instead of {before}."
 

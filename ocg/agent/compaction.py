@@ -15,6 +15,7 @@ from ocg.agent.archive import Archive, Kind, View
 from ocg.agent.budget import BYTES_A_TOKEN, Counter, Piece, digest
 from ocg.agent.context import Laid
 from ocg.agent.memory import Memories
+from ocg.agent.memory.patterns import is_secret
 from ocg.agent.providers.base import Model, PromptMessage, Provider, Reply
 from ocg.agent.summary import Written
 from ocg.agent.transcript import exchanges, paired
@@ -163,8 +164,10 @@ class Compactor:
     async def _store(self, facts: Sequence[str]) -> None:
         """Remember what is worth it. A fact that cannot be kept is still in the messages."""
         for fact in facts:
+            if is_secret(fact):
+                continue
             try:
-                await self._memories.store(MemoryRequest(text=fact, kind="fact"))
+                await self._memories.store(MemoryRequest(text=fact, kind="fact", source="compaction"))
             except OcgError as error:
                 _log.warning("a fact could not be remembered: %s", error)
                 return

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ocg.agent.providers.base import Image, Model, PromptMessage
 from ocg.agent.results import cut_middle
@@ -168,7 +168,7 @@ def shortened(message: Message) -> PromptMessage:
     text = message.content
     if message.role == "assistant":
         text = few(text, _SMALL_ANSWER_CHARS) or text[:_SMALL_ANSWER_CHARS]
-    return PromptMessage(message.role, cut_middle(text, _SMALL_SAID_CHARS), message.tool_calls, message.tool_call_id)
+    return replace(shown(message), content=cut_middle(text, _SMALL_SAID_CHARS))
 
 
 def shown(message: Message, images: tuple[Image, ...] = ()) -> PromptMessage:

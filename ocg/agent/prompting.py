@@ -1,6 +1,7 @@
 """Gathers what the model is shown and counts it; what is too long is summed up first, or left out."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ocg.agent import context
 from ocg.agent.archive import Archive, Mark, View
@@ -117,7 +118,7 @@ class Prompter:
             if longest is None or len(longest.message.content) <= _LEAST_RESULT_CHARS:
                 break
             text = cut_middle(longest.message.content, max(len(longest.message.content) // 2, _LEAST_RESULT_CHARS))
-            message = PromptMessage("tool", text, tool_call_id=longest.message.tool_call_id)
+            message = replace(longest.message, content=text)
             (sized,) = await self._sized(model, [(digest(text), message)])
             newest = [sized if one is longest else one for one in newest]
         return newest

@@ -46,12 +46,12 @@ class Results:
 
     async def read(self, result_id: str, offset: int, limit: int) -> str:
         """Return a part of a kept result, and where it goes on. Raises NOT_FOUND, or INVALID_REQUEST past its end."""
-        sql = "SELECT substr(content, ?, ?) AS part, chars FROM tool_results WHERE id = ?"
-        values = (offset + 1, limit, result_id)
-        row = await self._database.read(lambda db: db.execute(sql, values).fetchone())
+        sql = "SELECT content FROM tool_results WHERE id = ?"  # all of it, for SQLite's substr ends at a NUL
+        row = await self._database.read(lambda db: db.execute(sql, (result_id,)).fetchone())
         if row is None:
             raise OcgError(Code.NOT_FOUND, f"no result {result_id!r} is kept", "call the tool again")
-        part, chars, end = row["part"], row["chars"], offset + len(row["part"])
+        part, chars = row["content"][offset : offset + limit], len(row["content"])
+        end = offset + len(part)
         if offset >= chars:
             raise OcgError(Code.INVALID_REQUEST, f"offset {offset} is past the end", f"it has {chars} characters")
         return part if end >= chars else f"{part}\n[characters {offset} to {end} of {chars}; go on at offset={end}]"

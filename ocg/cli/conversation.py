@@ -20,7 +20,7 @@ _HELP = """\
 /quit           end (or Ctrl-D)
 /compact        sum up what was said, to make room; /compact TEXT keeps that above all
 /status         the model, how full its context is, messages and memories
-/model          which model answers
+/model          which model answers; /model NAME takes another
 /usage          the tokens that were used
 /stop           end what runs in this conversation, and what waits
 Alt-Enter       a new line; Enter sends"""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ocg.agent.budget import MESSAGE_TOKENS, estimate
 from tests.service.embedding import Service, environment, serving
 
 TEXTS = [
@@ -42,6 +43,21 @@ def test_it_counts_as_the_model_does(shared: Service) -> None:
     frame = _prompt_tokens(shared, "Hello!") - _count(shared, "Hello!")[0]
     for text in ("The quick brown fox jumps over the lazy dog. " * 10, "你好,世界 " * 20, "def f(x): return x ** 2"):
         assert _prompt_tokens(shared, text) - _count(shared, text)[0] == frame
+
+
+def test_what_the_agent_counts_is_never_less_than_what_the_model_reads(shared: Service) -> None:
+    """An estimate by bytes would be: texts in Chinese and code have more tokens."""
+    said = [
+        ("system", "You are OCG. It is Wednesday, 2026-11-25 18:23 (UTC, UTC+0000)."),
+        ("user", "How do I sharpen a chisel?"),
+        ("assistant", "Flatten the back on a stone, hold the bevel at 25 degrees."),
+        ("user", "你好,今天天气怎么样? What about `def f(x): return x**2`?"),
+    ]
+    body = {"messages": [{"role": role, "content": text} for role, text in said], "max_tokens": 1}
+    read = shared.ask("/v1/chat/completions", body)[1]["usage"]["prompt_tokens"]
+    counted = sum(_count(shared, *(text for _, text in said))) + MESSAGE_TOKENS * len(said)
+    assert read <= counted <= read * 1.1
+    assert sum(estimate(text) + MESSAGE_TOKENS for _, text in said) < read
 
 
 def test_every_text_has_a_count_and_the_weights_are_not_loaded(shared: Service) -> None:

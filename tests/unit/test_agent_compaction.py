@@ -19,7 +19,10 @@ from ocg.protocol.messages import ToolUse, Usage
 from tests.agent_parts import Parts, PlayedModel, parts
 
 _MODEL = Model("m", 6000)  # of characters, as the played model counts
-_RECORD = "Ada talked with the assistant of ships.\n\nFACTS\n- Ada builds ships in Oslo.\n- x\n* She sails on Sundays."
+_RECORD = (
+    "Ada talked with the assistant of ships.\n\nFACTS\n- Ada builds ships in Oslo.\n- x\n* She sails on Sundays.\n"
+    "- Her password is hunter2-xyzzy."
+)
 
 
 def _records(messages: Sequence[PromptMessage]) -> str:
@@ -48,10 +51,10 @@ async def test_a_crowded_prompt_is_summed_up_and_nothing_is_deleted(tmp_path: Pa
         asked = found.provider.asked[0][-1].content
         assert "User: message 0 about ships" in asked
         assert "and now?" not in asked
-        assert [memory.text for memory in await found.memories.newest(9)] == [
-            "She sails on Sundays.",
-            "Ada builds ships in Oslo.",
-        ]
+        assert [(memory.text, memory.source) for memory in await found.memories.newest(9)] == [
+            ("She sails on Sundays.", "compaction"),
+            ("Ada builds ships in Oslo.", "compaction"),
+        ], "and no secret"
         counts = await found.archive.counts("s")
         assert (counts.messages, counts.compactions) == (25, 1)
         assert counts.hidden == 24 - len(shown)

@@ -208,7 +208,7 @@ class TestResults:
         async with parts(tmp_path, PlayedModel(_MODEL)) as found:
             await found.turn("go")
             results = Results(found.archive._database)
-            whole = "".join(f"line {at}\n" for at in range(5000))
+            whole = "".join(f"line {at}\n" for at in range(2500)) + "\0" + "".join(f"line {at}\n" for at in range(5000))
             cut = await results.shorten("s", whole)
             assert len(cut) <= 16_000
             assert cut.startswith("line 0\n")
