@@ -219,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path in self.server.facts:
+        if not self.path.endswith(("/chat/completions", "/messages")):
             self.do_GET()
             return
         try:

@@ -14,16 +14,16 @@ from pathlib import Path
 import msgspec
 
 from ocg.agent.deliveries import Deliveries
-from ocg.agent.engine import Engine
+from ocg.agent.factory import create_turns
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
-from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
 from ocg.agent.transcript import open_calls
 from ocg.agent.turns import Turns
+from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.errors import OcgError
@@ -71,6 +71,9 @@ class _Model:
 
     async def model(self) -> Model:
         return Model("planned", 1_000_000)
+
+    async def count(self, texts: Sequence[str]) -> list[int] | None:  # noqa: ARG002 - Provider's signature
+        return None
 
     async def close(self) -> None:
         pass
@@ -158,15 +161,15 @@ async def _live(folder: Path, number: int) -> None:
     store = Store(database)
     ran = folder / "ran"
     tools = [_Tool("safe", ran, is_repeatable=True), _Tool("launch", ran, is_repeatable=False)]
-    engine = Engine(
-        store=store,
-        deliveries=Deliveries(database),
+    turns = create_turns(
+        database,
         memories=Memories(database, embedding, Outbox(database, embedding)),
         provider=_Model(),
-        toolbox=Toolbox(tools),
+        workspace=Workspace(folder / "workspace"),
         settings=AgentSettings(auto_recall=False),
+        deliveries=Deliveries(database),
+        toolbox=Toolbox(tools),
     )
-    turns = Turns(store=store, engine=engine, limits=Limits())
     await turns.resume()
     if number % 2 == 0:  # every other time it is killed while it takes up what was cut off
         await _check(store, turns, number)

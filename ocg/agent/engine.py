@@ -9,17 +9,22 @@ import logging
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from ocg import log
-from ocg.agent import context, loops, retelling
+from ocg.agent import loops, retelling
+from ocg.agent.commands import Commands
+from ocg.agent.context import Prompt
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.limits import TurnLimits
 from ocg.agent.live import LiveTurn
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
+from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider, Reasoning, Reply, ToolSpec
 from ocg.agent.queue import TurnQueue
+from ocg.agent.results import Results
 from ocg.agent.rows import Entry
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
@@ -51,6 +56,9 @@ class Engine:
         memories: Memories,
         provider: Provider,
         toolbox: Toolbox,
+        prompter: Prompter,
+        commands: Commands,
+        results: Results,
         settings: AgentSettings,
         capture: Capture | None = None,
     ) -> None:
@@ -59,6 +67,9 @@ class Engine:
         self._memories = memories
         self._provider = provider
         self._toolbox = toolbox
+        self._prompter = prompter
+        self._commands = commands
+        self._results = results
         self._capture = capture
         self.apply(settings)
 
@@ -75,8 +86,14 @@ class Engine:
     async def _run_to_end(self, live: LiveTurn, queue: TurnQueue) -> None:
         limits = self._limits
         try:
-            async with queue.lock(live.turn.session_id), asyncio.timeout(limits.time_s or None):
-                await self._advance(live, queue, limits)
+            async with queue.held(live.turn), asyncio.timeout(limits.time_s or None):
+                await self._begin(live)
+                if live.turn.is_command:
+                    await self._command(live, queue)
+                elif live.turn.is_open:  # it has not joined another meanwhile
+                    await self._advance(live, queue, limits)
+                else:
+                    await self._end(live)
         except asyncio.CancelledError:
             if not live.cancelled_why:
                 raise
@@ -89,13 +106,19 @@ class Engine:
             _log.exception("turn %s ended by a bug", live.turn.id)
             await self._end(live, OcgError(Code.INTERNAL, "a bug in OCG; the log has its traceback", "ocg logs"))
 
-    async def _advance(self, live: LiveTurn, queue: TurnQueue, limits: TurnLimits) -> None:
+    async def _begin(self, live: LiveTurn) -> None:
         live.turn = await _whole(self._store.begin(live.turn))
-        if not live.turn.is_open:
-            await self._end(live)
-            return
         if live.turn.attempts:
             await self._take_up(live)
+
+    async def _command(self, live: LiveTurn, queue: TurnQueue) -> None:
+        """Answer a command, without the model; one that was cut off is done again, which changes nothing."""
+        if next_step(await self._store.steps(live.turn.id)) is Step.ASK:
+            live.say(await self._commands.answer(live.turn, lambda: queue.stop_before(live)))
+            await _whole(self._keep(live, Reply("")))
+        await self._end(live)
+
+    async def _advance(self, live: LiveTurn, queue: TurnQueue, limits: TurnLimits) -> None:
         memories = await self._recall(live.turn.message)
         while True:
             steps = await self._store.steps(live.turn.id)
@@ -151,19 +174,21 @@ class Engine:
         model = await self._provider.model()
         tools = self._toolbox.specs() if model.takes_tools else ()
         history = await self._store.history(live.turn.session_id)
+        laid = await self._prompter.lay(live.turn, history, model=model, memories=memories, tools=tools)
         for share in _OLDER_SHARES:
-            prompt = context.build(
-                history, model=model, context=live.turn.context, memories=memories, tools=tools, older_share=share
-            )
+            prompt = laid.prompt(share)
             try:
-                return await self._stream(live, prompt, tools)
+                reply = await self._stream(live, prompt, tools)
             except OcgError as error:
                 if error.code is not Code.CONTEXT_LENGTH or not prompt.older:
                     raise
                 _log.info("turn %s: %s; older messages are left out", live.turn.id, error.message)
+            else:
+                self._prompter.learn(laid, prompt, tools, reply)
+                return reply
         raise OcgError(Code.CONTEXT_LENGTH, "the message does not fit the model", "send less at once")
 
-    async def _stream(self, live: LiveTurn, prompt: context.Prompt, tools: Sequence[ToolSpec]) -> Reply:
+    async def _stream(self, live: LiveTurn, prompt: Prompt, tools: Sequence[ToolSpec]) -> Reply:
         live.text = live.reasoning = ""
         pieces = self._provider.reply(prompt.messages, tools, max_tokens=prompt.max_tokens)
         async with aclosing(pieces):
@@ -198,6 +223,7 @@ class Engine:
     ) -> None:
         live.emit(events.ToolCall, call_id=call.id, name=call.name, arguments=call.arguments)
         outcome = self._toolbox.interrupted(call) if is_interrupted else await self._toolbox.run(call)
+        outcome = replace(outcome, content=await self._results.shorten(live.turn.session_id, outcome.content))
         times = loops.count(steps, call, outcome.content)
         content = loops.noted(outcome.content, times)
         await _whole(self._keep_result(live, call, Outcome(content, outcome.is_error)))

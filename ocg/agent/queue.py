@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import takewhile
 
 from ocg.agent.live import LiveTurn
+from ocg.agent.rows import Turn
 from ocg.errors import Code, OcgError
 
 
@@ -38,7 +40,14 @@ class TurnQueue:
     def joining(self, live: LiveTurn) -> list[LiveTurn]:
         """Return what waits in a turn's session to join it, oldest first."""
         here = self.of_session(live.turn.session_id)
-        return [one for one in here if one is not live and one.turn.mode == "steer" and not one.cancelled_why]
+        return [one for one in here if one is not live and one.turn.steers and not one.cancelled_why]
+
+    async def stop_before(self, live: LiveTurn) -> int:
+        """End what came before a /stop in its session, and say how many turns that were."""
+        earlier = takewhile(lambda one: one is not live, self.of_session(live.turn.session_id))
+        stopped = [one for one in earlier if not one.turn.is_immediate]
+        await self.cancel(stopped, "the turn was stopped")
+        return len(stopped)
 
     @contextmanager
     def place(self, session_id: str | None) -> Iterator[None]:
@@ -69,9 +78,9 @@ class TurnQueue:
         if not self.of_session(live.turn.session_id):
             self._locks.pop(live.turn.session_id, None)
 
-    def lock(self, session_id: str) -> asyncio.Lock:
-        """Return what the session's running turn holds; it is handed on in the order it was asked for."""
-        return self._locks.setdefault(session_id, asyncio.Lock())
+    def held(self, turn: Turn) -> AbstractAsyncContextManager[None]:
+        """Return what a turn holds while it runs: its session, in the order it was asked for, or nothing."""
+        return nullcontext() if turn.is_immediate else self._locks.setdefault(turn.session_id, asyncio.Lock())
 
     async def cancel(self, lives: list[LiveTurn], why: str) -> None:
         """End turns now, once each, and wait until that is on disk."""

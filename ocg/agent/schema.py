@@ -112,4 +112,44 @@ MIGRATIONS = (
     -- Turns whose facts were taken already, so that none is taken twice.
     CREATE TABLE memory_captures (turn_id TEXT PRIMARY KEY) STRICT;
     """,
+    """
+    -- A command is answered without the model, which is never shown it.
+    ALTER TABLE turns ADD COLUMN is_command INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX turns_of_session ON turns (session_id, is_command);
+
+    -- Messages up to the watermark are not shown to the model any more, the summary stands for them; the last counts.
+    CREATE TABLE compactions (
+        session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+        watermark INTEGER NOT NULL,
+        summary TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('summary', 'extract', 'new')),
+        prompt_tokens INTEGER NOT NULL,
+        completion_tokens INTEGER NOT NULL,
+        created_at REAL NOT NULL,
+        PRIMARY KEY (session_id, watermark)
+    ) STRICT;
+
+    -- Results of tools that are too long to be shown whole.
+    CREATE TABLE tool_results (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+        content TEXT NOT NULL,
+        chars INTEGER NOT NULL,
+        created_at REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX tool_results_of_session ON tool_results (session_id, chars);
+
+    -- Pictures belong to the turn that brought them, and once it has begun, to its message.
+    CREATE TABLE images (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+        message_id TEXT,
+        media_type TEXT NOT NULL,
+        data BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX images_of_turn ON images (turn_id);
+    CREATE INDEX images_of_message ON images (message_id);
+    ALTER TABLE messages ADD COLUMN images INTEGER NOT NULL DEFAULT 0;
+    """,
 )

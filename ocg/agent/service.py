@@ -9,17 +9,15 @@ from ocg import config
 from ocg.agent import providers
 from ocg.agent.app import create_app
 from ocg.agent.deliveries import Deliveries
-from ocg.agent.engine import Engine
+from ocg.agent.factory import create_turns
 from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.memory.notes import Notes
 from ocg.agent.outbox import Outbox
-from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
-from ocg.agent.tools import Toolbox, everything
-from ocg.agent.turns import Turns
+from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.lifecycle import sockets
@@ -55,16 +53,17 @@ class AgentService:
             memories = Memories(database, embedding, outbox)
             capture = Capture(memories, directory.provider, settings)
             deliveries = Deliveries(database)
-            engine = Engine(
-                store=store,
-                deliveries=deliveries,
+            workspace = Workspace(settings.workspace_dir)
+            await workspace.prepare()
+            turns = create_turns(
+                database,
                 memories=memories,
                 provider=directory.provider,
-                toolbox=Toolbox(everything(memories)),
+                workspace=workspace,
                 settings=settings,
+                deliveries=deliveries,
                 capture=capture,
             )
-            turns = Turns(store=store, engine=engine, limits=Limits())
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:
                 owned.callback(sockets.remove_unix, settings.agent_sock)
@@ -85,7 +84,7 @@ class AgentService:
 
             async def apply(new: AgentSettings) -> frozenset[str]:
                 await directory.apply(new)
-                engine.apply(new)
+                turns.apply(new)
                 capture.apply(new)
                 return _LIVE
 

@@ -3,13 +3,15 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import nullcontext
 
-from ocg.agent import retelling
+from ocg.agent import retelling, slash
 from ocg.agent.engine import Engine
 from ocg.agent.live import LiveTurn
 from ocg.agent.queue import Limits, TurnQueue
 from ocg.agent.rows import Turn
 from ocg.agent.store import Store
+from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
 from ocg.protocol import events
 from ocg.protocol.events import TurnEvent
@@ -28,6 +30,10 @@ class Turns:
         self._engine = engine
         self._queue = TurnQueue(limits)
 
+    def apply(self, settings: AgentSettings) -> None:
+        """Do as new settings say, from the next turn on."""
+        self._engine.apply(settings)
+
     async def resume(self) -> None:
         """Take up the turns that a stop or a crash cut off, before anything newer."""
         unfinished = await self._store.unfinished()
@@ -45,7 +51,7 @@ class Turns:
         """
         turn = await self._store.known(request)
         if turn is None:
-            with self._queue.place(request.session_id):
+            with nullcontext() if slash.is_immediate(request) else self._queue.place(request.session_id):
                 turn = await self._store.accept(request)
                 earlier = self._queue.of_session(turn.session_id)
                 following = self._join(turn, request.after)

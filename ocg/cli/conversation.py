@@ -18,6 +18,11 @@ _HELP = """\
 /sessions       list conversations
 /open ID        go on with one
 /quit           end (or Ctrl-D)
+/compact        sum up what was said, to make room; /compact TEXT keeps that above all
+/status         the model, how full its context is, messages and memories
+/model          which model answers
+/usage          the tokens that were used
+/stop           end what runs in this conversation, and what waits
 Alt-Enter       a new line; Enter sends"""
 
 
@@ -52,8 +57,6 @@ async def _answer(answerer: Answerer, text: str) -> None:
                 await _list(answerer)
             case ["/open", session]:
                 await _reopen(answerer, session)
-            case [word, *_] if word.startswith("/") and "/" not in word[1:]:
-                print(f"No command {word}. /help lists them.")
             case _:
                 await answerer.ask(text)
     except OcgError as error:

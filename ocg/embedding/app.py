@@ -16,12 +16,15 @@ from ocg.embedding.embeddings import Embeddings
 from ocg.embedding.encoder import Encoder
 from ocg.embedding.endpoints import Endpoint, document, routes
 from ocg.embedding.request import LocalChat
+from ocg.embedding.tokens import Tokens
 from ocg.embedding.vectors import VectorStore
-from ocg.errors import Code
+from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
 from ocg.lifecycle.guard import Guard
+from ocg.lifecycle.stream import while_listening
 from ocg.protocol import openai
 from ocg.protocol.messages import Health
+from ocg.protocol.tokens import TokensAnswer, TokensRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class _Endpoints:
     encoder: Encoder
     vectors: VectorStore
     chat: ChatModel
+    tokens: Tokens
 
     async def health(self, _: Request) -> Response:
         state = "loaded" if self.chat.is_loaded else "not loaded"
@@ -45,6 +49,14 @@ class _Endpoints:
         chat = openai.ModelItem(id=self.chat.name, kind="chat", context=self.chat.context, tools=self.chat.calls_tools)
         return answers.answer(openai.ModelList(data=(embedding, chat)))
 
+    async def count_tokens(self, request: Request) -> Response:
+        asked = await answers.read(request, TokensRequest)
+        if asked.model and asked.model != self.tokens.name:
+            why, hint = f"no chat model {asked.model[:100]!r} is here", f"ask for {self.tokens.name!r}"
+            raise OcgError(Code.MODEL_UNKNOWN, why, hint, param="model")
+        counts = await while_listening(request, self.tokens.count(asked.texts))
+        return answers.answer(TokensAnswer(model=self.tokens.name, counts=counts))
+
     def endpoints(self) -> tuple[Endpoint, ...]:
         """List them."""
         completions = Completions(self.chat)
@@ -57,12 +69,16 @@ class _Endpoints:
                 takes=LocalChat, streams=True,
                 errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, Code.CONTEXT_LENGTH, Code.BUSY),
             ),
+            Endpoint(
+                "POST", "/v1/tokens", "Count texts' tokens in the chat model", self.count_tokens, TokensAnswer,
+                takes=TokensRequest, errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, Code.MODEL_DAMAGED, Code.BUSY),
+            ),
         )  # fmt: skip
 
 
-def endpoints(*, encoder: Encoder, vectors: VectorStore, chat: ChatModel) -> tuple[Endpoint, ...]:
+def endpoints(*, encoder: Encoder, vectors: VectorStore, chat: ChatModel, tokens: Tokens) -> tuple[Endpoint, ...]:
     """List all that the service answers, its own description last."""
-    listed = (*_Endpoints(encoder, vectors, chat).endpoints(), *Collections(vectors).endpoints())
+    listed = (*_Endpoints(encoder, vectors, chat, tokens).endpoints(), *Collections(vectors).endpoints())
 
     async def openapi(_: Request) -> Response:
         return answers.answer(document((*listed, described), version=__version__))
@@ -71,8 +87,10 @@ def endpoints(*, encoder: Encoder, vectors: VectorStore, chat: ChatModel) -> tup
     return (*listed, described)
 
 
-def create_app(*, encoder: Encoder, vectors: VectorStore, chat: ChatModel, accepts: Callable[[str], bool]) -> ASGIApp:
+def create_app(
+    *, encoder: Encoder, vectors: VectorStore, chat: ChatModel, tokens: Tokens, accepts: Callable[[str], bool]
+) -> ASGIApp:
     """Build the application; `accepts` judges a token, which all but the open endpoints need."""
-    listed = endpoints(encoder=encoder, vectors=vectors, chat=chat)
+    listed = endpoints(encoder=encoder, vectors=vectors, chat=chat, tokens=tokens)
     is_open = frozenset(one.path for one in listed if one.is_open)
     return Guard(answers.create_app(routes(listed)), accepts=accepts, is_open=is_open.__contains__)

@@ -13,6 +13,7 @@ from ocg.embedding.app import create_app
 from ocg.embedding.chat import ChatModel
 from ocg.embedding.encoder import Encoder
 from ocg.embedding.llama import thread_count
+from ocg.embedding.tokens import Tokens
 from ocg.embedding.vectors import VectorStore
 from ocg.lifecycle import pidfile, sockets
 from ocg.lifecycle.guard import same_token
@@ -48,13 +49,15 @@ class EmbeddingService:
             owned.push_async_callback(vectors.close)
             chat = self._chat()
             owned.push_async_callback(chat.close)
+            tokens = Tokens(chat.name, self._locate_chat, idle_s=settings.chat_idle_s)
+            owned.push_async_callback(tokens.close)
             listener = self._inherited(inherited[0]) if inherited else self._listen()
             where = address.Address(f"http://127.0.0.1:{listener.getsockname()[1]}", address.new_token())
-            tokens = [where.token, await _ui_token(settings)]
+            accepted = [where.token, await _ui_token(settings)]
 
             async def apply(new: EmbeddingSettings) -> frozenset[str]:
-                tokens[1] = await _ui_token(new)
-                chat.idle_s = new.chat_idle_s
+                accepted[1] = await _ui_token(new)
+                chat.idle_s = tokens.idle_s = new.chat_idle_s
                 return _LIVE
 
             pidfile.open_dir(settings.address_dir)
@@ -65,11 +68,12 @@ class EmbeddingService:
                     encoder=encoder,
                     vectors=vectors,
                     chat=chat,
-                    accepts=lambda found: any(same_token(found, one) for one in tokens),
+                    tokens=tokens,
+                    accepts=lambda found: any(same_token(found, one) for one in accepted),
                 ),
                 [listener],
                 where.url,
-                workers=(*encoder.workers, chat.worker, *vectors.workers),
+                workers=(*encoder.workers, chat.worker, tokens.worker, *vectors.workers),
                 apply=apply,
             )
 
@@ -101,10 +105,13 @@ class EmbeddingService:
         settings = self._settings
         return ChatModel(
             Path(settings.chat_model).stem if settings.chat_model.endswith(".gguf") else settings.chat_model,
-            lambda: store.resolve(settings.models_dir, settings.chat_model),
+            self._locate_chat,
             threads=thread_count(settings.threads),
             idle_s=settings.chat_idle_s,
         )
+
+    def _locate_chat(self) -> Path:
+        return store.resolve(self._settings.models_dir, self._settings.chat_model)
 
     def _inherited(self, listener: socket) -> socket:
         port = listener.getsockname()[1]

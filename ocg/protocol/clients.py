@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import msgspec
 
 from ocg.errors import Code, OcgError
-from ocg.protocol import address, messages, sse, vectors, wire
+from ocg.protocol import address, messages, sse, tokens, vectors, wire
 from ocg.protocol.events import LAST, TurnEvent
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ class _Client:
         """
         import aiohttp  # noqa: PLC0415
 
+        where = self._locate()
         if self._session is None:
             self._session = aiohttp.ClientSession(connector=self._connector(), auto_decompress=False)
-        where = self._locate()
         headers = {"Content-Type": wire.JSON}
         if where.token:
             headers["Authorization"] = f"Bearer {where.token}"
@@ -159,6 +159,11 @@ class EmbeddingClient(_Client):
         """Read those of these that are there, without their vectors."""
         body = vectors.GetRequest(ids=list(ids), limit=max(len(ids), 1))
         return (await self.call("POST", _within(collection, "get"), vectors.ItemList, body)).items
+
+    async def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
+        """Count how many tokens each text takes in the chat model's own tokenizer."""
+        body = tokens.TokensRequest(texts=tuple(texts))
+        return (await self.call("POST", "/v1/tokens", tokens.TokensAnswer, body)).counts
 
     async def upsert(self, items: Sequence[vectors.VectorItem], *, collection: str) -> int:
         """Add or replace vectors; they are on disk on return."""

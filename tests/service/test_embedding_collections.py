@@ -113,13 +113,15 @@ class TestDescription:
     def test_every_route_is_in_it_and_nothing_else(self) -> None:
         """The routes of the application, not the table that both are made from."""
         nothing: Any = None
-        guarded: Any = application.create_app(encoder=nothing, vectors=nothing, chat=nothing, accepts=bool)
+        guarded: Any = application.create_app(
+            encoder=nothing, vectors=nothing, chat=nothing, tokens=nothing, accepts=bool
+        )
         routes = {
             (route.path.replace(":name", ""), method.lower())
             for route in guarded._app.routes
             for method in route.methods - {"HEAD"}
         }
-        listed = application.endpoints(encoder=nothing, vectors=nothing, chat=nothing)
+        listed = application.endpoints(encoder=nothing, vectors=nothing, chat=nothing, tokens=nothing)
         described = document(listed, version="0")
         assert routes == {(path, method) for path, each in described["paths"].items() for method in each}
 

@@ -68,6 +68,9 @@ def test_reasoning_is_told_apart_and_is_no_part_of_the_answer(tmp_path: Path, en
         )
         assert events[-1]["text"] == "noon"
         assert [text for role, text in found.transcript("s") if role == "assistant"] == ["One moment.", "noon"]
+        assert model.asked[1]["messages"][-2]["reasoning_content"] == "The user wants the time.", "it wants that back"
+        found.say("and now?", session_id="s")
+        assert not any("reasoning_content" in one for one in model.asked[-1]["messages"]), "within the turn alone"
 
 
 def test_a_fallback_answers_is_listed_and_the_first_is_left_alone(tmp_path: Path, env: dict[str, str]) -> None:
@@ -150,4 +153,7 @@ def test_anthropic_answers_a_turn_with_tools(tmp_path: Path, env: dict[str, str]
             assert "reasoning.delta" in [event["type"] for event in events]
             sent = server.asked[1]["messages"][-1]["content"][0]
             assert (sent["type"], sent["tool_use_id"]) == ("tool_result", "toolu_1")
+            thinking, use = server.asked[1]["messages"][-2]["content"]
+            assert thinking == {"type": "thinking", "thinking": "Hm.", "signature": "SIG"}, "signed, and unchanged"
+            assert (use["type"], use["id"], use["input"]) == ("tool_use", "toolu_1", {"zone": "UTC"})
             assert KEY not in found.process.log

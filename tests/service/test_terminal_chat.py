@@ -83,7 +83,7 @@ def test_a_conversation_with_history_commands_and_an_end(terminal: Terminal, tmp
     terminal.type("/sessions\r")
     terminal.expect("hello there")
     terminal.type("/nonsense\r")
-    terminal.expect("No command /nonsense")
+    terminal.expect("There is no command /nonsense")
     terminal.expect(">")
     terminal.type("\x04")
     assert terminal.process.wait(10) == 0

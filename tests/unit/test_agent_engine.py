@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ocg.agent.deliveries import Deliveries
-from ocg.agent.engine import Engine
+from ocg.agent.factory import create_turns
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers.base import Model, Piece, PromptMessage, Reply, ToolSpec
@@ -20,7 +20,7 @@ from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
-from ocg.agent.turns import Turns
+from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.errors import Code, OcgError
@@ -62,6 +62,9 @@ class CallingModel:
     async def model(self) -> Model:
         return Model("calling", 4096)
 
+    async def count(self, texts: Sequence[str]) -> list[int] | None:
+        return [len(text) for text in texts]
+
     async def close(self) -> None:
         pass
 
@@ -87,15 +90,16 @@ class Agent:
         embedding = EmbeddingClient(folder)
         memories = Memories(database, embedding, Outbox(database, embedding))
         self.store = Store(database)
-        engine = Engine(
-            store=self.store,
-            deliveries=Deliveries(database),
+        self.turns = create_turns(
+            database,
             memories=memories,
             provider=CallingModel(),
-            toolbox=Toolbox([tool]),
+            workspace=Workspace(folder / "workspace"),
             settings=AgentSettings(auto_recall=False, **settings),  # type: ignore[arg-type] # those of numbers
+            deliveries=Deliveries(database),
+            limits=limits,
+            toolbox=Toolbox([tool]),
         )
-        self.turns = Turns(store=self.store, engine=engine, limits=limits or Limits())
 
     async def turn(self, message: str = "go") -> list[TurnEvent]:
         return [event async for event in await self.turns.submit(TurnRequest(message=message, message_id="m"))]

@@ -28,6 +28,9 @@ class SmallModel:
     async def model(self) -> Model:
         return Model("small", 2048, takes_tools=False, is_small=True)
 
+    async def count(self, texts: Sequence[str]) -> list[int] | None:  # noqa: ARG002 - Provider's signature
+        return None
+
     async def reply(
         self,
         messages: Sequence[PromptMessage],  # noqa: ARG002 - Provider's signature

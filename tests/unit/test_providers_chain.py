@@ -40,6 +40,9 @@ class Scripted:
             raise self._model
         return self._model
 
+    async def count(self, texts: Sequence[str]) -> list[int] | None:  # noqa: ARG002 - Provider's signature
+        return None
+
     async def reply(
         self,
         messages: Sequence[PromptMessage],  # noqa: ARG002 - Provider's signature
@@ -174,11 +177,16 @@ async def test_when_all_are_left_alone_the_one_next_in_time_is_tried_and_the_oth
 
 
 async def test_one_alone_is_asked_whatever_its_breaker_says_and_its_error_is_its_own() -> None:
-    one = Scripted("one", [DOWN])
+    gate = asyncio.Event()
+    one = Scripted("one", *[[DOWN]] * 5, [gate, DOWN])
     chain = _chain(one)
     for _ in range(5):
         assert await _failed(chain) is DOWN
     assert len(one.offered) == 5
+    asking = [asyncio.create_task(_failed(chain)) for _ in range(3)]
+    await asyncio.sleep(0)
+    gate.set()
+    assert await asyncio.gather(*asking) == [DOWN] * 3, "all of them, at once"
 
 
 async def test_the_model_is_that_of_who_would_answer() -> None:

@@ -146,6 +146,26 @@ def test_tags_cut_anywhere_are_found(data: st.DataObject, text: str, thought: st
     assert "".join(one for one in pieces if isinstance(one, str)) == said
 
 
+def test_what_might_have_become_a_tag_is_part_of_the_answer_at_its_end() -> None:
+    assembly = Assembly("x")
+    assert list(assembly.take(b'{"choices": [{"delta": {"content": "<think"}, "finish_reason": "stop"}]}')) == []
+    shown, reply = assembly.end()
+    assert (shown, _reply([reply]).text) == ("<think", "<think")
+
+
+def test_thoughts_of_several_blocks_are_told_and_kept_alike() -> None:
+    def thought(index: int, text: str) -> list[dict[str, Any]]:
+        delta = {"type": "content_block_delta", "index": index, "delta": {"type": "thinking_delta", "thinking": text}}
+        return [{"type": "content_block_start", "index": index, "content_block": {"type": "thinking"}}, delta]
+
+    events = [*thought(0, "one"), *thought(1, "two"), {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}]
+    blocks, shown = Blocks("x", "m"), list[Piece]()
+    for event in events:
+        shown += blocks.take(json.dumps(event).encode())
+    assert shown == [Reasoning("one"), Reasoning("\n\ntwo")]
+    assert _reply(list(blocks.end())).reasoning == "one\n\ntwo"
+
+
 def test_mistrals_parts_are_read_like_everybodys_text() -> None:
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "yes"}]
     assembly = Assembly("x")

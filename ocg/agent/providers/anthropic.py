@@ -51,6 +51,11 @@ class AnthropicProvider:
         """See Provider."""
         return self._model
 
+    async def count(self, texts: Sequence[str]) -> list[int] | None:
+        """See Provider."""
+        del texts
+        return None
+
     async def close(self) -> None:
         """See Provider."""
         await self._transport.close()

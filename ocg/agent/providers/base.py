@@ -95,5 +95,8 @@ class Provider(Protocol):
         Raises PROVIDER with the provider's name, what it said and what to do; UNAVAILABLE, TIMEOUT, CONTEXT_LENGTH.
         """
 
+    async def count(self, texts: Sequence[str]) -> list[int] | None:
+        """Count the tokens of texts with the model's own tokenizer; None where there is none to ask."""
+
     async def close(self) -> None:
         """Free what it holds."""

@@ -90,6 +90,7 @@ class Blocks:
     model: str
     is_over: bool = False
     _blocks: dict[int, _Block] = field(default_factory=dict)
+    _thoughts: list[str] = field(default_factory=list)
     _counts: dict[str, int] = field(default_factory=dict)
     _stop_reason: str = ""
     _events: int = 0
@@ -147,7 +148,13 @@ class Blocks:
         self._chars += len(added) + len(delta.signature)
         if not added or block.type == "tool_use":
             return []
-        return [Reasoning(added) if block.type == "thinking" else added]
+        return [self._thought(block, added) if block.type == "thinking" else added]
+
+    def _thought(self, block: _Block, added: str) -> Reasoning:
+        """Keep what is shown of the thinking, a paragraph a block."""
+        gap = "\n\n" if self._thoughts and block.text == added else ""
+        self._thoughts.append(gap + added)
+        return Reasoning(gap + added)
 
     def end(self) -> Iterator[Piece]:
         """Give the whole. Raises PROVIDER when the stream ended in the middle, or the model refuses."""
@@ -173,7 +180,7 @@ class Blocks:
             "".join(one.text for one in blocks if one.type == "text"),
             calls,
             self._usage(),
-            reasoning="\n\n".join(one.text for one in thoughts if one.text),
+            reasoning="".join(self._thoughts),
             opaque=msgspec.json.encode(signed).decode() if calls and thoughts else "",
             is_cut=self._stop_reason in {"max_tokens", "model_context_window_exceeded"},
         )

@@ -88,6 +88,10 @@ class Chain:
                 attempt.left()
         raise self._all_failed(failures)
 
+    async def count(self, texts: Sequence[str]) -> list[int] | None:
+        """See Provider."""
+        return await self._first.provider.count(texts)
+
     async def close(self) -> None:
         """See Provider."""
         for link in self.links:

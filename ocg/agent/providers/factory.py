@@ -43,6 +43,11 @@ class Keyless:
             yield ""
         raise self._error
 
+    async def count(self, texts: Sequence[str]) -> list[int] | None:
+        """See Provider."""
+        del texts
+        return None
+
     async def close(self) -> None:
         """See Provider."""
 

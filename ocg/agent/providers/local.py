@@ -1,6 +1,8 @@
 """The local model: ocg-embedding's own chat, found by the address it publishes."""
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -15,9 +17,14 @@ from ocg.agent.providers.transport import Target, Transport, bearer
 from ocg.errors import Code, OcgError
 from ocg.protocol import address
 from ocg.protocol.clients import EmbeddingClient
+from ocg.protocol.tokens import MAX_TEXTS
+
+_log = logging.getLogger(__name__)
 
 # On two cores a prompt of 8,192 tokens takes minutes before the first word comes, and a tool call comes as a whole.
 _SILENCE_S = 600.0
+_COUNT_TIMEOUT_S = 5.0
+_MAX_BATCH_BYTES = 4 << 20  # a character may take six in JSON
 
 
 class _Item(msgspec.Struct):
@@ -72,6 +79,19 @@ class LocalProvider:
             self._known = where, model
         return self._known[1]
 
+    async def count(self, texts: Sequence[str]) -> list[int] | None:
+        """See Provider. While it cannot be asked, an estimate has to do."""
+        counted: list[int] = []
+        try:
+            async with asyncio.timeout(_COUNT_TIMEOUT_S):
+                await load_aiohttp()
+                for batch in batches(texts):
+                    counted += await self._embedding.count_tokens(batch)
+        except (OcgError, TimeoutError) as error:
+            _log.info("tokens are estimated: %s", str(error) or "ocg-embedding is slow")
+            return None
+        return counted if len(counted) == len(texts) else None
+
     async def close(self) -> None:
         """See Provider."""
         await self._transport.close()
@@ -89,3 +109,18 @@ class LocalProvider:
     def _explain(self, status: int, retry_after: str, body: bytes) -> Refusal:
         del retry_after
         return from_service(status, body)
+
+
+def batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Part texts into what one request may carry; a text without valid Unicode is written as JSON can have it."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        data = text.encode("utf-8", "replace")
+        if batch and (len(batch) == MAX_TEXTS or size + len(data) > _MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(data.decode())
+        size += len(data)
+    if batch:
+        yield batch

@@ -28,6 +28,11 @@ class Switch:
         async with self._lease() as provider:
             return await provider.model()
 
+    async def count(self, texts: Sequence[str]) -> list[int] | None:
+        """See Provider."""
+        async with self._lease() as provider:
+            return await provider.count(texts)
+
     async def reply(
         self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
     ) -> AsyncGenerator[Piece, None]:

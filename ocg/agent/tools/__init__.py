@@ -6,20 +6,21 @@ from collections.abc import Sequence
 
 from ocg.agent.memory import Memories
 from ocg.agent.providers.base import ToolSpec
+from ocg.agent.results import Results
 from ocg.agent.tools.base import Outcome, Tool, failed, parse, spec
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
+from ocg.agent.tools.result import ReadResultTool
 from ocg.agent.tools.time import TimeTool
 from ocg.agent.transcript import INTERRUPTED
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ToolUse
 
 _log = logging.getLogger(__name__)
-_MAX_RESULT_CHARS = 16_000
 
 
-def everything(memories: Memories) -> tuple[Tool, ...]:
+def everything(memories: Memories, results: Results) -> tuple[Tool, ...]:
     """Return all tools there are."""
-    return (TimeTool(), MemorySearchTool(memories), MemoryStoreTool(memories))
+    return (TimeTool(), MemorySearchTool(memories), MemoryStoreTool(memories), ReadResultTool(results))
 
 
 class Toolbox:
@@ -50,7 +51,7 @@ class Toolbox:
         try:
             arguments = parse(tool, call.arguments)
             async with asyncio.timeout(tool.timeout_s):
-                return Outcome(_cut(await tool.run(arguments)))
+                return Outcome(await tool.run(arguments))
         except TimeoutError:
             return failed(OcgError(Code.TIMEOUT, f"{call.name} took longer than {tool.timeout_s:g} s", "ask for less"))
         except OcgError as error:
@@ -58,9 +59,3 @@ class Toolbox:
         except Exception:  # noqa: BLE001 - a tool may fail in any way, the turn goes on
             _log.exception("the tool %s failed", call.name)
             return failed(OcgError(Code.INTERNAL, f"{call.name} failed by a bug in OCG", "do without it"))
-
-
-def _cut(text: str) -> str:
-    if len(text) <= _MAX_RESULT_CHARS:
-        return text
-    return f"{text[:_MAX_RESULT_CHARS]}\n… ({len(text) - _MAX_RESULT_CHARS} more characters were left out)"

@@ -1,0 +1,55 @@
+"""Puts together what runs turns."""
+
+from ocg.agent.archive import Archive
+from ocg.agent.budget import Counter
+from ocg.agent.commands import Commands
+from ocg.agent.compaction import Compactor
+from ocg.agent.deliveries import Deliveries
+from ocg.agent.engine import Engine
+from ocg.agent.memory import Memories
+from ocg.agent.memory.capture import Capture
+from ocg.agent.prompting import Prompter
+from ocg.agent.providers.base import Provider
+from ocg.agent.queue import Limits
+from ocg.agent.results import Results
+from ocg.agent.store import Store
+from ocg.agent.tools import Toolbox, everything
+from ocg.agent.turns import Turns
+from ocg.agent.workspace import Workspace
+from ocg.config import AgentSettings
+from ocg.database import Database
+
+
+def create_turns(
+    database: Database,
+    *,
+    memories: Memories,
+    provider: Provider,
+    workspace: Workspace,
+    settings: AgentSettings,
+    deliveries: Deliveries,
+    capture: Capture | None = None,
+    limits: Limits | None = None,
+    toolbox: Toolbox | None = None,
+) -> Turns:
+    """Build it over a database; without a toolbox it has all tools there are."""
+    store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
+    toolbox = toolbox or Toolbox(everything(memories, results))
+    compactor = Compactor(provider=provider, archive=archive, counter=counter, memories=memories)
+    prompter = Prompter(workspace=workspace, archive=archive, counter=counter, compactor=compactor)
+    commands = Commands(
+        provider=provider, store=store, archive=archive, prompter=prompter, compactor=compactor, toolbox=toolbox
+    )
+    engine = Engine(
+        store=store,
+        deliveries=deliveries,
+        memories=memories,
+        provider=provider,
+        toolbox=toolbox,
+        prompter=prompter,
+        commands=commands,
+        results=results,
+        settings=settings,
+        capture=capture,
+    )
+    return Turns(store=store, engine=engine, limits=limits or Limits())

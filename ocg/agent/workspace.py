@@ -1,0 +1,133 @@
+"""The files by which a user says what the agent is and does: SOUL.md, INSTRUCTIONS.md (or AGENTS.md), USER.md.
+
+They are the user's: made once, where there is no workspace yet, and never written again.
+"""
+
+import asyncio
+import logging
+import os
+import re
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+MAX_FILE_BYTES = 24 << 10  # some 6,000 tokens of English: more than anybody writes by hand, and less than most contexts
+_READ_TIMEOUT_S = 5.0  # a folder on a network may hang
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+SOUL, INSTRUCTIONS, AGENTS, USER = "SOUL.md", "INSTRUCTIONS.md", "AGENTS.md", "USER.md"
+FILES = (SOUL, INSTRUCTIONS, AGENTS, USER)
+IDENTITY = (
+    "You are OCG, an assistant that runs on the user's own computer. Be truthful, and brief unless asked for more;"
+    " answer in the user's language."
+)
+HOW = "When the answer needs a tool, use it."
+DEFAULTS = {
+    SOUL: f"<!-- Who the agent is and how it speaks. What stands in such marks is not shown to it. -->\n{IDENTITY}\n",
+    INSTRUCTIONS: f"<!-- How it is to work: what to do, what never to do. -->\n{HOW}\n",
+    USER: "<!-- Who you are, as far as the agent should always know it: name, language, work, habits. -->\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What the files say, without comments; `own` are the names of those that say something else than at first."""
+
+    soul: str = IDENTITY
+    instructions: str = HOW
+    user: str = ""
+    own: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file's text, and what its stat was then."""
+
+    stamp: tuple[int, ...]
+    text: str
+
+
+class Workspace:
+    """The folder; its files are read again when they have changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read: dict[str, _Read] = {}
+        self._texts = Texts()
+
+    async def prepare(self) -> None:
+        """Make the folder with the files as they are at first, where it is not there."""
+        try:
+            await asyncio.to_thread(_make, self.folder)
+        except OSError as error:
+            _log.warning("no workspace at %s: %s; the agent does without", self.folder, error.strerror)
+
+    async def texts(self) -> Texts:
+        """Return what the files say now; what they last said when that cannot be had in time."""
+        try:
+            async with asyncio.timeout(_READ_TIMEOUT_S):
+                self._read, self._texts = await asyncio.to_thread(_all, self.folder, self._read)
+        except TimeoutError:
+            _log.warning("%s could not be read in %g s", self.folder, _READ_TIMEOUT_S)
+        return self._texts
+
+
+def _make(folder: Path) -> None:
+    """Make all of it or nothing: what a crash leaves half done is begun anew."""
+    if folder.exists():
+        return
+    begun = folder.with_name(f".{folder.name}.new")
+    begun.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, text in DEFAULTS.items():
+        (begun / name).write_text(text, encoding="utf-8")
+    with suppress(FileExistsError):
+        begun.rename(folder)
+
+
+def _all(folder: Path, before: dict[str, _Read]) -> tuple[dict[str, _Read], Texts]:
+    now = {name: found for name in FILES if (found := _one(folder, name, before.get(name))) is not None}
+    said = {name: _COMMENT.sub("", found.text).strip() for name, found in now.items()}
+    first = {name: _COMMENT.sub("", text).strip() for name, text in DEFAULTS.items()}
+    instructions = [said[name] for name in (INSTRUCTIONS, AGENTS) if said.get(name)]
+    return now, Texts(
+        soul=said.get(SOUL, IDENTITY),
+        instructions="\n\n".join(instructions) if {INSTRUCTIONS, AGENTS} & said.keys() else HOW,
+        user=said.get(USER, ""),
+        own=frozenset(name for name, text in said.items() if text != first.get(name, "")),
+    )
+
+
+def _one(folder: Path, name: str, before: _Read | None) -> _Read | None:
+    """Read a file unless it is as it was; None when it is not there or not to be trusted, which is told once."""
+    path = folder / name
+    try:
+        inside, status = path.resolve(strict=True), path.stat()
+    except OSError:
+        return None
+    stamp = (status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns)
+    if before is not None and before.stamp == stamp:
+        return before
+    if not inside.is_relative_to(folder.resolve()):
+        _log.warning("%s is not read: it is a link that leads out of the workspace", path)
+        return _Read(stamp, "")
+    try:
+        return _Read(stamp, _text(inside, path))
+    except OSError as error:
+        _log.warning("%s cannot be read: %s", path, error.strerror)
+        return _Read(stamp, "")
+
+
+def _text(inside: Path, path: Path) -> str:
+    # Neither a link that has come since nor a FIFO is waited for.
+    with os.fdopen(os.open(inside, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            _log.warning("%s is not read: it is no file", path)
+            return ""
+        data = stream.read(MAX_FILE_BYTES + 1)
+    text = data[:MAX_FILE_BYTES].decode("utf-8", "replace").replace("\0", "")
+    if len(data) > MAX_FILE_BYTES:
+        _log.warning("%s is longer than %d bytes: the rest is not shown to the model", path, MAX_FILE_BYTES)
+        return f"{text}\n[The rest of {path.name} is left out: it is too long.]"
+    return text

@@ -1,0 +1,123 @@
+"""The user's files: made once, read as they change, and never a way out of the folder or past a bound."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ocg.agent.sentences import few
+from ocg.agent.workspace import DEFAULTS, HOW, IDENTITY, MAX_FILE_BYTES, Texts, Workspace
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "workspace"
+
+
+def _mode(folder: Path) -> int:
+    return folder.stat().st_mode & 0o777
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True)
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+async def test_it_is_made_at_the_first_start_and_says_what_the_agent_always_said(folder: Path) -> None:
+    workspace = Workspace(folder)
+    await workspace.prepare()
+    assert _names(folder) == set(DEFAULTS)
+    assert _mode(folder) == 0o700
+    assert await workspace.texts() == Texts(IDENTITY, HOW, "", frozenset())
+
+
+async def test_a_folder_that_is_there_is_the_users_whatever_is_missing(folder: Path) -> None:
+    _make(folder)
+    (folder / "SOUL.md").write_text("You are Bob.")
+    workspace = Workspace(folder)
+    await workspace.prepare()
+    assert _names(folder) == {"SOUL.md"}
+    assert await workspace.texts() == Texts("You are Bob.", HOW, "", frozenset({"SOUL.md"}))
+
+
+async def test_a_crash_while_it_is_made_leaves_nothing_half_done(folder: Path) -> None:
+    begun = folder.with_name(".workspace.new")
+    begun.mkdir(parents=True)
+    (begun / "SOUL.md").write_text("hal")
+    await Workspace(folder).prepare()
+    assert (folder / "SOUL.md").read_text() == DEFAULTS["SOUL.md"]
+    assert not begun.exists()
+
+
+async def test_without_a_folder_the_agent_is_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    workspace = Workspace(tmp_path / "file" / "workspace")
+    await workspace.prepare()
+    assert "no workspace" in caplog.text
+    assert await workspace.texts() == Texts()
+
+
+async def test_a_change_is_seen_and_an_unchanged_file_is_not_read_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(folder)
+    await workspace.prepare()
+    await workspace.texts()
+    (folder / "USER.md").write_text("<!-- a comment\nof two lines -->\nI am Ada.\n")
+    (folder / "AGENTS.md").write_text("Run the tests.")
+    found = await workspace.texts()
+    assert (found.user, found.instructions) == ("I am Ada.", f"{HOW}\n\nRun the tests.")
+
+    def never(*_: object) -> int:
+        raise AssertionError("it was opened")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", never)
+        assert await workspace.texts() == found
+    (folder / "USER.md").unlink()
+    assert (await workspace.texts()).user == ""
+
+
+async def test_what_is_no_text_of_the_users_is_bounded_or_refused(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace = Workspace(folder)
+    await workspace.prepare()
+    secret = folder.parent / "secret"
+    secret.write_text("top secret")
+    (folder / "SOUL.md").unlink()
+    (folder / "SOUL.md").symlink_to(secret)
+    (folder / "USER.md").write_bytes(b"\xe9t\xe9 \x00" + b"x" * (2 * MAX_FILE_BYTES))
+    (folder / "INSTRUCTIONS.md").unlink()
+    os.mkfifo(folder / "INSTRUCTIONS.md")
+    found = await workspace.texts()
+    assert found.soul == ""
+    assert found.instructions == ""
+    assert found.user.startswith("\ufffdt\ufffd ")
+    assert "\0" not in found.user
+    assert found.user.endswith("[The rest of USER.md is left out: it is too long.]")
+    assert len(found.user.encode()) < MAX_FILE_BYTES + 100
+    assert "leads out of the workspace" in caplog.text
+    assert "is no file" in caplog.text
+    assert "is longer than" in caplog.text
+    caplog.clear()
+    await workspace.texts()
+    assert caplog.text == "", "told once, not at every turn"
+
+
+async def test_a_link_within_the_workspace_is_followed(folder: Path) -> None:
+    workspace = Workspace(folder)
+    await workspace.prepare()
+    (folder / "me.md").write_text("I am Ada.")
+    (folder / "USER.md").unlink()
+    (folder / "USER.md").symlink_to("me.md")
+    assert (await workspace.texts()).user == "I am Ada."
+
+
+def test_the_first_sentences_are_whole() -> None:
+    assert few("# Title\nOne. Two! 三。四。 Five", 14) == "One. Two! 三。"
+    assert few("A single sentence that is too long.", 10) == ""
+    assert few("", 10) == ""
