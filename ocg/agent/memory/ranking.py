@@ -55,7 +55,7 @@ class Weights:
     is in both is then likely right (30: 0.63, 100: 0.69, 200: 0.73, at the price of time).
 
     To that model any two Chinese sentences are similar: of messages that no memory has to do with, each had three added
-    at a cosine of 0.3. With a least share of 0.2 it is 0.6 of one, and the answer is among the three for 0.56 of the
+    at a cosine of 0.3. With a least share of 0.2 it is 0.75 of one, and the answer is among the three for 0.56 of the
     questions instead of 0.60 (0.1: 1.8 and 0.60; 0.25: 0.4 and 0.51). In English it is 1.2 of one, and 0.88.
 
     Age puts the newer of two facts before the older in 14 of 14 pairs (0.02: 11, none: 7). Neither it nor importance
