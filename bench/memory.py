@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from bench.memory_facts import UNRELATED
 from bench.vectors import _service
 from ocg.agent.memory import Memories
 from ocg.agent.memory.lookup import Meaning, by_word
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parent / "data"
 TOP, COUNT, DEEP = 5, 10_000, 200
 GOAL_MS = 15.0
+MIN_SCORE = 0.3  # OCG_RECALL_MINSCORE
 DAY_S = 86400.0
 
 
@@ -171,12 +173,20 @@ def table(found: Sequence[Candidates]) -> None:
         print(f"{name:<22} {len(chosen):>9} " + " ".join(f"{one:>8.3f}" for one in cells) + best_of_all, flush=True)
 
 
+async def needless(made: Stack) -> None:
+    """Count what a turn is given that no memory has to do with."""
+    for language in ("en", "zh"):
+        asked = [text for text, spoken in UNRELATED if spoken == language]
+        given = [len(await made.memories.recall(text, 3, min_score=MIN_SCORE)) for text in asked]
+        print(f"memories added to an unrelated message, {language}: {statistics.fmean(given):.2f} of 3", flush=True)
+
+
 async def speed(made: Stack, questions: Sequence[Question]) -> None:
     """Measure recalls as a turn asks for them."""
     took = []
     for one in questions:
         began = time.perf_counter()
-        await made.memories.recall(one.text, 3, min_score=0.3)
+        await made.memories.recall(one.text, 3, min_score=MIN_SCORE)
         took.append((time.perf_counter() - began) * 1e3)
     p50, p99 = statistics.median(took), float(np.percentile(took, 99))
     print(f"a recall at {COUNT:,} memories, p50 / p99        {p50:.1f} / {p99:.1f} ms  goal {GOAL_MS:g}", flush=True)
@@ -188,6 +198,7 @@ async def run(folder: Path, half: str) -> None:
     async with stack(folder) as made:
         await fill(made, memories)
         table(await look(made, questions))
+        await needless(made)
         await fill(made, memories, copies=COUNT // len(memories) + 1)
         await speed(made, questions[:30])  # warm: the graph is built meanwhile
         await asyncio.sleep(8)

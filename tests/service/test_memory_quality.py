@@ -6,6 +6,7 @@ import pytest
 
 from bench import memory as bench
 from bench import memory_set
+from bench.memory_facts import UNRELATED
 from ocg.agent.memory.ranking import Weights
 from tests.service.memory import embedding
 
@@ -29,6 +30,8 @@ async def test_both_together_find_more_than_either(tmp_path: Path, env: dict[str
         async with bench.stack(tmp_path) as made:
             await bench.fill(made, memories)
             found = await bench.look(made, questions)
+            needless = [await made.memories.recall(text, 3, min_score=0.3) for text, _ in UNRELATED]
+    assert sum(map(len, needless)) / len(needless) < 1.2
     for language, least in (("en", 0.93), ("zh", 0.69)):
         asked = [one for one in found if one.question.language == language]
         words = bench.recall(asked, Weights(), meaning=False)

@@ -64,3 +64,6 @@ def test_near_is_near_by_meaning_or_well_matched_by_word() -> None:
     assert Found(memory, cosine=0.4, share=0.0).is_near(0.3)
     assert Found(memory, cosine=None, share=0.5).is_near(0.3)
     assert not Found(memory, cosine=0.2, share=0.4).is_near(0.3)
+    assert not Found(memory, cosine=0.9, share=0.1).is_near(0.3, least_share=0.2)
+    assert Found(memory, cosine=0.4, share=0.2).is_near(0.3, least_share=0.2)
+    assert Found(memory, cosine=None, share=0.2).is_near(0.3, least_share=0.2)

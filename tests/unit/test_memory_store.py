@@ -190,3 +190,9 @@ def test_near_duplicates_are_found_once_and_what_only_looks_alike_twice() -> Non
 )
 def test_what_makes_two_facts_of_two_alike_sentences(one: str, other: str, *, same: bool) -> None:
     assert same_particulars(one, other) is same
+
+
+async def test_the_same_said_at_once_by_many_is_one_memory(tmp_path: Path) -> None:
+    async with memories(tmp_path) as found:
+        await asyncio.gather(*(found.store(MemoryRequest(text="Said at once.")) for _ in range(20)))
+        assert len(await found.newest(99)) == 1

@@ -1,4 +1,4 @@
-"""inotify(7) by ctypes: three calls of the C library that no release of it has changed since 2008.
+"""inotify(7) by ctypes: two calls of the C library that it has had, unchanged, since 2008.
 
 The libraries that offer it (watchdog, inotify-simple, asyncinotify) bring threads, fall-backs or an event class a kind;
 all that is needed here is to hear that something below a folder is no longer as it was.

@@ -150,21 +150,23 @@ class Memories:
         self._note_used(near)
         return near
 
-    async def _find(self, query: str, limit: int, *, min_score: float = -1.0) -> tuple[Memory, ...]:
+    async def _find(self, query: str, limit: int, *, min_score: float | None = None) -> tuple[Memory, ...]:
         if not await self._database.read(_has_any):
             return ()
-        wanted, depth = terms(query[:_READ_CHARS]), max(limit, self._weights.blend(query[:_READ_CHARS]).depth)
-        worded, near = await asyncio.gather(
+        short = query[:_READ_CHARS]
+        wanted, blend = terms(short), self._weights.blend(short)
+        depth = max(limit, blend.depth)
+        worded, similar = await asyncio.gather(
             self._database.read(lambda db: by_word(db, wanted, depth)),
             self._meaning.nearest(query, depth, timeout_s=_SEARCH_TIMEOUT_S),
         )
-        by_meaning, short, now = near or {}, query[:_READ_CHARS], time.time()
+        by_meaning, now = similar or {}, time.time()
 
         def job(db: sqlite3.Connection) -> tuple[Memory, ...]:
             rows = records.fetch(db, list(dict.fromkeys([*by_meaning, *worded])))
             found = best(short, by_meaning, worded, rows, now=now, weights=self._weights)
-            fitting = without_repeats(one for one in found if one.is_near(min_score))
-            return tuple(one.memory for one in itertools.islice(fitting, limit))
+            near = (one for one in found if min_score is None or one.is_near(min_score, blend.least_share))
+            return tuple(one.memory for one in itertools.islice(without_repeats(near), limit))
 
         return await self._database.read(job)
 
