@@ -247,3 +247,20 @@ async def test_the_list_has_those_in_use_first_and_says_of_keys_only_whether(tmp
     ]
     assert len(items) == len(PRESETS)
     assert "sk-secret" not in repr(items)
+
+
+async def test_another_place_is_asked_and_a_password_in_it_is_in_no_error(free_port: int) -> None:
+    urls = f"ollama=http://me:pa55word@127.0.0.1:{free_port}/v1/, anthropic=http://me:pa55word@127.0.0.1:{free_port}"
+    settings = _settings(OCG_PROVIDER_URLS=urls, ANTHROPIC_API_KEY="k")
+    for name in ("ollama", "anthropic"):
+        with pytest.raises(OcgError, match="cannot be reached") as raised:
+            await _asked(Choice(find(name)), settings)
+        assert "pa55word" not in f"{raised.value} {raised.value!r} {settings!r}"
+    assert raised.value.hint == "check OCG_PROVIDER_URLS"
+
+
+@pytest.mark.parametrize("text", ["ollama", "ollama=box", "nobody=http://h", "local=http://h", "custom=http://h"])
+def test_a_place_that_is_none_is_an_error_without_its_text(text: str) -> None:
+    with pytest.raises(OcgError, match="OCG_PROVIDER_URLS: expected") as raised:
+        _settings(OCG_PROVIDER_URLS=text)
+    assert f"found {text}" not in str(raised.value)
