@@ -120,6 +120,8 @@ def said(found: Any) -> str:
     while isinstance(found, dict | list) and found:
         if isinstance(found, list):
             found = found[0]
+        elif isinstance(found.get("loc"), list) and found.get("msg"):
+            found = f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
         else:
             found = next((found[key] for key in ("error", "message", "detail", "msg") if found.get(key)), str(found))
     text = " ".join(str(found).split()) if found else "no explanation"
