@@ -11,6 +11,7 @@ import pytest
 
 from ocg import config
 from ocg.agent.providers.base import Image, Model, Piece, PromptMessage, Provider, Reply, ToolSpec
+from ocg.agent.providers.completions import request_body
 from ocg.agent.providers.directory import Directory
 from ocg.agent.providers.factory import build, choose
 from ocg.agent.providers.local import LocalProvider
@@ -233,6 +234,18 @@ async def test_reasoning_goes_back_to_who_gave_it_and_only_within_its_tool_loop(
     for one in sent[1:]:
         assert "reasoning" not in one
         assert "extra_content" not in one["tool_calls"][0]
+
+
+async def test_reasoning_that_came_in_tags_goes_back_in_tags() -> None:
+    use = ToolUse(id="a", name="time", arguments="{}")
+    opaque = '{"provider": "MiniMax", "field": "content", "reasoning": "hm"}'
+    called = PromptMessage("assistant", "Let me see.", (use,), opaque=opaque)
+    loop = [PromptMessage("user", "one"), called, PromptMessage("tool", "noon", tool_call_id="a")]
+    sent = [
+        request_body(Model("m", 9), loop, (), max_tokens=9, provider=name)["messages"][1]["content"]
+        for name in ("MiniMax", "xAI", "")
+    ]
+    assert sent == ["<think>hm</think>\n\nLet me see.", "Let me see.", "Let me see."]
 
 
 async def test_the_list_has_those_in_use_first_and_says_of_keys_only_whether(tmp_path: Path) -> None:
