@@ -6,10 +6,11 @@ or half, changes nothing.
 
 import sqlite3
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
+from ocg.agent.providers.base import Image
 from ocg.database import Database
 from ocg.protocol.messages import Message, Usage
 
@@ -18,6 +19,7 @@ _HIDDEN = """
     SELECT messages.id FROM turns JOIN messages ON messages.turn_id = turns.id
     WHERE turns.session_id = ? AND turns.is_command
 """
+_MAX_IMAGES = 16  # a model is shown: each takes as many tokens as a long text
 Kind = Literal["summary", "extract", "new"]
 
 
@@ -31,10 +33,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A session as the model may see it: the mark, and the messages after it that are no commands."""
+    """A session as the model may see it: the mark, the messages after it that are no commands, and their pictures."""
 
     mark: Mark
     messages: tuple[Message, ...]
+    images: Mapping[str, tuple[Image, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,21 @@ class Archive:
 
         mark, last, hidden = await self._database.read(job)
         begin = next((at + 1 for at, one in enumerate(history) if one.id == last), 0)
-        return View(mark, tuple(one for one in history[begin:] if one.id not in hidden))
+        shown = tuple(one for one in history[begin:] if one.id not in hidden)
+        return View(mark, shown, await self._images(session_id) if any(one.images for one in shown) else {})
+
+    async def _images(self, session_id: str) -> dict[str, tuple[Image, ...]]:
+        """Return a session's newest pictures, by the ids of the messages that they came with."""
+        sql = """
+            SELECT images.message_id, images.media_type, images.data
+            FROM messages JOIN images ON images.message_id = messages.id
+            WHERE messages.session_id = ? AND messages.images > 0 ORDER BY images.seq DESC LIMIT ?
+        """
+        rows = await self._database.read(lambda db: db.execute(sql, (session_id, _MAX_IMAGES)).fetchall())
+        found: dict[str, tuple[Image, ...]] = {}
+        for row in rows:
+            found[row["message_id"]] = (Image(row["media_type"], row["data"]), *found.get(row["message_id"], ()))
+        return found
 
     async def advance(
         self, session_id: str, *, before: Message, old: Mark, summary: str, kind: Kind, usage: Usage

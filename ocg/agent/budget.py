@@ -12,6 +12,7 @@ from ocg.agent.providers.base import Model, PromptMessage, Provider, ToolSpec
 BYTES_A_TOKEN = 3  # English has 4 to 5 bytes a token, Chinese about 3: this errs on the safe side for both
 MESSAGE_TOKENS = 8  # what a template puts around a message
 _CALL_TOKENS = 16  # and around a call of a tool
+_IMAGE_TOKENS = 1600  # what Anthropic and OpenAI take for a large one at the most, by their documentation
 _MAX_KNOWN = 20_000  # some 3 MB
 # English at its best has 5 bytes a token. What an API says beyond that, it counts in another way than we think.
 _RATIOS = (BYTES_A_TOKEN / 5, 2.0)
@@ -56,7 +57,8 @@ class Counter:
     async def messages(self, model: Model, messages: Sequence[tuple[str, PromptMessage]]) -> list[int]:
         """Return how many tokens messages take, each with its key and with what a template puts around it."""
         counted = await self.count(model, [Piece(key, text_of(message)) for key, message in messages])
-        return [tokens + around(message) for tokens, (_, message) in zip(counted, messages, strict=True)]
+        pairs = zip(counted, messages, strict=True)
+        return [tokens + around(message) + _images_tokens(model, message) for tokens, (_, message) in pairs]
 
     async def tools(self, model: Model, tools: Sequence[ToolSpec]) -> int:
         """Return how many tokens the descriptions of tools take."""
@@ -65,6 +67,8 @@ class Counter:
 
     def learn(self, model: Model, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], actual: int) -> None:
         """Take over how many tokens an API says that a prompt took, for what it does not let us count."""
+        if any(message.images for message in messages):
+            return  # what a picture takes is each API's own
         guessed = sum(estimate(text_of(message)) + around(message) for message in messages)
         guessed += sum(estimate(tool.description) + len(msgspec.json.encode(tool.parameters)) // 3 for tool in tools)
         if guessed >= _LEARNT_TOKENS and _BELIEVED[0] <= actual / guessed <= _BELIEVED[1]:
@@ -84,6 +88,10 @@ def estimate(text: str) -> int:
 def around(message: PromptMessage) -> int:
     """Return how many tokens a template adds to a message."""
     return MESSAGE_TOKENS + _CALL_TOKENS * len(message.tool_calls)
+
+
+def _images_tokens(model: Model, message: PromptMessage) -> int:
+    return _IMAGE_TOKENS * len(message.images) if model.takes_images else 0
 
 
 def text_of(message: PromptMessage) -> str:

@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 # A prompt that takes more of the room than this is made shorter, down to this much of older messages.
 _CROWDED_SHARE, _KEPT_SHARE = 0.75, 0.3
 _AFTER_SHARE = 0.6  # at the most, whatever the message takes
+# Shown two exchanges, SmolLM2-135M went on with its own nonsense whatever it was asked; shown one, it did not.
+_SMALL_EXCHANGES = 1
 _TIMEOUT_S = 180.0
 _AGAIN_S = 120.0  # after a failure a session is left alone for so long
 _MAX_FAILED = 256
@@ -64,11 +66,9 @@ class Compactor:
 
     async def relieve(self, session_id: str, view: View, laid: Laid) -> bool:
         """Sum up what is oldest when a prompt is crowded; say whether it was done. Nothing that fails is raised."""
-        room = context.room(laid.model)
-        if laid.tokens <= room * _CROWDED_SHARE or self._clock() < self._failed.get(session_id, 0.0):
+        if not _is_crowded(laid) or self._clock() < self._failed.get(session_id, 0.0):
             return False
-        keep = min(room * _KEPT_SHARE, room * _AFTER_SHARE - laid.needed)
-        kept = len(context.newest_within(laid.older, max(int(keep), 0)))
+        kept = _kept(laid)
         try:
             return await self.compact(session_id, view, laid.model, kept=kept + 1) is not None
         except OcgError as error:
@@ -133,7 +133,7 @@ class Compactor:
 
     async def _pieces(self, model: Model, messages: Sequence[Message], limit: int) -> list[list[str]]:
         """Part messages into what one request can carry, a line each; of very many, the newest."""
-        lines = summary.lines(messages)
+        lines = summary.lines(messages, limit)  # one that is all Chinese has a token a character
         counts = await self._counter.count(
             model, [Piece(f"{message.id}/line", line) for message, line in zip(messages, lines, strict=True)]
         )
@@ -173,3 +173,17 @@ class Compactor:
         if len(self._failed) >= _MAX_FAILED:
             self._failed.clear()
         self._failed[session_id] = self._clock() + _AGAIN_S
+
+
+def _is_crowded(laid: Laid) -> bool:
+    if laid.model.is_small and len(laid.older) > _SMALL_EXCHANGES:
+        return True
+    return laid.tokens > context.room(laid.model) * _CROWDED_SHARE
+
+
+def _kept(laid: Laid) -> int:
+    """Return how many exchanges before the newest stay as they are."""
+    room = context.room(laid.model)
+    tokens = min(room * _KEPT_SHARE, room * _AFTER_SHARE - laid.needed)
+    kept = len(context.newest_within(laid.older, max(int(tokens), 0)))
+    return min(kept, _SMALL_EXCHANGES) if laid.model.is_small else kept

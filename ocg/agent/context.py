@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ocg.agent.providers.base import Model, PromptMessage
+from ocg.agent.providers.base import Image, Model, PromptMessage
 from ocg.agent.results import cut_middle
 from ocg.agent.sentences import few
 from ocg.agent.summary import EXTRACT_LINE
@@ -158,7 +158,8 @@ def given(context: Sequence[ContextMessage]) -> list[list[PromptMessage]]:
             continue
         if one.role == "user" or not found:
             found.append([])
-        found[-1].append(PromptMessage(one.role, one.content))
+        images = tuple(Image(image.media_type, image.data) for image in one.images)
+        found[-1].append(PromptMessage(one.role, one.content, images=images))
     return found
 
 
@@ -170,6 +171,8 @@ def shortened(message: Message) -> PromptMessage:
     return PromptMessage(message.role, cut_middle(text, _SMALL_SAID_CHARS), message.tool_calls, message.tool_call_id)
 
 
-def shown(message: Message) -> PromptMessage:
+def shown(message: Message, images: tuple[Image, ...] = ()) -> PromptMessage:
     """Return a message as the model sees it."""
-    return PromptMessage(message.role, message.content, message.tool_calls, message.tool_call_id, opaque=message.opaque)
+    return PromptMessage(
+        message.role, message.content, message.tool_calls, message.tool_call_id, images=images, opaque=message.opaque
+    )

@@ -76,7 +76,7 @@ class Prompter:
         tools: Sequence[ToolSpec],
     ) -> Laid:
         keyed = [[(digest(one.content), one) for one in each] for each in context.given(asked)]
-        keyed += _keyed(model, view.messages)
+        keyed += _keyed(model, view)
         system = await self._system(model, view.mark, asked, memories)
         tools_tokens = await self._counter.tools(model, tools)
         *older, newest = keyed or [[]]
@@ -148,10 +148,10 @@ class Prompter:
         return ""
 
 
-def _keyed(model: Model, messages: Sequence[Message]) -> list[list[tuple[str, PromptMessage]]]:
+def _keyed(model: Model, view: View) -> list[list[tuple[str, PromptMessage]]]:
     """Part messages into exchanges and key each by its id, or by what it is shortened to."""
-    parted = exchanges(paired(messages))
-    keyed = [[(one.id, context.shown(one)) for one in each] for each in parted]
+    parted = exchanges(paired(view.messages))
+    keyed = [[(one.id, context.shown(one, view.images.get(one.id, ()))) for one in each] for each in parted]
     if model.is_small:
         keyed[:-1] = [[(f"{one.id}/short", context.shortened(one)) for one in each] for each in parted[:-1]]
     return keyed

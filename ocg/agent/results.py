@@ -1,9 +1,9 @@
 """Results of tools that are too long for a prompt: the model is shown both ends, and the whole is kept to be read."""
 
+import hashlib
 import re
 import sqlite3
 import time
-import uuid
 from dataclasses import dataclass
 
 from ocg.database import Database
@@ -39,7 +39,8 @@ class Results:
         if len(text) <= self._limits.shown:
             return text
         whole = cut_middle(text, self._limits.kept)
-        result_id = uuid.uuid4().hex[:12]
+        # The same result again is the same text, so that a model that goes in circles is noticed (loops.py).
+        result_id = hashlib.blake2b(f"{session_id}\0{whole}".encode(), digest_size=6).hexdigest()
         await self._database.write(lambda db: _keep(db, session_id, result_id, whole, self._limits.total))
         return cut_middle(whole, self._limits.shown, result_id)
 
@@ -74,7 +75,10 @@ def cut_middle(text: str, chars: int, result_id: str = "") -> str:
 def _keep(db: sqlite3.Connection, session_id: str, result_id: str, text: str, total: int) -> None:
     if db.execute("SELECT 1 FROM sessions WHERE id = ?", (session_id,)).fetchone() is None:
         raise OcgError(Code.NOT_FOUND, "the conversation was deleted", "begin a new one")
-    sql = "INSERT INTO tool_results (id, session_id, content, chars, created_at) VALUES (?, ?, ?, ?, ?)"
+    sql = """
+        INSERT INTO tool_results (id, session_id, content, chars, created_at) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (id) DO NOTHING
+    """
     db.execute(sql, (result_id, session_id, text, len(text), time.time()))
     room = total
     for row in db.execute("SELECT seq, chars FROM tool_results ORDER BY seq DESC").fetchall():

@@ -82,6 +82,7 @@ class Entry:
     opaque: str = ""
     model: str = ""
     usage: Usage | None = None
+    images: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ def message_of(row: sqlite3.Row) -> Message:
         opaque=row["opaque"],
         model=row["model"],
         usage=msgspec.json.decode(row["usage"], type=Usage) if row["usage"] else None,
+        images=row["images"],
     )
 
 
@@ -160,8 +162,15 @@ def session_of(row: sqlite3.Row) -> Session:
     return Session(**{key: row[key] for key in ("id", "title", "created_at", "updated_at", "messages")})
 
 
-def insert(db: sqlite3.Connection, turn: tuple[str, str], entry: Entry) -> None:
-    """Add a message to a turn, given as its session's id and its own, and what it took to the turn's sum."""
+def insert_asked(db: sqlite3.Connection, asked: Turn, into: Turn, event_seq: int | None = None) -> None:
+    """Add what the user said with a turn, pictures included, to that turn or to another that it joins."""
+    (images,) = db.execute("SELECT count(*) FROM images WHERE turn_id = ?", (asked.id,)).fetchone()
+    message_id = insert(db, (into.session_id, into.id), Entry("user", asked.message, event_seq, images=images))
+    db.execute("UPDATE images SET message_id = ? WHERE turn_id = ?", (message_id, asked.id))
+
+
+def insert(db: sqlite3.Connection, turn: tuple[str, str], entry: Entry) -> str:
+    """Add a message to a turn, given as its session's id and its own, and what it took to the turn's; return its id."""
     session_id, turn_id = turn
     now, usage = time.time(), entry.usage
     row = {
@@ -178,6 +187,7 @@ def insert(db: sqlite3.Connection, turn: tuple[str, str], entry: Entry) -> None:
         "opaque": entry.opaque,
         "model": entry.model,
         "usage": _json(usage) if usage else None,
+        "images": entry.images,
     }
     db.execute(f"INSERT INTO messages ({', '.join(row)}) VALUES ({', '.join(f':{key}' for key in row)})", row)
     db.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", (now, session_id))
@@ -187,6 +197,7 @@ def insert(db: sqlite3.Connection, turn: tuple[str, str], entry: Entry) -> None:
             " cached_tokens = cached_tokens + ?, cost = cost + ? WHERE id = ?",
             (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.cost, turn_id),
         )
+    return str(row["id"])
 
 
 def _json(value: object) -> str:

@@ -139,5 +139,17 @@ MIGRATIONS = (
         created_at REAL NOT NULL
     ) STRICT;
     CREATE INDEX tool_results_of_session ON tool_results (session_id, chars);
+
+    -- Pictures belong to the turn that brought them, and once it has begun, to its message.
+    CREATE TABLE images (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+        message_id TEXT,
+        media_type TEXT NOT NULL,
+        data BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX images_of_turn ON images (turn_id);
+    CREATE INDEX images_of_message ON images (message_id);
+    ALTER TABLE messages ADD COLUMN images INTEGER NOT NULL DEFAULT 0;
     """,
 )

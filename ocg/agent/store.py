@@ -54,7 +54,7 @@ class Store:
         def job(db: sqlite3.Connection) -> Turn:
             found = turn_of(_require(db, turn))
             if found.state == "queued":
-                insert(db, (turn.session_id, turn.id), Entry("user", turn.message))
+                rows.insert_asked(db, turn, turn)
                 sql = "UPDATE turns SET state = 'running', began_at = ? WHERE id = ? RETURNING *"
                 return turn_of(db.execute(sql, (time.time(), turn.id)).fetchone())
             if found.state == "running":
@@ -114,7 +114,7 @@ class Store:
             is_waiting = _require(db, turn)["state"] == "queued"
             if not is_waiting or _require(db, into)["state"] != "running":
                 return False
-            insert(db, (into.session_id, into.id), Entry("user", turn.message, event_seq))
+            rows.insert_asked(db, turn, into, event_seq)
             sql = "UPDATE turns SET state = 'completed', joined = ?, ended_at = ? WHERE id = ?"
             db.execute(sql, (into.id, time.time(), turn.id))
             return True
@@ -218,7 +218,10 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
         "is_command": slash.is_command(request),
     }
     sql = f"INSERT INTO turns ({', '.join(row)}) VALUES ({', '.join(f':{key}' for key in row)}) RETURNING *"
-    return turn_of(db.execute(sql, row).fetchone())
+    turn = turn_of(db.execute(sql, row).fetchone())
+    images = [(turn.id, image.media_type, image.data) for image in request.images]
+    db.executemany("INSERT INTO images (turn_id, media_type, data) VALUES (?, ?, ?)", images)
+    return turn
 
 
 def _require(db: sqlite3.Connection, turn: Turn) -> sqlite3.Row:

@@ -45,14 +45,14 @@ class Written:
     is_models: bool = True
 
 
-def lines(messages: Sequence[Message]) -> list[str]:
-    """Write messages out, a line each; long ones are cut in their middle."""
-    return [_line(message) for message in messages]
+def lines(messages: Sequence[Message], chars: int = _LINE_CHARS) -> list[str]:
+    """Write messages out, a line each; those of more than so many characters are cut in their middle."""
+    return [_line(message, min(chars, _LINE_CHARS)) for message in messages]
 
 
-def _line(message: Message) -> str:
+def _line(message: Message, chars: int) -> str:
     calls = "".join(f" [calls {call.name} {call.arguments}]" for call in message.tool_calls)
-    return f"{_SPEAKERS[message.role]}: {cut_middle(f'{message.content}{calls}', _LINE_CHARS)}"
+    return f"{_SPEAKERS[message.role]}: {cut_middle(f'{message.content}{calls}', chars)}"
 
 
 def request(earlier: str, said: Sequence[str], wish: str) -> list[PromptMessage]:

@@ -79,6 +79,9 @@ class LocalChat(openai.ChatRequest, frozen=True):
         """Read it. Raises INVALID_REQUEST naming the parameter that cannot be."""
         if self.logprobs:
             raise _wrong("logprobs", "the local model does not offer them", "leave it out")
+        for number, message in enumerate(self.messages):
+            if message.image_urls:
+                raise _wrong(f"messages[{number}].content", "the local model sees no pictures", "send text alone")
         sampling = sampling_of(
             max_tokens=self.max_completion_tokens or self.max_tokens,
             temperature=self.temperature,

@@ -12,7 +12,7 @@ from ocg.errors import Code, OcgError
 from ocg.gateway.upstream import Agent
 from ocg.lifecycle.answers import error_response
 from ocg.protocol import wire
-from ocg.protocol.messages import MAX_SEQ, Id, Mode, Name, Text, TurnRequest
+from ocg.protocol.messages import MAX_IMAGES, MAX_SEQ, Id, Image, Mode, Name, Text, TurnRequest
 
 _MAX_SOCKETS = 256
 _MAX_TURNS = 16
@@ -31,6 +31,7 @@ class TurnAsked(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     message_id: Id | None = None
     mode: Mode = "queue"
     after: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)] = 0
+    images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=MAX_IMAGES)] = ()
 
 
 class CancelAsked(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="cancel"):
@@ -120,6 +121,7 @@ class _Chat:
             message_id=asked.message_id,
             mode=asked.mode,
             after=asked.after,
+            images=asked.images,
         )
         try:
             async for event in self._agent.turn(request):

@@ -6,6 +6,7 @@ import msgspec
 
 MAX_TEXT_CHARS = 1 << 20
 MAX_ID_CHARS = 128
+MAX_IMAGES = 8
 MAX_IMPORTED = 500
 MAX_SEQ = 2**53 - 1  # what JavaScript counts to
 
@@ -59,7 +60,8 @@ class Usage(Struct, frozen=True):
 class Message(Struct, frozen=True):
     """One entry of a session's transcript.
 
-    A reply of the model's has its name, what it took and what it thought; `opaque` is what its provider wants back.
+    `images` is how many pictures the user sent with it. A reply of the model's has its name, what it took and what it
+    thought; `opaque` is what its provider wants back.
     """
 
     id: str
@@ -72,6 +74,7 @@ class Message(Struct, frozen=True):
     opaque: str = ""
     model: str = ""
     usage: Usage | None = None
+    images: int = 0
 
 
 class Session(Struct, frozen=True):
@@ -97,11 +100,19 @@ class Transcript(Struct, frozen=True):
     messages: tuple[Message, ...]
 
 
+class Image(Struct, frozen=True):
+    """A picture; its data are base64 in JSON."""
+
+    media_type: Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
+    data: bytes
+
+
 class ContextMessage(Struct, frozen=True):
     """A message of a conversation that the client keeps itself."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+    images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=MAX_IMAGES)] = ()
 
 
 class TurnError(Struct, frozen=True):
@@ -136,6 +147,7 @@ class TurnRequest(Struct, frozen=True):
     mode: Mode = "queue"
     after: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)] = 0
     reply_to: ReplyTo | None = None
+    images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=MAX_IMAGES)] = ()
     context: Annotated[tuple[ContextMessage, ...], msgspec.Meta(max_length=4096)] = ()
 
 

@@ -10,25 +10,42 @@ Tokens = Annotated[int, msgspec.Meta(ge=1)]
 MAX_INPUTS = 10_000
 
 
-class TextPart(Struct, frozen=True, kw_only=True):
-    """A part of a message's content; only text is taken."""
+class TextPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    """A part of a message's content that is text."""
 
-    type: Literal["text"]
     text: str
+
+
+class ImageUrl(Struct, frozen=True, kw_only=True):
+    """Where a picture is: only in a `data:` URL, as we fetch nothing for anybody."""
+
+    url: str
+
+
+class ImagePart(Struct, frozen=True, kw_only=True, tag_field="type", tag="image_url"):
+    """A part of a message's content that is a picture."""
+
+    image_url: ImageUrl
 
 
 class ChatMessage(Struct, frozen=True, kw_only=True):
     """A message of a conversation that the client keeps."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | tuple[TextPart, ...] | None = None
+    content: str | tuple[TextPart | ImagePart, ...] | None = None
 
     @property
     def text(self) -> str:
         """The content's text, whatever form it came in."""
         if isinstance(self.content, tuple):
-            return "".join(part.text for part in self.content)
+            return "".join(part.text for part in self.content if isinstance(part, TextPart))
         return self.content or ""
+
+    @property
+    def image_urls(self) -> tuple[str, ...]:
+        """The pictures in the content."""
+        parts = self.content if isinstance(self.content, tuple) else ()
+        return tuple(part.image_url.url for part in parts if isinstance(part, ImagePart))
 
 
 class StreamOptions(Struct, frozen=True, kw_only=True):

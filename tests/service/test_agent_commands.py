@@ -55,7 +55,7 @@ def test_they_are_kept_in_the_log_and_never_shown_to_the_model(shared: Agent, mo
 
 def test_a_path_goes_to_the_model_and_a_mistyped_word_does_not(shared: Agent, model: ScriptedProvider) -> None:
     assert shared.say("/etc/fstab is broken") == "you said: /etc/fstab is broken"
-    assert shared.say("/halp") == "There is no command /halp. /help lists them."
+    assert shared.say("/hello") == "There is no command /hello. /help lists them."
     assert shared.say("/stop", kind="api") == "you said: /stop"
     assert len(model.asked) == 2
 

@@ -1,9 +1,10 @@
 """ocg-agent beside the real ocg-embedding: memories by word and by meaning, and the local model."""
 
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -159,6 +160,45 @@ class TestLocalModel:
             stream.until("turn.started")  # the agent is back first
             with _embedding(tmp_path, env):
                 assert stream.rest()[-1]["type"] == "turn.completed"
+
+
+class TestLongConversation:
+    """More than sixty messages with the real local model, of which each answer is ended after a few words."""
+
+    @pytest.mark.timeout(300)
+    def test_it_survives_summing_up_and_a_kill(self, tmp_path: Path, env: dict[str, str]) -> None:
+        said = ["My name is Ada and I live in Oslo.", *(f"Tell me about the number {at}." for at in range(30))]
+        with _embedding(tmp_path, env):
+            with agent(tmp_path, env) as found:
+                for text in said[:16]:
+                    _begin(found, text)
+                found.kill()
+            with agent(tmp_path, env) as found:
+                for text in said[16:]:
+                    _begin(found, text)
+                kept = found.transcript("long")
+                assert [text for role, text in kept if role == "user"] == said
+                assert len(kept) >= 60
+                assert "My name is Ada and I live in Oslo." in _summary(tmp_path)
+                status = found.say("/status", session_id="long")
+                assert "tokens are estimated" not in found.process.log
+        assert "Model: smollm2-135m (the local model)" in status
+        assert int(status.split("Context: ")[1].split(" of 512 tokens")[0]) < 384
+        assert "Compactions: 0" not in status
+
+
+def _begin(found: Agent, text: str) -> None:
+    """Have a turn that is ended as soon as the model has begun to answer, or by itself."""
+    with found.opened(text, session_id="long") as stream:
+        turn_id = stream.until("turn.started")["turn_id"]
+        stream.until("text.delta")
+        found.ask("POST", f"/v1/turns/{turn_id}/cancel")
+        stream.rest()
+
+
+def _summary(folder: Path) -> str:
+    with closing(sqlite3.connect(folder / "data" / "agent.db")) as database:
+        return str(database.execute("SELECT summary FROM compactions ORDER BY watermark DESC").fetchone()[0])
 
 
 def _search(found: Agent, query: str) -> list[str]:

@@ -169,6 +169,17 @@ async def test_a_long_beginning_is_summed_up_in_pieces(tmp_path: Path) -> None:
         assert [f"message {at} about" in said for at in range(20)] == [True] * 20
 
 
+async def test_one_very_long_message_is_cut_so_that_the_request_fits(tmp_path: Path) -> None:
+    async with parts(tmp_path, PlayedModel(_MODEL, _records)) as found:
+        await found.exchange("ship " * 20_000, "I see.")
+        await found.exchange("storm " * 20_000, "I see.")
+        await found.prompter.lay(await found.turn("now?"), await found.history(), model=_MODEL)
+        sizes = [sum(len(one.content) for one in asked) for asked in found.provider.asked]
+        assert sizes
+        assert max(sizes) < context.room(_MODEL)
+        assert (await found.archive.counts("s")).compactions == 1
+
+
 async def test_new_hides_all_without_a_summary_and_twice_is_once(tmp_path: Path) -> None:
     async with parts(tmp_path, PlayedModel(_MODEL)) as found:
         await _talk(found, 3)
@@ -205,7 +216,7 @@ async def test_of_a_small_model_no_summary_is_asked_and_what_the_user_said_is_ke
         assert found.provider.asked == []
         assert laid.tokens <= 512
         answers = [one.content for one in laid.prompt().messages if one.role == "assistant"]
-        assert answers
+        assert len(answers) == 1, "what it said wrong is soon gone"
         assert max(map(len, answers)) <= 120
 
 

@@ -7,7 +7,7 @@ import pytest
 from ocg.errors import Code, OcgError
 from ocg.gateway.openai.request import AgentChat, ModelNamed, turn_of
 from ocg.protocol import wire
-from ocg.protocol.messages import ContextMessage, TurnRequest
+from ocg.protocol.messages import ContextMessage, Image, TurnRequest
 
 HI = {"role": "user", "content": "hi"}
 
@@ -55,6 +55,12 @@ def test_any_user_has_a_session_and_always_the_same() -> None:
     assert names[0].startswith("user-")
 
 
+def _seen(*urls: str) -> dict[str, Any]:
+    """A user's message with pictures."""
+    pictures = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    return {"role": "user", "content": [{"type": "text", "text": "what is it?"}, *pictures]}
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [
@@ -64,7 +70,13 @@ def test_any_user_has_a_session_and_always_the_same() -> None:
         ({"messages": [HI, {"role": "assistant", "content": "x"}]}, "messages[1].role"),
         ({"messages": [{"role": "tool", "content": "x"}, HI]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": ""}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, None),
+        ({"messages": [{"role": "user", "content": [{"type": "video", "video": {}}]}]}, "messages[0].content[0].type"),
+        ({"messages": [_seen("https://example.com/a.png")]}, "messages[0].content"),
+        ({"messages": [_seen("data:image/svg+xml;base64,AAAA")]}, "messages[0].content"),
+        ({"messages": [_seen("data:image/png;base64,%%%")]}, "messages[0].content"),
+        ({"messages": [_seen("file:///etc/passwd")]}, "messages[0].content"),
+        ({"messages": [_seen(*["data:image/png;base64,AAAA"] * 9)]}, "messages[0].content"),
+        ({"messages": [_seen("http://[::1"), HI]}, "messages[0].content"),
         ({"n": 2}, "n"),
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"functions": [{}]}, "functions"),
@@ -75,8 +87,16 @@ def test_any_user_has_a_session_and_always_the_same() -> None:
         ({"stream_options": {"include_usage": 3}}, "stream_options.include_usage"),
     ],
 )
-def test_what_is_wrong_is_named(body: dict[str, Any], param: str | None) -> None:
-    assert _refusal(body) == (param or "messages[0].content[0].type")
+def test_what_is_wrong_is_named(body: dict[str, Any], param: str) -> None:
+    assert _refusal(body) == param
+
+
+def test_pictures_come_along_of_the_last_message_and_of_those_before_it() -> None:
+    url = "data:image/png;base64,iVBORw=="
+    turn = _turn({"messages": [_seen(url), {"role": "assistant", "content": "a cat"}, _seen(url, url)]})
+    assert turn.images == (Image(media_type="image/png", data=b"\x89PNG"),) * 2
+    assert [len(one.images) for one in turn.context] == [1, 0]
+    assert turn.message == "what is it?"
 
 
 def test_a_session_that_is_no_name_is_refused() -> None:

@@ -1,7 +1,7 @@
 """A chat completion as a client asks for it, and the turn of the agent that it becomes.
 
 What only tunes sampling (temperature and its like) is the agent's own business and ignored; what would change what
-the answer is (tools, formats, images, several choices) is refused, since to ignore it would be to answer wrongly.
+the answer is (tools, formats, several choices) is refused, since to ignore it would be to answer wrongly.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ocg.errors import Code, OcgError
-from ocg.protocol.messages import MAX_TEXT_CHARS, ContextMessage, Name, TurnRequest
+from ocg.protocol.messages import MAX_IMAGES, MAX_TEXT_CHARS, ContextMessage, Image, Name, TurnRequest
 from ocg.protocol.openai import ChatMessage, ChatRequest
 
 AGENT_MODEL = "ocg"
@@ -54,13 +54,15 @@ def turn_of(chat: AgentChat, session: str | None) -> TurnRequest:
     """
     _check(chat)
     *earlier, last = chat.messages
-    message = _last_text(last, f"messages[{len(earlier)}]")
+    where = f"messages[{len(earlier)}]"
+    message, images = _last_text(last, where), _images(last, where)
     if session is not None:
-        return TurnRequest(message=message, session_id=_session_name(session))
+        return TurnRequest(message=message, images=images, session_id=_session_name(session))
     if chat.user:
-        return TurnRequest(message=message, session_id=_session_of_user(chat.user))
+        return TurnRequest(message=message, images=images, session_id=_session_of_user(chat.user))
     # By its id the turn can be found again, to be cancelled.
-    return TurnRequest(message=message, message_id=str(uuid.uuid4()), kind="api", context=_context(earlier))
+    message_id, context = str(uuid.uuid4()), _context(earlier)
+    return TurnRequest(message=message, images=images, message_id=message_id, kind="api", context=context)
 
 
 def _check(chat: AgentChat) -> None:
@@ -85,6 +87,23 @@ def _last_text(last: ChatMessage, where: str) -> str:
     return last.text
 
 
+def _images(message: ChatMessage, where: str) -> tuple[Image, ...]:
+    if len(message.image_urls) > MAX_IMAGES:
+        raise _wrong(f"{where}.content", f"more than {MAX_IMAGES} pictures", "send fewer at once")
+    return tuple(_image(url, f"{where}.content") for url in message.image_urls)
+
+
+def _image(url: str, where: str) -> Image:
+    """Read a `data:` URL (RFC 2397)."""
+    head, _, data = url.partition(",")
+    media_type = head.removeprefix("data:").removesuffix(";base64")
+    try:
+        return msgspec.convert({"media_type": media_type, "data": data}, Image)
+    except msgspec.ValidationError:
+        hint = "send it as data:image/png;base64,…, or jpeg, gif, webp; OCG fetches no picture for a client"
+        raise _wrong(where, "no picture that can be read", hint) from None
+
+
 def _context(earlier: list[ChatMessage]) -> tuple[ContextMessage, ...]:
     return tuple(_context_message(message, number) for number, message in enumerate(earlier))
 
@@ -96,7 +115,7 @@ def _context_message(message: ChatMessage, number: int) -> ContextMessage:
         case "system" | "developer":
             return ContextMessage(role="system", content=message.text)
         case role:
-            return ContextMessage(role=role, content=message.text)
+            return ContextMessage(role=role, content=message.text, images=_images(message, f"messages[{number}]"))
 
 
 def _session_name(name: str) -> str:
