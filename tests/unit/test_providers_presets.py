@@ -118,6 +118,8 @@ def test_which_providers_are_used_is_what_the_settings_say() -> None:
         ("Ollama", "qwen3:8b"),
         ("h", "m"),
     ]
+    priced = choose(_settings(OCG_PROVIDER="groq xai", OCG_PRICE="3/15")).links
+    assert [one.price.input for one in priced] == [3, 0], "another provider's price is not known"
     with pytest.raises(OcgError, match="OCG_BASE_URL is no"):
         choose(_settings(OCG_PROVIDER="custom"))
 
@@ -270,6 +272,11 @@ async def test_another_place_is_asked_and_a_password_in_it_is_in_no_error(free_p
             await _asked(Choice(find(name)), settings)
         assert "pa55word" not in f"{raised.value} {raised.value!r} {settings!r}"
     assert raised.value.hint == "check OCG_PROVIDER_URLS"
+    with provider(says("here")) as server:
+        moved = _settings(OCG_PROVIDER_URLS=f"xai={server.base_url}/", XAI_API_KEY="k")
+        *_, reply = await _asked(Choice(find("xai")), moved)
+        assert isinstance(reply, Reply)
+        assert (reply.text, server.paths) == ("here", ["/v1/chat/completions"])
 
 
 @pytest.mark.parametrize("text", ["ollama", "ollama=box", "nobody=http://h", "local=http://h", "custom=http://h"])
