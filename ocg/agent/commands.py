@@ -20,12 +20,14 @@ _HELP = """\
 /new - begin anew: what was said is kept, but not shown to the model any more
 /compact [what to keep] - sum up what was said, to make room
 /status - the model, how full its context is, messages and memories
-/model - which model answers
+/model [NAME or NAME:MODEL] - which model answers, or have another provider answer; default undoes that
 /usage - the tokens that were used
 /stop - end what runs in this conversation, and what waits"""
-_NO_SWITCH = "Switching by /model is not possible yet: set OCG_MODEL in env.config, then run `ocg reload`."
+_DEFAULT = "default"
 
 Stop = Callable[[], Awaitable[int]]
+# Takes providers as OCG_PROVIDER names them, or nothing for what the settings say; raises INVALID_REQUEST.
+UseModel = Callable[[str], Awaitable[None]]
 
 
 class Commands:
@@ -40,6 +42,7 @@ class Commands:
         prompter: Prompter,
         compactor: Compactor,
         toolbox: Toolbox,
+        use_model: UseModel | None = None,
     ) -> None:
         self._provider = provider
         self._store = store
@@ -47,6 +50,7 @@ class Commands:
         self._prompter = prompter
         self._compactor = compactor
         self._toolbox = toolbox
+        self._use_model = use_model
 
     async def answer(self, turn: Turn, stop: Stop) -> str:
         """Do what a command says and return what the user is told; `stop` ends the session's other turns.
@@ -101,9 +105,15 @@ class Commands:
         return "\n".join(first + lines)
 
     async def _model(self, _: str, name: str) -> str:
+        """Say which model answers; with a name, have that provider answer, here and in every conversation."""
+        if name and self._use_model is not None:
+            try:
+                await self._use_model("" if name == _DEFAULT else name)
+            except OcgError as error:
+                return f"Nothing has changed: {error}"
         model = await self._provider.model()
-        said = f"{model.name} ({self._provider.name}), {model.context_tokens} tokens of context"
-        return f"{said}\n{_NO_SWITCH}" if name else said
+        said = f"{model.name or 'its own model'} ({self._provider.name}), {model.context_tokens} tokens of context"
+        return f"From now on: {said}" if name else said
 
     async def _usage(self, session_id: str, _: str) -> str:
         midnight = dt.datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0).timestamp()

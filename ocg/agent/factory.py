@@ -2,7 +2,7 @@
 
 from ocg.agent.archive import Archive
 from ocg.agent.budget import Counter
-from ocg.agent.commands import Commands
+from ocg.agent.commands import Commands, UseModel
 from ocg.agent.compaction import Compactor
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.engine import Engine
@@ -29,6 +29,7 @@ def create_turns(
     settings: AgentSettings,
     deliveries: Deliveries,
     capture: Capture | None = None,
+    use_model: UseModel | None = None,
     limits: Limits | None = None,
     toolbox: Toolbox | None = None,
 ) -> Turns:
@@ -38,7 +39,13 @@ def create_turns(
     compactor = Compactor(provider=provider, archive=archive, counter=counter, memories=memories)
     prompter = Prompter(workspace=workspace, archive=archive, counter=counter, compactor=compactor)
     commands = Commands(
-        provider=provider, store=store, archive=archive, prompter=prompter, compactor=compactor, toolbox=toolbox
+        provider=provider,
+        store=store,
+        archive=archive,
+        prompter=prompter,
+        compactor=compactor,
+        toolbox=toolbox,
+        use_model=use_model,
     )
     engine = Engine(
         store=store,

@@ -129,6 +129,9 @@ MIGRATIONS = (
         PRIMARY KEY (session_id, watermark)
     ) STRICT;
 
+    -- What users chose while the agent ran.
+    CREATE TABLE wishes (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
     -- Results of tools that are too long to be shown whole.
     CREATE TABLE tool_results (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,

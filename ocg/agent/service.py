@@ -17,6 +17,7 @@ from ocg.agent.memory.notes import Notes
 from ocg.agent.outbox import Outbox
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
+from ocg.agent.wishes import Wishes
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
@@ -47,7 +48,7 @@ class AgentService:
             database = await Database.open(settings.data_dir / "agent.db", MIGRATIONS)
             owned.push_async_callback(database.close)
             embedding = await owned.enter_async_context(EmbeddingClient(settings.address_dir))
-            directory = providers.Directory(settings)
+            directory = await providers.Directory.open(settings, Wishes(database))
             owned.push_async_callback(directory.provider.close)
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
@@ -59,6 +60,7 @@ class AgentService:
                 database,
                 memories=memories,
                 provider=directory.provider,
+                use_model=directory.use,
                 workspace=workspace,
                 settings=settings,
                 deliveries=deliveries,

@@ -12,6 +12,9 @@ from ocg.protocol import events
 from ocg.protocol.clients import AgentClient
 from ocg.protocol.messages import TurnRequest
 
+# How long a restart of the agent may take in the midst of an answer.
+_PATIENCE_S = 10.0
+
 
 class Answerer:
     """Asks in one session, which the first answer makes when there is none."""
@@ -41,7 +44,7 @@ class Answerer:
 
     async def _print(self, question: str) -> None:
         request = TurnRequest(message=question, session_id=self.session, message_id=str(uuid.uuid4()))
-        async for event in self.client.turn(request):
+        async for event in self.client.turn(request, patience_s=_PATIENCE_S):
             match event:
                 case events.TurnStarted():
                     self._turn, self.session = event.turn_id, event.session_id
@@ -51,6 +54,10 @@ class Answerer:
                     self._note(f"→ {event.name} {event.arguments}")
                 case events.ToolResult():
                     self._note(f"← {event.content.strip()[:200]}")
+                case events.TurnResumed():
+                    print(terminal.paint("\n(the agent was restarted, and answers anew)\n", terminal.DIM))
+                case events.TurnJoined():
+                    print(terminal.paint("(another answer that is under way takes this up)", terminal.DIM))
                 case events.TurnCompleted():
                     print(flush=True)
                 case events.TurnFailed():

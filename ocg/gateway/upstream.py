@@ -2,27 +2,23 @@
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from ocg.gateway import probe
 from ocg.lifecycle.worker import Worker
 from ocg.protocol import messages
 from ocg.protocol.clients import AgentClient, ConnectionLostError, EmbeddingClient
 from ocg.protocol.events import TurnEvent
+from ocg.protocol.pauses import Pauses
 
 if TYPE_CHECKING:
     import aiohttp
 
 # How long a restart of the agent may take before its callers hear of it.
 PATIENCE_S = 5.0
-_FIRST_PAUSE_S = 0.02
-_LONGEST_PAUSE_S = 0.25
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +81,7 @@ class Agent(AgentClient):
     ) -> "AsyncIterator[aiohttp.ClientResponse]":
         """Send a request, again and again while nobody is there to hear it, for five seconds at the most."""
         await self._warmth.wait()
-        pauses = _Pauses()
+        pauses = Pauses(PATIENCE_S)
         async with AsyncExitStack() as stack:
             while True:
                 try:
@@ -99,44 +95,15 @@ class Agent(AgentClient):
                         raise
             yield response
 
-    async def turn(self, request: messages.TurnRequest) -> AsyncGenerator[TurnEvent, None]:
-        """Start a turn as the client does; one that was cut off is followed from where it was, once the agent is back.
-
-        The message id makes it one turn, however often it is asked for.
-        """
-        asked = request if request.message_id else msgspec.structs.replace(request, message_id=str(uuid.uuid4()))
-        pauses = _Pauses()
-        while True:
-            try:
-                async with aclosing(super().turn(asked)) as events:
-                    async for event in events:
-                        asked, pauses = msgspec.structs.replace(asked, after=event.seq), _Pauses()
-                        yield event
-            except ConnectionLostError:
-                if not await pauses.next():
-                    raise
-            else:
-                return
+    async def turn(
+        self, request: messages.TurnRequest, *, patience_s: float = PATIENCE_S
+    ) -> AsyncGenerator[TurnEvent, None]:
+        """See AgentClient; a restart is waited for."""
+        async with aclosing(super().turn(request, patience_s=patience_s)) as events:
+            async for event in events:
+                yield event
 
     async def health(self) -> messages.Health:
         """Ask how it is, without aiohttp and without patience."""
         self._locate()
         return await probe.health_unix(self._socket)
-
-
-class _Pauses:
-    """Ever longer pauses between attempts, five seconds in all."""
-
-    def __init__(self) -> None:
-        self._end_s = asyncio.get_running_loop().time() + PATIENCE_S
-        self._pause_s = _FIRST_PAUSE_S
-
-    async def next(self) -> bool:
-        """Wait for the next attempt; whether there is one."""
-        left_s = self._end_s - asyncio.get_running_loop().time()
-        if left_s <= 0:
-            return False
-        _log.debug("the agent is away; asking again in %g s", self._pause_s)
-        await asyncio.sleep(min(self._pause_s, left_s))
-        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
-        return True

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 from ocg.errors import Code, OcgError
 from ocg.protocol import address, messages, sse, tokens, vectors, wire
 from ocg.protocol.events import LAST, TurnEvent
+from ocg.protocol.pauses import Pauses
 
 if TYPE_CHECKING:
     import aiohttp
@@ -235,11 +237,26 @@ class AgentClient(_Client):
         """Ask how it is."""
         return await self.call("GET", "/health", messages.Health)
 
-    async def turn(self, request: messages.TurnRequest) -> AsyncGenerator[TurnEvent, None]:
-        """Start a turn, or join the one with the same message id, and give its events behind `after` to the last."""
-        async with aclosing(self._events("POST", "/v1/turns", wire.encode(request))) as events:
-            async for event in events:
-                yield event
+    async def turn(self, request: messages.TurnRequest, *, patience_s: float = 0.0) -> AsyncGenerator[TurnEvent, None]:
+        """Start a turn, or join the one with the same message id, and give its events behind `after` to the last.
+
+        Once it was asked for, it is followed over restarts of the agent, each waited for so long; the message id makes
+        it one turn, however often it is asked for.
+        """
+        asked = request if request.message_id else msgspec.structs.replace(request, message_id=str(uuid.uuid4()))
+        pauses, was_heard = Pauses(patience_s), False
+        while True:
+            try:
+                async with aclosing(self._events("POST", "/v1/turns", wire.encode(asked))) as events:
+                    async for event in events:
+                        asked, pauses = msgspec.structs.replace(asked, after=event.seq), Pauses(patience_s)
+                        was_heard = True
+                        yield event
+            except ConnectionLostError as error:
+                if not (was_heard or error.was_sent) or not await pauses.next():
+                    raise
+            else:
+                return
 
     async def follow(self, turn_id: str, after: int = 0) -> AsyncGenerator[TurnEvent, None]:
         """Give a turn's events behind number `after` to the last, whether it runs or is over. Raises NOT_FOUND."""

@@ -91,7 +91,28 @@ def test_status_usage_and_model_tell_what_is(shared: Agent) -> None:
     assert "This conversation: 16 tokens (11 read, 5 written)" in usage
     assert "Today: " in usage
     assert "32768 tokens of context" in shared.say("/model", session_id="status")
-    assert "not possible yet" in shared.say("/model other", session_id="status")
+    assert "Nothing has changed: no provider 'other'" in shared.say("/model other", session_id="status")
+    assert "OpenAI wants a key" in shared.say("/model openai", session_id="status")
+    assert "32768 tokens of context" in shared.say("/model", session_id="status")
+
+
+def test_model_has_another_provider_answer_until_it_is_undone(tmp_path: Path, env: dict[str, str]) -> None:
+    with provider(says("the first")) as first, provider(says("the second")) as second:
+        settings = first.env | {"OCG_PROVIDER_URLS": f"vllm={second.base_url}"}
+        with agent(tmp_path, env | settings) as found:
+            assert "From now on: big (" in found.say("/model vllm:big", session_id="s")
+            assert found.say("hi", session_id="s") == "the second"
+            assert second.asked[-1]["model"] == "big"
+            found.kill()
+        with agent(tmp_path, env | settings) as found:  # it is kept
+            assert found.say("hi", session_id="another") == "the second"
+            assert "From now on: scripted (" in found.say("/model default", session_id="s")
+            assert found.say("hi", session_id="s") == "the first"
+            assert found.say("/model vllm:big", session_id="s")
+            found.kill()
+        named = settings | {"OCG_PROVIDER": "custom"}
+        with agent(tmp_path, env | named) as found:
+            assert found.say("hi", session_id="s") == "the second"
 
 
 def test_compact_sums_up_all_but_the_last_and_heeds_the_wish(shared: Agent, model: ScriptedProvider) -> None:

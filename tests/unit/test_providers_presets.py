@@ -15,8 +15,11 @@ from ocg.agent.providers.completions import request_body
 from ocg.agent.providers.directory import Directory
 from ocg.agent.providers.factory import build, choose
 from ocg.agent.providers.local import LocalProvider
+from ocg.agent.schema import MIGRATIONS
+from ocg.agent.wishes import Wishes
 from ocg.config import AgentSettings
 from ocg.config.presets import CUSTOM, LOCAL, PRESETS, Choice, Dialect, Preset, Server, choices, find
+from ocg.database import Database
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ToolUse
 from tests import claude
@@ -252,9 +255,11 @@ async def test_reasoning_that_came_in_tags_goes_back_in_tags() -> None:
 
 async def test_the_list_has_those_in_use_first_and_says_of_keys_only_whether(tmp_path: Path) -> None:
     settings = _settings(OCG_PROVIDER="groq:own,openai", GROQ_API_KEY="sk-secret", OCG_PID_DIR=str(tmp_path))
-    directory = Directory(settings)
+    database = await Database.open(tmp_path / "agent.db", MIGRATIONS)
+    directory = await Directory.open(settings, Wishes(database))
     items = directory.list().providers
     await directory.provider.close()
+    await database.close()
     assert [(one.name, one.model, one.place, one.key, one.state) for one in items[:3]] == [
         ("groq", "own", 1, "set", "closed"),
         ("openai", "gpt-5.5", 2, "missing", "closed"),
@@ -284,3 +289,21 @@ def test_a_place_that_is_none_is_an_error_without_its_text(text: str) -> None:
     with pytest.raises(OcgError, match="OCG_PROVIDER_URLS: expected") as raised:
         _settings(OCG_PROVIDER_URLS=text)
     assert f"found {text}" not in str(raised.value)
+
+
+async def test_a_reload_that_names_others_ends_a_users_wish_and_another_does_not(tmp_path: Path) -> None:
+    settings = _settings(OCG_PROVIDER="groq:own", GROQ_API_KEY="k", OCG_PID_DIR=str(tmp_path))
+    database = await Database.open(tmp_path / "agent.db", MIGRATIONS)
+    wishes = Wishes(database)
+    directory = await Directory.open(settings, wishes)
+    await directory.use("local")
+    await directory.apply(replace(settings, log_level="DEBUG"))
+    assert (directory.list().providers[0].name, await wishes.model()) == ("local", "local")
+    await directory.apply(_settings(OCG_PROVIDER="groq:other", GROQ_API_KEY="k", OCG_PID_DIR=str(tmp_path)))
+    assert (directory.list().providers[0].model, await wishes.model()) == ("other", "")
+    await wishes.keep_model("no-such-one")
+    again = await Directory.open(settings, wishes)
+    assert again.list().providers[0].name == "groq"
+    for one in (directory, again):
+        await one.provider.close()
+    await database.close()

@@ -1,34 +1,73 @@
-"""The providers as the command line sees them: listed, tried, and changed by a reload."""
+"""The providers as users see them: listed, tried, and changed, by a reload or while they talk."""
 
 import asyncio
+import logging
 import time
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Literal
 
 from ocg.agent.providers.base import PromptMessage, Reply
 from ocg.agent.providers.chain import Chain, Link
 from ocg.agent.providers.factory import build, choose, chosen, key_of, model_of
 from ocg.agent.providers.switch import Switch
+from ocg.agent.wishes import Wishes
 from ocg.config import AgentSettings
-from ocg.config.presets import PRESETS, Choice, Preset, find
+from ocg.config.presets import PRESETS, Choice, Preset, choices, find
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ProviderItem, ProviderList, ProviderTest
 
+_log = logging.getLogger(__name__)
 _TEST_S = 120.0
 _TEST_TOKENS = 64
 _QUESTION = "Answer with the one word: ready"
 
 
 class Directory:
-    """What there is; `provider` is the one in use."""
+    """What there is; `provider` is the one in use. Until the settings name other ones, a user's wish comes first."""
 
-    def __init__(self, settings: AgentSettings) -> None:
-        self._settings = settings
-        self._chain = choose(settings)
+    def __init__(self, settings: AgentSettings, wishes: Wishes, wish: str = "") -> None:
+        self._given = settings
+        self._wishes = wishes
+        self._settings = _wished(settings, wish)
+        self._chain = choose(self._settings)
         self.provider = Switch(self._chain)
+
+    @classmethod
+    async def open(cls, settings: AgentSettings, wishes: Wishes) -> "Directory":
+        """Build it with what was wished for last; what is no provider any more is forgotten."""
+        try:
+            return cls(settings, wishes, await wishes.model())
+        except ValueError as error:
+            _log.warning("the model that was chosen is not there any more: %s", error)
+            return cls(settings, wishes)
 
     async def apply(self, settings: AgentSettings) -> None:
         """Use what new settings say. Raises CONFIG_INVALID, and then nothing has changed."""
+        is_named = settings.providers != self._given.providers
+        kept = settings if is_named else _wished(settings, await self._wishes.model())
+        await self._switch(kept)
+        self._given = settings
+        if is_named:
+            await self._wishes.keep_model("")
+
+    async def use(self, wish: str) -> None:
+        """Use these from now on, named as OCG_PROVIDER names them, or what the settings say when there are none.
+
+        Raises INVALID_REQUEST when there is no such provider, or its key is missing.
+        """
+        try:
+            settings = _wished(self._given, wish)
+        except ValueError as error:
+            raise OcgError(Code.INVALID_REQUEST, f"no provider {wish!r}: {error}", "ocg provider list") from None
+        for choice in settings.providers if wish else ():
+            if self._key(choice.preset) == "missing":
+                why = f"{choice.preset.title} wants a key"
+                raise OcgError(Code.INVALID_REQUEST, why, f"set {choice.preset.key}, then ocg reload")
+        await self._switch(settings)
+        await self._wishes.keep_model(wish)
+
+    async def _switch(self, settings: AgentSettings) -> None:
         chain = choose(settings)
         self._settings, self._chain = settings, chain
         await self.provider.switch(chain)
@@ -84,6 +123,11 @@ class Directory:
             ) from None
         finally:
             await provider.close()
+
+
+def _wished(settings: AgentSettings, wish: str) -> AgentSettings:
+    """Put a wish into the settings. Raises ValueError when it names what is no provider."""
+    return replace(settings, providers=choices(wish)) if wish else settings
 
 
 async def _tried(name: str, provider: Chain) -> ProviderTest:
