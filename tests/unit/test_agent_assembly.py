@@ -107,6 +107,7 @@ async def test_an_event_without_an_end_is_ended() -> None:
         (b'{"error": "plain"}', "plain"),
         (b'{"detail": [{"msg": "field required"}]}', "field required"),
         (b'{"object": "error", "message": "vllm says"}', "vllm says"),
+        (b'{"message": {"detail": [{"loc": ["body", "x"], "msg": "not permitted"}]}}', "body.x: not permitted"),
         (b"<html>\n bad  gateway", "<html> bad gateway"),
         (b"", "no explanation"),
         (b"key sk-1 is wrong", "key [key] is wrong"),

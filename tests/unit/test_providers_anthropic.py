@@ -210,7 +210,7 @@ async def test_what_fails_in_the_middle_of_an_answer_is_told() -> None:
     [
         (401, "authentication_error", f"invalid x-api-key {KEY}", "set ANTHROPIC_API_KEY to a valid key"),
         (403, "permission_error", "not yours", "ANTHROPIC_API_KEY"),
-        (404, "not_found_error", "model: claude-test", "the model in OCG_PROVIDER"),
+        (404, "not_found_error", "model: claude-test", "check the model in OCG_PROVIDER, and http://127.0.0.1"),
     ],
 )
 async def test_a_refusal_names_provider_status_and_what_to_do(status: int, kind: str, said: str, hint: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from ocg import config
 from ocg.agent.providers.base import Image, Model, Piece, PromptMessage, Provider, Reply, ToolSpec
+from ocg.agent.providers.completions import request_body
 from ocg.agent.providers.directory import Directory
 from ocg.agent.providers.factory import build, choose
 from ocg.agent.providers.local import LocalProvider
@@ -120,6 +121,8 @@ def test_which_providers_are_used_is_what_the_settings_say() -> None:
         ("Ollama", "qwen3:8b"),
         ("h", "m"),
     ]
+    priced = choose(_settings(OCG_PROVIDER="groq xai", OCG_PRICE="3/15")).links
+    assert [one.price.input for one in priced] == [3, 0], "another provider's price is not known"
     with pytest.raises(OcgError, match="OCG_BASE_URL is no"):
         choose(_settings(OCG_PROVIDER="custom"))
 
@@ -238,6 +241,18 @@ async def test_reasoning_goes_back_to_who_gave_it_and_only_within_its_tool_loop(
         assert "extra_content" not in one["tool_calls"][0]
 
 
+async def test_reasoning_that_came_in_tags_goes_back_in_tags() -> None:
+    use = ToolUse(id="a", name="time", arguments="{}")
+    opaque = '{"provider": "MiniMax", "field": "content", "reasoning": "hm"}'
+    called = PromptMessage("assistant", "Let me see.", (use,), opaque=opaque)
+    loop = [PromptMessage("user", "one"), called, PromptMessage("tool", "noon", tool_call_id="a")]
+    sent = [
+        request_body(Model("m", 9), loop, (), max_tokens=9, provider=name)["messages"][1]["content"]
+        for name in ("MiniMax", "xAI", "")
+    ]
+    assert sent == ["<think>hm</think>\n\nLet me see.", "Let me see.", "Let me see."]
+
+
 async def test_the_list_has_those_in_use_first_and_says_of_keys_only_whether(tmp_path: Path) -> None:
     settings = _settings(OCG_PROVIDER="groq:own,openai", GROQ_API_KEY="sk-secret", OCG_PID_DIR=str(tmp_path))
     database = await Database.open(tmp_path / "agent.db", MIGRATIONS)
@@ -252,6 +267,28 @@ async def test_the_list_has_those_in_use_first_and_says_of_keys_only_whether(tmp
     ]
     assert len(items) == len(PRESETS)
     assert "sk-secret" not in repr(items)
+
+
+async def test_another_place_is_asked_and_a_password_in_it_is_in_no_error(free_port: int) -> None:
+    urls = f"ollama=http://me:pa55word@127.0.0.1:{free_port}/v1/, anthropic=http://me:pa55word@127.0.0.1:{free_port}"
+    settings = _settings(OCG_PROVIDER_URLS=urls, ANTHROPIC_API_KEY="k")
+    for name in ("ollama", "anthropic"):
+        with pytest.raises(OcgError, match="cannot be reached") as raised:
+            await _asked(Choice(find(name)), settings)
+        assert "pa55word" not in f"{raised.value} {raised.value!r} {settings!r}"
+    assert raised.value.hint == "check OCG_PROVIDER_URLS"
+    with provider(says("here")) as server:
+        moved = _settings(OCG_PROVIDER_URLS=f"xai={server.base_url}/", XAI_API_KEY="k")
+        *_, reply = await _asked(Choice(find("xai")), moved)
+        assert isinstance(reply, Reply)
+        assert (reply.text, server.paths) == ("here", ["/v1/chat/completions"])
+
+
+@pytest.mark.parametrize("text", ["ollama", "ollama=box", "nobody=http://h", "local=http://h", "custom=http://h"])
+def test_a_place_that_is_none_is_an_error_without_its_text(text: str) -> None:
+    with pytest.raises(OcgError, match="OCG_PROVIDER_URLS: expected") as raised:
+        _settings(OCG_PROVIDER_URLS=text)
+    assert f"found {text}" not in str(raised.value)
 
 
 async def test_a_reload_that_names_others_ends_a_users_wish_and_another_does_not(tmp_path: Path) -> None:

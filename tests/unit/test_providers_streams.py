@@ -146,6 +146,15 @@ def test_tags_cut_anywhere_are_found(data: st.DataObject, text: str, thought: st
     assert "".join(one for one in pieces if isinstance(one, str)) == said
 
 
+def test_reasoning_in_tags_is_kept_for_the_providers_own_tool_calls() -> None:
+    assembly = Assembly("x")
+    call = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}
+    delta = {"content": "<think>hm</think> so", "tool_calls": [call]}
+    list(assembly.take(json.dumps({"choices": [{"delta": delta, "finish_reason": "tool_calls"}]}).encode()))
+    opaque = json.loads(_reply(list(assembly.end())).opaque)
+    assert opaque == {"provider": "x", "field": "content", "reasoning": "hm"}
+
+
 def test_what_might_have_become_a_tag_is_part_of_the_answer_at_its_end() -> None:
     assembly = Assembly("x")
     assert list(assembly.take(b'{"choices": [{"delta": {"content": "<think"}, "finish_reason": "stop"}]}')) == []

@@ -18,6 +18,10 @@ _MAX_CHUNKS = 100_000
 _MAX_CALLS = 64
 
 
+# Where reasoning stood that came in tags within the text.
+TAGGED = "content"
+
+
 class _Function(msgspec.Struct):
     name: str | None = None
     arguments: str | None = None
@@ -141,9 +145,15 @@ class Assembly:
                 yield from self._seen([Reasoning(thought)])
                 break  # some servers send both, with the same text
         for piece in _parts(delta.content):
-            yield from self._seen([piece] if isinstance(piece, Reasoning) else self._splitter.take(piece))
+            yield from self._seen([piece] if isinstance(piece, Reasoning) else self._split(piece))
         if self._chars > _MAX_REPLY_CHARS or self._chunks > _MAX_CHUNKS:
             raise self._broken("does not come to an end with its answer")
+
+    def _split(self, text: str) -> Iterator[str | Reasoning]:
+        for piece in self._splitter.take(text):
+            if isinstance(piece, Reasoning):
+                self._thoughts_field = TAGGED
+            yield piece
 
     def _seen(self, pieces: Iterable[str | Reasoning]) -> Iterator[str | Reasoning]:
         for piece in pieces:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ocg.agent.providers.assembly import Kept
+from ocg.agent.providers.assembly import TAGGED, Kept
 from ocg.agent.providers.base import Image, Model, PromptMessage, ToolSpec
 
 UNSEEN = "[an image that this model cannot see]"
@@ -73,7 +73,10 @@ def _message(one: PromptMessage, *, takes_images: bool, provider: str) -> dict[s
 
 
 def _give_back(made: dict[str, Any], opaque: str, provider: str) -> None:
-    """Add what came with a reply: DeepSeek refuses calls without its reasoning, Google those without signatures."""
+    """Add what came with a reply: DeepSeek refuses calls without its reasoning, Google those without signatures.
+
+    MiniMax reasons worse without the tags.
+    """
     try:
         kept = msgspec.json.decode(opaque, type=Kept)
     except msgspec.DecodeError:
@@ -82,6 +85,8 @@ def _give_back(made: dict[str, Any], opaque: str, provider: str) -> None:
         return
     if kept.field in {"reasoning_content", "reasoning"}:
         made[kept.field] = kept.reasoning
+    elif kept.field == TAGGED and isinstance(made["content"], str):
+        made["content"] = f"<think>{kept.reasoning}</think>\n\n{made['content']}"
     for call, extra in zip(made.get("tool_calls", ()), kept.extras, strict=False):
         if extra:
             call["extra_content"] = extra

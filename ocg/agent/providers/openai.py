@@ -7,13 +7,11 @@ from urllib.parse import urlsplit
 from ocg.agent.providers.assembly import Assembly
 from ocg.agent.providers.base import Model, Piece, PromptMessage, ToolSpec
 from ocg.agent.providers.completions import request_body
+from ocg.agent.providers.quirks import Quirk, fitted, learnt
 from ocg.agent.providers.refusal import Refusal, Settings, from_api
 from ocg.agent.providers.servers import Asking
 from ocg.agent.providers.transport import SILENCE_S, Target, Transport, bearer
 from ocg.errors import Code, OcgError
-
-# Reasoning models of OpenAI's own refuse the older name, most others know no newer one.
-_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class OpenAIProvider:
@@ -35,7 +33,7 @@ class OpenAIProvider:
         self._model = model
         self._asking = asking
         self._thinking_tokens = thinking_tokens
-        self._limit = _LIMITS[0]
+        self._quirks: frozenset[Quirk] = frozenset()
         target = Target(f"{base_url.rstrip('/')}/chat/completions", bearer(settings.secret))
         self._transport = Transport(
             name,
@@ -75,22 +73,21 @@ class OpenAIProvider:
         """See Provider."""
         limit_tokens = max_tokens + self._thinking_tokens
         body = request_body(await self.model(), messages, tools, max_tokens=limit_tokens, provider=self.name)
-        for limit in (self._limit, _LIMITS[1]):
-            body[limit] = limit_tokens
-            if limit != _LIMITS[0]:
-                body.pop(_LIMITS[0], None)
+        for _ in range(len(Quirk) + 1):
+            known = self._quirks
             try:
-                async with aclosing(self._transport.reply(body)) as pieces:
+                async with aclosing(self._transport.reply(fitted(body, known))) as pieces:
                     async for piece in pieces:
                         yield piece
-            except OcgError as error:
-                if limit == _LIMITS[1] or _LIMITS[1] not in error.message:
+            except OcgError:
+                if self._quirks == known:
                     raise
-                self._limit = _LIMITS[1]
             else:
                 return
 
     def _explain(self, status: int, retry_after: str, body: bytes) -> Refusal:
+        if status in {400, 422}:
+            self._quirks |= learnt(body)
         return from_api(self.name, status, retry_after, body, settings=self._settings)
 
 

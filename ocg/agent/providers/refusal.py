@@ -64,10 +64,15 @@ class Settings:
             401: f"set {self.key} to a valid key",
             402: "top up the account at the provider",
             403: f"set {self.key} to a key that may use this model",
-            404: f"check {self.model}, and that {self.base_url} ends where /chat/completions begins",
+            404: f"check {self.model}, and {self._place}",
             429: "wait, or raise the limit at the provider",
         }
         return hints.get(status) or (f"check {self.base_url}" if status < 400 else "see the provider's status")  # noqa: PLR2004 - HTTP's classes
+
+    @property
+    def _place(self) -> str:
+        is_own = self.base_url == "OCG_BASE_URL"
+        return f"that {self.base_url} ends where /chat/completions begins" if is_own else self.base_url
 
     def without_secret(self, text: str) -> str:
         """Keep the key out of what a provider says."""
@@ -120,6 +125,8 @@ def said(found: Any) -> str:
     while isinstance(found, dict | list) and found:
         if isinstance(found, list):
             found = found[0]
+        elif isinstance(found.get("loc"), list) and found.get("msg"):
+            found = f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
         else:
             found = next((found[key] for key in ("error", "message", "detail", "msg") if found.get(key)), str(found))
     text = " ".join(str(found).split()) if found else "no explanation"
