@@ -112,13 +112,20 @@ def sum_of(messages: Sequence[Sized]) -> int:
 
 def identity(model: Model, texts: Texts) -> str:
     """Say who the model is, how it works and for whom, and what time it is."""
-    now = f"It is {say(dt.datetime.now().astimezone())}."
+    now = _time_for(model, dt.datetime.now().astimezone())
     if model.is_small:
         soul = few(texts.soul, _SMALL_CHARS) if SOUL in texts.own else _SMALL_IDENTITY
         instructions = few(texts.instructions, _SMALL_CHARS) if texts.own & {INSTRUCTIONS, AGENTS} else ""
         user = few(texts.user, _SMALL_CHARS) if USER in texts.own else ""
         return " ".join(filter(None, [soul, instructions, user, now]))
     return "\n\n".join(filter(None, [texts.soul, texts.instructions, texts.user and f"The user:\n{texts.user}", now]))
+
+
+def _time_for(model: Model, moment: dt.datetime) -> str:
+    """Say what time it is: to the hour where a tool knows the minute, since providers cache a prompt that stays."""
+    if model.takes_tools:
+        return f"It is {say(moment.replace(minute=0))} or later in that hour; the tool time knows the minute."
+    return f"It is {say(moment)}."
 
 
 def asked_by(context: Sequence[ContextMessage]) -> str:

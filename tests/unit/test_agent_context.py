@@ -1,6 +1,7 @@
 """What a prompt is made of: it always fits, and what cannot be left out is in it."""
 
 import asyncio
+import datetime as dt
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -257,3 +258,21 @@ def test_what_is_cut_is_never_longer_than_asked() -> None:
     for chars in (0, 1, 10, 50, 200, 1000):
         assert len(cut_middle("x" * 5000, chars, "0123456789ab")) <= chars
     assert cut_middle("short", 100) == "short"
+
+
+def test_the_prompt_of_a_model_with_tools_stays_the_same_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(dt.datetime):
+        minute_now = 5
+
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> "Clock":
+            return cls(2026, 11, 25, 14, cls.minute_now, tzinfo=tz or dt.UTC)
+
+    monkeypatch.setattr(context.dt, "datetime", Clock)
+    said = []
+    for Clock.minute_now in (5, 55):
+        said += [context.identity(model, Texts()) for model in (Model("m", 9000), Model("s", 9000, takes_tools=False))]
+    assert said[0] == said[2]
+    assert "14:00" in said[0]
+    assert "14:05" in said[1]
+    assert "14:55" in said[3]
