@@ -181,7 +181,7 @@ async def needless(made: Stack) -> None:
         print(f"memories added to an unrelated message, {language}: {statistics.fmean(given):.2f} of 3", flush=True)
 
 
-async def speed(made: Stack, questions: Sequence[Question]) -> None:
+async def speed(made: Stack, questions: Sequence[Question], when: str) -> None:
     """Measure recalls as a turn asks for them."""
     took = []
     for one in questions:
@@ -189,7 +189,7 @@ async def speed(made: Stack, questions: Sequence[Question]) -> None:
         await made.memories.recall(one.text, 3, min_score=MIN_SCORE)
         took.append((time.perf_counter() - began) * 1e3)
     p50, p99 = statistics.median(took), float(np.percentile(took, 99))
-    print(f"a recall at {COUNT:,} memories, p50 / p99        {p50:.1f} / {p99:.1f} ms  goal {GOAL_MS:g}", flush=True)
+    print(f"a recall at {COUNT:,} memories, {when}, p50 / p99: {p50:.1f} / {p99:.1f} ms  goal {GOAL_MS:g}", flush=True)
 
 
 async def run(folder: Path, half: str) -> None:
@@ -200,9 +200,9 @@ async def run(folder: Path, half: str) -> None:
         table(await look(made, questions))
         await needless(made)
         await fill(made, memories, copies=COUNT // len(memories) + 1)
-        await speed(made, questions[:30])  # warm: the graph is built meanwhile
+        await speed(made, questions[:30], "right after their import")  # the graph is built meanwhile
         await asyncio.sleep(8)
-        await speed(made, questions)
+        await speed(made, questions, "at rest")
 
 
 @contextmanager
