@@ -123,7 +123,7 @@ def identity(model: Model, texts: Texts) -> str:
 
 def _time_for(model: Model, moment: dt.datetime) -> str:
     """Say what time it is: to the hour where a tool knows the minute, since providers cache a prompt that stays."""
-    if model.takes_tools:
+    if model.takes_tools and not model.is_small:
         return f"It is {say(moment.replace(minute=0))} or later in that hour; the tool time knows the minute."
     return f"It is {say(moment)}."
 

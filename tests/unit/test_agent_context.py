@@ -268,7 +268,7 @@ def test_the_prompt_of_a_model_with_tools_stays_the_same_for_an_hour(monkeypatch
         def now(cls, tz: dt.tzinfo | None = None) -> "Clock":
             return cls(2026, 11, 25, 14, cls.minute_now, tzinfo=tz or dt.UTC)
 
-    monkeypatch.setattr(context.dt, "datetime", Clock)
+    monkeypatch.setattr(dt, "datetime", Clock)
     said = []
     for Clock.minute_now in (5, 55):
         said += [context.identity(model, Texts()) for model in (Model("m", 9000), Model("s", 9000, takes_tools=False))]
