@@ -68,6 +68,10 @@ class _Endpoints:
         model = request.query_params.get("model", "")[:_MAX_MODEL_CHARS]
         return answers.answer(await self.directory.test(request.path_params["name"], model))
 
+    async def forget_wish(self, _: Request) -> Response:
+        await self.directory.use("")
+        return answers.answer(Changed(count=1))
+
     async def turn(self, request: Request) -> Response:
         return _stream(await self.turns.submit(await answers.read(request, TurnRequest)))
 
@@ -155,6 +159,7 @@ def create_app(
         [
             Route("/health", ends.health),
             Route("/v1/providers", ends.providers),
+            Route("/v1/providers/wish", ends.forget_wish, methods=["DELETE"]),
             Route("/v1/providers/{name}/test", ends.test_provider, methods=["POST"]),
             Route("/v1/turns", ends.turn, methods=["POST"]),
             Route("/v1/turns/{turn_id}", ends.log),

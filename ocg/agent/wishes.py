@@ -4,7 +4,7 @@ import sqlite3
 
 from ocg.database import Database
 
-_MODEL = "model"
+_MODEL, _OVER = "model", "model over"
 
 
 class Wishes:
@@ -13,21 +13,25 @@ class Wishes:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def model(self) -> str:
-        """Return the providers that `/model` chose, as OCG_PROVIDER has them; nothing when env.config decides."""
+    async def model(self, given: str) -> str:
+        """Return the providers that `/model` chose, as OCG_PROVIDER has them, over those that the settings gave then.
+
+        Nothing when the settings decide: they do as soon as they give others.
+        """
 
         def job(db: sqlite3.Connection) -> str:
-            row = db.execute("SELECT value FROM wishes WHERE key = ?", (_MODEL,)).fetchone()
-            return str(row["value"]) if row else ""
+            found = dict(db.execute("SELECT key, value FROM wishes WHERE key IN (?, ?)", (_MODEL, _OVER)).fetchall())
+            return str(found.get(_MODEL, "")) if found.get(_OVER) == given else ""
 
         return await self._database.read(job)
 
-    async def keep_model(self, providers: str) -> None:
+    async def keep_model(self, providers: str, given: str) -> None:
         """Keep them, or none."""
 
         def job(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM wishes WHERE key = ?", (_MODEL,))
+            db.execute("DELETE FROM wishes WHERE key IN (?, ?)", (_MODEL, _OVER))
             if providers:
-                db.execute("INSERT INTO wishes (key, value) VALUES (?, ?)", (_MODEL, providers))
+                sql = "INSERT INTO wishes (key, value) VALUES (?, ?)"
+                db.executemany(sql, [(_MODEL, providers), (_OVER, given)])
 
         await self._database.write(job)

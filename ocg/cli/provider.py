@@ -119,6 +119,14 @@ def _use(arguments: argparse.Namespace, chosen: tuple[Choice, ...]) -> None:
         if error.code is not Code.NOT_RUNNING:
             raise
         terminal.line("nothing runs: it counts from the next start")
+    else:
+        asyncio.run(_forget_wish(arguments))
+
+
+async def _forget_wish(arguments: argparse.Namespace) -> None:
+    """End what `/model` chose, which would go on where the file says what it said before."""
+    async with client_of(arguments) as client:
+        await client.forget_wish()
 
 
 def _notes(chosen: tuple[Choice, ...], now: config.AgentSettings) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from ocg.config import envfile
@@ -10,6 +11,7 @@ from ocg.errors import Code, OcgError
 _PLAIN = re.compile(r"[\w.:/,@+-]*\Z", re.ASCII)
 _ESCAPED = re.compile(r'(["\\`$])')
 _NEW_MODE = 0o640
+_MAX_BYTES = 1 << 20
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -18,10 +20,12 @@ def put(file: Path, key: str, value: str, *, group: int | None = None) -> None:
 
     Raises CONFIG_INVALID when the file is no env.config, FORBIDDEN when we may not write it.
     """
-    where = Path(os.path.realpath(file))  # a link stays one
     try:
-        before = where.read_text(encoding="utf-8") if where.exists() else ""
-        _replace(where, changed(before, key, value, name=str(file)), group)
+        where = _behind(file)  # a link stays one
+        before, was = _read(where)
+        newline = "\r\n" if "\r\n" in before else "\n"
+        after = changed(before.replace("\r\n", "\n"), key, value, name=str(file))
+        _replace(where, after.replace("\n", newline), was, group)
     except UnicodeDecodeError:
         raise OcgError(Code.CONFIG_INVALID, f"{file}: not UTF-8 text", "save the file as UTF-8") from None
     except PermissionError:
@@ -30,6 +34,33 @@ def put(file: Path, key: str, value: str, *, group: int | None = None) -> None:
         raise OcgError(
             Code.CONFIG_INVALID, f"{file}: {error.strerror}", f"write {key}={value} into it yourself"
         ) from None
+
+
+def _behind(file: Path) -> Path:
+    """Return what a file is a link to. Raises UNSAFE_PATH for somebody else's link: it may lead anywhere."""
+    if file.is_symlink() and file.lstat().st_uid not in {0, os.geteuid()}:
+        raise _unsafe(file, "is somebody else's link")
+    return Path(os.path.realpath(file))
+
+
+def _read(file: Path) -> tuple[str, os.stat_result | None]:
+    """Return a file's text, as it is, and what it is; nothing where there is none. Raises UNSAFE_PATH."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return "", None
+    try:
+        was = os.fstat(descriptor)
+        if not stat.S_ISREG(was.st_mode) or was.st_size > _MAX_BYTES:
+            raise _unsafe(file, "is no file, or larger than 1 MiB")
+        with open(descriptor, "rb", closefd=False) as stream:
+            return stream.read(_MAX_BYTES).decode(), was
+    finally:
+        os.close(descriptor)
+
+
+def _unsafe(file: Path, why: str) -> OcgError:
+    return OcgError(Code.UNSAFE_PATH, f"{file} {why}", "name another with --config")
 
 
 def changed(text: str, key: str, value: str, *, name: str) -> str:
@@ -48,7 +79,7 @@ def changed(text: str, key: str, value: str, *, name: str) -> str:
     return made
 
 
-def _replace(file: Path, text: str, group: int | None) -> None:
+def _replace(file: Path, text: str, was: os.stat_result | None, group: int | None) -> None:
     """Put a text in the file's place: whole on the disk before its name is, its owner and mode as they were."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     beside.unlink(missing_ok=True)  # a crash left it
@@ -57,7 +88,7 @@ def _replace(file: Path, text: str, group: int | None) -> None:
     try:
         with open(descriptor, "wb") as stream:
             stream.write(text.encode())
-            _keep_owner(file, descriptor, group)
+            _keep_owner(was, descriptor, group)
             stream.flush()
             os.fsync(descriptor)
         os.replace(beside, file)
@@ -71,10 +102,8 @@ def _replace(file: Path, text: str, group: int | None) -> None:
         os.close(folder)
 
 
-def _keep_owner(file: Path, descriptor: int, group: int | None) -> None:
-    try:
-        was = file.stat()
-    except FileNotFoundError:
+def _keep_owner(was: os.stat_result | None, descriptor: int, group: int | None) -> None:
+    if was is None:
         if group is not None:
             os.fchown(descriptor, -1, group)
         os.fchmod(descriptor, _NEW_MODE)

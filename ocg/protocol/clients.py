@@ -298,6 +298,10 @@ class AgentClient(_Client):
         """List the providers of replies, those in use first."""
         return await self.call("GET", "/v1/providers", messages.ProviderList)
 
+    async def forget_wish(self) -> None:
+        """Have the settings say again who answers, whatever `/model` chose."""
+        await self.call("DELETE", "/v1/providers/wish", messages.Changed)
+
     async def test_provider(self, name: str, model: str = "") -> messages.ProviderTest:
         """Have a provider answer something short. Raises what it fails with."""
         from urllib.parse import quote, urlencode  # noqa: PLC0415 - for this alone

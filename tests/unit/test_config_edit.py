@@ -91,3 +91,41 @@ def test_who_may_not_write_is_told_so(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OcgError, match="you may not write") as raised:
         edit.put(tmp_path / "env.config", "K", "v")
     assert (raised.value.code, raised.value.hint) == (Code.FORBIDDEN, "use sudo")
+
+
+def test_a_link_of_somebody_else_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, link = tmp_path / "real", tmp_path / "env.config"
+    real.write_text("A=1\n")
+    link.symlink_to(real)
+    os.chown(link, 12345, -1, follow_symlinks=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(OcgError) as caught:
+        edit.put(link, "K", "v")
+    assert caught.value.code is Code.UNSAFE_PATH
+    assert real.read_text() == "A=1\n"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder", "large"])
+def test_what_is_no_file_is_left_alone(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "env.config"
+    match kind:
+        case "fifo":
+            os.mkfifo(file)
+        case "device":
+            os.mknod(file, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        case "folder":
+            file.mkdir()
+        case "large":
+            file.write_bytes(b"#" * (2 << 20))
+    before = file.lstat()
+    with pytest.raises(OcgError) as caught:
+        edit.put(file, "K", "v")
+    assert caught.value.code is Code.UNSAFE_PATH
+    assert (file.lstat().st_ino, file.lstat().st_mode) == (before.st_ino, before.st_mode)
+
+
+def test_ends_of_lines_stay_as_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "env.config"
+    file.write_bytes(b"A=1\r\n# mine\r\nK=old\r\n")
+    edit.put(file, "K", "new")
+    assert file.read_bytes() == b"A=1\r\n# mine\r\nK=new\r\n"

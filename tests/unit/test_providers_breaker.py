@@ -154,3 +154,12 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
+
+
+def test_a_provider_that_is_gone_for_weeks_is_still_left_alone(clock: Clock) -> None:
+    breaker = Breaker(clock=clock, threshold=1, first_s=15, longest_s=600)
+    _fail(breaker)
+    for _ in range(1100):
+        clock.now_s += 600
+        _fail(breaker)
+    assert breaker.left_s == 600

@@ -225,3 +225,16 @@ async def test_closing_closes_all() -> None:
     providers = [Scripted("one", [DOWN]), Scripted("two", [DOWN])]
     await _chain(*providers).close()
     assert all(one.is_closed for one in providers)
+
+
+async def test_who_stands_in_is_not_sent_what_cannot_fit() -> None:
+    one, two = Scripted("one", [DOWN]), Scripted("two", [Reply("cut off without a word")], model=Model("two", 100))
+    three = Scripted("three", [Reply("three")], model=Model("three", 100_000))
+    long = [PromptMessage("user", "word " * 2000)]
+    async with aclosing(_chain(one, two, three).reply(long, (), max_tokens=9)) as pieces:
+        assert [piece async for piece in pieces] == [Reply("three")]
+    assert two.offered == []
+    with pytest.raises(OcgError) as raised:
+        async with aclosing(_chain(one, two).reply(long, (), max_tokens=9)) as pieces:
+            await anext(pieces)
+    assert raised.value.code is Code.CONTEXT_LENGTH  # so that a shorter one is made

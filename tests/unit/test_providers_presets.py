@@ -298,10 +298,13 @@ async def test_a_reload_that_names_others_ends_a_users_wish_and_another_does_not
     directory = await Directory.open(settings, wishes)
     await directory.use("local")
     await directory.apply(replace(settings, log_level="DEBUG"))
-    assert (directory.list().providers[0].name, await wishes.model()) == ("local", "local")
+    assert (directory.list().providers[0].name, await wishes.model("groq:own")) == ("local", "local")
     await directory.apply(_settings(OCG_PROVIDER="groq:other", GROQ_API_KEY="k", OCG_PID_DIR=str(tmp_path)))
-    assert (directory.list().providers[0].model, await wishes.model()) == ("other", "")
-    await wishes.keep_model("no-such-one")
+    assert (directory.list().providers[0].model, await wishes.model("groq:other")) == ("other", "")
+    elsewhere = await Directory.open(_settings(OCG_PROVIDER="local", OCG_PID_DIR=str(tmp_path)), wishes)
+    assert elsewhere.list().providers[0].name == "local"  # named while nothing ran
+    await elsewhere.provider.close()
+    await wishes.keep_model("no-such-one", "groq:own")
     again = await Directory.open(settings, wishes)
     assert again.list().providers[0].name == "groq"
     for one in (directory, again):

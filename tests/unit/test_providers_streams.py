@@ -25,6 +25,10 @@ FILES = Path(__file__).parents[1] / "data" / "providers"
 NAMES = sorted(path.name for path in FILES.glob("*.sse"))
 
 
+def _hidden(text: str) -> str:
+    return text.replace("sk-SECRET", "[key]")
+
+
 def _assembly(name: str) -> Assembling:
     return Blocks("x", "claude-sonnet-5-5") if name.startswith("anthropic") else Assembly("x")
 
@@ -286,3 +290,20 @@ def test_what_a_newer_api_sends_beside_is_no_matter() -> None:
         {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
     )
     assert _reply(list(blocks.end())).text == ""
+
+
+@pytest.mark.parametrize("reason", ["network_error", "insufficient_system_resource", "error"])
+def test_a_stream_that_says_it_broke_off_is_no_answer(reason: str) -> None:
+    assembly = Assembly("x")
+    chunk = {"choices": [{"delta": {"content": "The answer is 4"}, "finish_reason": reason}]}
+    assert list(assembly.take(json.dumps(chunk).encode())) == ["The answer is 4"]
+    with pytest.raises(Passing, match=reason):
+        list(assembly.end())
+
+
+@pytest.mark.parametrize("assembly", [Assembly("x", hide=_hidden), Blocks("x", "m", hide=_hidden)])
+def test_a_key_in_an_error_within_a_stream_is_not_told(assembly: Assembling) -> None:
+    error = {"type": "error", "error": {"message": "Invalid key sk-SECRET"}}
+    with pytest.raises((OcgError, Passing)) as raised:
+        list(assembly.take(json.dumps(error).encode()))
+    assert "Invalid key [key]" in str(raised.value)

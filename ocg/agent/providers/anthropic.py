@@ -35,7 +35,7 @@ class AnthropicProvider:
         self._transport = Transport(
             name,
             lambda: target,
-            lambda: Blocks(name, model.name),
+            lambda: Blocks(name, model.name, settings.without_secret),
             self._explain,
             hint=f"check {settings.base_url}",
             first_silence_s=silence_s,

@@ -8,11 +8,14 @@ from typing import Any
 import msgspec
 
 from ocg.agent.providers.base import Piece, Reasoning, Reply
-from ocg.agent.providers.refusal import Passing, RefusedError, from_stream
+from ocg.agent.providers.refusal import Hide, Passing, RefusedError, from_stream
 from ocg.agent.providers.thinking import ThinkSplitter
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ToolUse, Usage
 
+# Why a stream ended, where that is no end of the answer: Zhipu, DeepSeek and OpenRouter have words of their own.
+_BROKEN = frozenset({"network_error", "insufficient_system_resource", "error"})
+_FILTERED = frozenset({"content_filter", "sensitive"})
 _MAX_REPLY_CHARS = 1 << 20
 _MAX_CHUNKS = 100_000
 _MAX_CALLS = 64
@@ -103,6 +106,7 @@ class Assembly:
     """See Assembling."""
 
     provider: str
+    hide: Hide = str
     is_over: bool = False
     _splitter: ThinkSplitter = field(default_factory=ThinkSplitter)
     _texts: list[str] = field(default_factory=list)
@@ -125,7 +129,7 @@ class Assembly:
         except msgspec.DecodeError as error:
             raise self._broken(f"sent what is no chunk: {error}") from None
         if chunk.error:
-            raise from_stream(self.provider, chunk.error)
+            raise from_stream(self.provider, chunk.error, self.hide)
         if chunk.usage is not None:
             self._usage = chunk.usage.ours()
         pieces: list[Piece] = []
@@ -185,7 +189,9 @@ class Assembly:
             raise Passing(self._broken("answered with nothing"))
         if not (self.is_over or self._finish):
             raise Passing(self._broken("ended its answer in the middle"))
-        if self._finish == "content_filter":
+        if self._finish in _BROKEN:
+            raise Passing(self._broken(f"broke off with {self._finish!r}"))
+        if self._finish in _FILTERED:
             raise RefusedError(f"{self.provider} held its answer back: content filter", "ask for it in another way")
         yield from self._seen(self._splitter.end())
         yield self._reply()

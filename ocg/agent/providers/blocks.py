@@ -8,7 +8,7 @@ import msgspec
 
 from ocg.agent.providers.base import Piece, Reasoning, Reply
 from ocg.agent.providers.messages import Signed
-from ocg.agent.providers.refusal import Passing, RefusedError, from_stream
+from ocg.agent.providers.refusal import Hide, Passing, RefusedError, from_stream
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ToolUse, Usage
 
@@ -88,6 +88,7 @@ class Blocks:
 
     provider: str
     model: str
+    hide: Hide = str
     is_over: bool = False
     _blocks: dict[int, _Block] = field(default_factory=dict)
     _thoughts: list[str] = field(default_factory=list)
@@ -111,7 +112,7 @@ class Blocks:
     def _taken(self, event: _Event) -> list[Piece]:
         match event.type:
             case "error":
-                raise from_stream(self.provider, event.error)
+                raise from_stream(self.provider, event.error, self.hide)
             case "message_start" if event.message:
                 self._count(event.message.usage)
             case "content_block_start" if event.content_block:

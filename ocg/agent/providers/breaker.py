@@ -8,6 +8,8 @@ THRESHOLD = 3
 FIRST_S = 15.0
 LONGEST_S = 600.0
 
+_MOST_DOUBLINGS = 32  # days of failures must not overflow a float
+
 
 class State(StrEnum):
     """Closed lets all through, open nobody, half-open one."""
@@ -99,7 +101,9 @@ class Breaker:
         self.why = why
         # What began before it opened says nothing new.
         if is_probe or (not self._opened and self.failures >= self._threshold):
-            self._until_s = self._clock() + min(self._first_s * 2.0**self._opened, self._longest_s)
+            self._until_s = self._clock() + min(
+                self._first_s * 2.0 ** min(self._opened, _MOST_DOUBLINGS), self._longest_s
+            )
             self._opened += 1
 
     def note_left(self, attempt: Attempt) -> None:

@@ -13,6 +13,7 @@ from ocg.errors import Code, OcgError
 
 _log = logging.getLogger(__name__)
 
+_MOST_BYTES_A_TOKEN = 5  # of English, at its best
 # They say something of the request, nothing of the provider.
 _OF_THE_REQUEST = frozenset({Code.CONTEXT_LENGTH, Code.TOO_LARGE, Code.INVALID_REQUEST})
 
@@ -70,6 +71,8 @@ class Chain:
         for link, attempt in self._attempts():
             is_shown = False
             try:
+                if failures:  # the prompt was laid out for another
+                    await _check_room(link, messages, max_tokens)
                 # A tool call that is half sent was not shown: only text and reasoning were.
                 async with aclosing(_replies(link, messages, tools, max_tokens)) as pieces:
                     async for piece in pieces:
@@ -79,7 +82,8 @@ class Chain:
                         yield piece
             except OcgError as error:
                 self._failed(link, attempt, error)
-                if is_shown or _is_of_the_request(error):
+                is_too_long = error.code is Code.CONTEXT_LENGTH and bool(failures)
+                if is_shown or (_is_of_the_request(error) and not is_too_long):
                     raise
                 failures.append(error)
             else:
@@ -125,6 +129,9 @@ class Chain:
         """Return one error for all; alone, a provider's own."""
         if len(self.links) == 1 and failures:
             return failures[0]
+        # A shorter prompt is for who asks to make.
+        if too_long := next((one for one in failures if one.code is Code.CONTEXT_LENGTH), None):
+            return too_long
         said = [error.message for error in failures]
         said += [
             f"{one.provider.name} is left alone for {one.breaker.left_s:.0f} s more: {one.breaker.why}"
@@ -139,6 +146,18 @@ class Chain:
 
 def _is_of_the_request(error: OcgError) -> bool:
     return isinstance(error, RefusedError) or error.code in _OF_THE_REQUEST
+
+
+async def _check_room(link: Link, messages: Sequence[PromptMessage], max_tokens: int) -> None:
+    """Raise CONTEXT_LENGTH when a prompt is surely too long: some servers cut it without a word, and tools with it."""
+    model = await link.provider.model()
+    needed = sum(len(one.content.encode()) for one in messages) // _MOST_BYTES_A_TOKEN + max_tokens
+    if needed > model.context_tokens:
+        raise OcgError(
+            Code.CONTEXT_LENGTH,
+            f"{link.provider.name}: the prompt takes at least {needed} tokens, {model.name} has {model.context_tokens}",
+            "send less at once",
+        )
 
 
 async def _replies(

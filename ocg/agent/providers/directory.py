@@ -37,19 +37,15 @@ class Directory:
     async def open(cls, settings: AgentSettings, wishes: Wishes) -> "Directory":
         """Build it with what was wished for last; what is no provider any more is forgotten."""
         try:
-            return cls(settings, wishes, await wishes.model())
+            return cls(settings, wishes, await wishes.model(_named(settings)))
         except ValueError as error:
             _log.warning("the model that was chosen is not there any more: %s", error)
             return cls(settings, wishes)
 
     async def apply(self, settings: AgentSettings) -> None:
         """Use what new settings say. Raises CONFIG_INVALID, and then nothing has changed."""
-        is_named = settings.providers != self._given.providers
-        kept = settings if is_named else _wished(settings, await self._wishes.model())
-        await self._switch(kept)
+        await self._switch(_wished(settings, await self._wishes.model(_named(settings))))
         self._given = settings
-        if is_named:
-            await self._wishes.keep_model("")
 
     async def use(self, wish: str) -> None:
         """Use these from now on, named as OCG_PROVIDER names them, or what the settings say when there are none.
@@ -65,7 +61,7 @@ class Directory:
                 why = f"{choice.preset.title} wants a key"
                 raise OcgError(Code.INVALID_REQUEST, why, f"set {choice.preset.key}, then ocg reload")
         await self._switch(settings)
-        await self._wishes.keep_model(wish)
+        await self._wishes.keep_model(wish, _named(self._given))
 
     async def _switch(self, settings: AgentSettings) -> None:
         chain = choose(settings)
@@ -123,6 +119,11 @@ class Directory:
             ) from None
         finally:
             await provider.close()
+
+
+def _named(settings: AgentSettings) -> str:
+    """Return the providers that the settings give."""
+    return ",".join(map(str, chosen(settings)))
 
 
 def _wished(settings: AgentSettings, wish: str) -> AgentSettings:

@@ -85,7 +85,7 @@ def build(choice: Choice, settings: AgentSettings) -> Provider:
     context = settings.context_tokens if is_own else preset.context_tokens
     model = Model(name, context, takes_images=preset.takes_images)
     if preset.name == CUSTOM:
-        host = host_of(settings.base_url)
+        host = host_of(settings.base_url, key)
         return OpenAIProvider(host, settings.base_url, Settings(key), model, thinking_tokens=settings.thinking.tokens)
     urls = dict(settings.provider_urls)
     base_url = urls.get(preset.name, preset.base_url)

@@ -8,7 +8,7 @@ from ocg.agent.providers.assembly import Assembly
 from ocg.agent.providers.base import Model, Piece, PromptMessage, ToolSpec
 from ocg.agent.providers.completions import request_body
 from ocg.agent.providers.quirks import Quirk, fitted, learnt
-from ocg.agent.providers.refusal import Refusal, Settings, from_api
+from ocg.agent.providers.refusal import Refusal, Settings, explained, from_api
 from ocg.agent.providers.servers import Asking
 from ocg.agent.providers.transport import SILENCE_S, Target, Transport, bearer
 from ocg.errors import Code, OcgError
@@ -38,7 +38,7 @@ class OpenAIProvider:
         self._transport = Transport(
             name,
             lambda: target,
-            lambda: Assembly(name),
+            lambda: Assembly(name, settings.without_secret),
             self._explain,
             hint=f"check {settings.base_url}",
             first_silence_s=silence_s,
@@ -74,24 +74,25 @@ class OpenAIProvider:
         limit_tokens = max_tokens + self._thinking_tokens
         body = request_body(await self.model(), messages, tools, max_tokens=limit_tokens, provider=self.name)
         for _ in range(len(Quirk) + 1):
-            known = self._quirks
+            known, is_shown = self._quirks, False
             try:
                 async with aclosing(self._transport.reply(fitted(body, known))) as pieces:
                     async for piece in pieces:
+                        is_shown = True
                         yield piece
             except OcgError:
-                if self._quirks == known:
+                if is_shown or self._quirks == known:
                     raise
             else:
                 return
 
     def _explain(self, status: int, retry_after: str, body: bytes) -> Refusal:
         if status in {400, 422}:
-            self._quirks |= learnt(body)
+            self._quirks |= learnt(explained(body))
         return from_api(self.name, status, retry_after, body, settings=self._settings)
 
 
-def host_of(base_url: str) -> str:
+def host_of(base_url: str, key: str = "") -> str:
     """Return host and port of OCG_BASE_URL: a whole one may hold a password. Raises CONFIG_INVALID when it has none."""
     try:
         parts = urlsplit(base_url)
@@ -102,4 +103,7 @@ def host_of(base_url: str) -> str:
         raise OcgError(
             Code.CONFIG_INVALID, "OCG_BASE_URL is no http:// or https:// URL", "write it as https://api.example.com/v1"
         )
+    if key and parts.username is not None:
+        why = "OCG_BASE_URL holds a name and password, and OCG_API_KEY is set: only one of them can be sent"
+        raise OcgError(Code.CONFIG_INVALID, why, "leave out one of the two")
     return f"{host}:{port}" if port else host

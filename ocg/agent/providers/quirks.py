@@ -13,15 +13,15 @@ class Quirk(Enum):
     """How a request has to differ; the value is what the refusal of one that does not has in it."""
 
     # Reasoning models of OpenAI's own refuse the older name of the limit, most others know no newer one.
-    NEWER_LIMIT = b"max_completion_tokens"
+    NEWER_LIMIT = "max_completion_tokens"
     # Mistral sends the usage unasked, and refuses to be asked.
-    NO_STREAM_OPTIONS = b"stream_options"
+    NO_STREAM_OPTIONS = "stream_options"
     # Mistral wants ids of calls as it makes them, also of calls that another provider made.
-    SHORT_IDS = b"length of 9"
+    SHORT_IDS = "length of 9"
 
 
-def learnt(refusal: bytes) -> frozenset[Quirk]:
-    """Return which quirks a refusal tells of."""
+def learnt(refusal: str) -> frozenset[Quirk]:
+    """Return which quirks a refusal's explanation tells of."""
     return frozenset(one for one in Quirk if one.value in refusal)
 
 

@@ -1,8 +1,10 @@
 """What an HTTP answer that is an error says, in our words: who, which status, why, and what to do."""
 
 import email.utils
+import math
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +12,8 @@ import msgspec
 
 from ocg.errors import Code, OcgError
 from ocg.protocol import wire
+
+Hide = Callable[[str], str]
 
 _MAX_SAID_CHARS = 300
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -20,6 +24,15 @@ _RETRIED_KINDS = frozenset({"overloaded_error", "api_error", "rate_limit_error",
 _TOO_LONG = re.compile(
     r"context[_ -](length|size|window|limit)|prompt is too long|input token count .{0,40}exceeds|too many input tokens",
     re.IGNORECASE,
+)
+# Some say with a plain 400 what 401, 402 and 404 are for: another provider may well answer.
+_OF_THE_ACCOUNT = (
+    (401, re.compile(r"api[ _-]?key", re.IGNORECASE)),
+    (402, re.compile(r"credit|billing|quota|balance", re.IGNORECASE)),
+    (
+        404,
+        re.compile(r"invalid model|model .{0,80}(not (exist|found)|is not a valid)|not a valid model", re.IGNORECASE),
+    ),
 )
 _LESS = "send less at once, or set OCG_CONTEXT_TOKENS"
 
@@ -81,19 +94,22 @@ class Settings:
 
 def from_api(provider: str, status: int, retry_after: str, body: bytes, *, settings: Settings) -> Refusal:
     """Explain an answer of an API."""
-    text = settings.without_secret(body.decode("utf-8", "replace"))
-    message = f"{provider}: HTTP {status}: {said(_read(text.encode()))}"
+    explanation = said(_read(body), settings.without_secret)
+    message = f"{provider}: HTTP {status}: {explanation}"
     if status in _OF_THE_REQUEST:
-        if _TOO_LONG.search(text):
+        if _TOO_LONG.search(body.decode("utf-8", "replace")):
             return Refusal(OcgError(Code.CONTEXT_LENGTH, message, _LESS), is_passing=False)
+        meant = next((meant for meant, words in _OF_THE_ACCOUNT if words.search(explanation)), None)
+        if meant is not None:
+            return Refusal(OcgError(Code.PROVIDER, message, settings.hint(meant)), is_passing=False)
         return Refusal(RefusedError(message, settings.hint(status)), is_passing=False)
     error = OcgError(Code.PROVIDER, message, settings.hint(status))
     return Refusal(error, status in _RETRIED, _seconds(retry_after))
 
 
-def from_stream(provider: str, error: Any) -> Exception:
-    """Explain an error that came within a stream, as what is to be raised."""
-    message = f"{provider} said: {said(error)}"
+def from_stream(provider: str, error: Any, hide: Hide = str) -> Exception:
+    """Explain an error that came within a stream, as what is to be raised; `hide` takes out what must not be told."""
+    message = f"{provider} said: {said(error, hide)}"
     if _TOO_LONG.search(str(error)):
         return OcgError(Code.CONTEXT_LENGTH, message, _LESS)
     found = OcgError(Code.PROVIDER, message, "ask again; if it stays so, see the provider's status")
@@ -113,6 +129,11 @@ def from_service(status: int, body: bytes) -> Refusal:
     return Refusal(error, is_passing=error.code is Code.BUSY)
 
 
+def explained(body: bytes) -> str:
+    """Return what an error's body says in words."""
+    return said(_read(body))
+
+
 def _read(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
@@ -120,8 +141,8 @@ def _read(body: bytes) -> Any:
         return body.decode("utf-8", "replace")
 
 
-def said(found: Any) -> str:
-    """Return what an error says in words, whichever of the usual shapes it has."""
+def said(found: Any, hide: Hide = str) -> str:
+    """Return what an error says in words, whichever of the usual shapes it has, without what `hide` takes out."""
     while isinstance(found, dict | list) and found:
         if isinstance(found, list):
             found = found[0]
@@ -129,14 +150,15 @@ def said(found: Any) -> str:
             found = f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
         else:
             found = next((found[key] for key in ("error", "message", "detail", "msg") if found.get(key)), str(found))
-    text = " ".join(str(found).split()) if found else "no explanation"
+    text = " ".join(hide(str(found)).split()) if found else "no explanation"
     return text if len(text) <= _MAX_SAID_CHARS else f"{text[:_MAX_SAID_CHARS]}…"
 
 
 def _seconds(retry_after: str) -> float | None:
     """Read Retry-After: seconds, or a date (RFC 9110, 10.2.3)."""
     try:
-        return max(float(retry_after), 0.0)
+        seconds = float(retry_after)
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:

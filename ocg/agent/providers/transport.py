@@ -22,6 +22,8 @@ _CONNECT_TIMEOUT_S = 10.0
 _ATTEMPTS = 3
 _MAX_DELAY_S = 30.0
 _MAX_ERROR_BYTES = 16384
+_ERROR_TIMEOUT_S = 10.0
+_SLOWEST_BYTES_S = 50_000  # at which a request is still sent
 
 Explain = Callable[[int, str, bytes], Refusal]
 
@@ -109,6 +111,11 @@ class Transport:
             if is_shown:
                 raise passing.error from None
             raise
+        except OcgError as error:
+            # A shorter prompt would answer anew what was shown in part.
+            if is_shown and error.code is Code.CONTEXT_LENGTH:
+                raise OcgError(Code.PROVIDER, error.message, error.hint) from None
+            raise
 
     async def _events(self, data: bytes) -> AsyncGenerator[bytes, None]:
         """Give the data of the answer's events; what the connection does wrong becomes an OcgError."""
@@ -116,7 +123,9 @@ class Transport:
         import aiohttp  # noqa: PLC0415 - slow to import; loaded by now
 
         try:
-            async with self._post(data) as response:
+            async with asyncio.timeout(self._first_silence_s + len(data) / _SLOWEST_BYTES_S):
+                asked = await self._post(data)
+            async with asked as response:
                 await self._check(response)
                 async with aclosing(sse.data_of(response.content.iter_any())) as events:
                     silence_s = self._first_silence_s
@@ -160,11 +169,22 @@ class Transport:
         """Raise for an answer that is an error."""
         if response.status == 200:  # noqa: PLR2004 - HTTP's
             return
-        said = await response.content.read(_MAX_ERROR_BYTES)
+        said = await _beginning(response, _MAX_ERROR_BYTES)
         refusal = self._explain(response.status, response.headers.get("Retry-After", ""), said)
         if refusal.is_passing:
             raise Passing(refusal.error, refusal.after_s)
         raise refusal.error
+
+
+async def _beginning(response: "aiohttp.ClientResponse", limit: int) -> bytes:
+    """Read a body up to so many bytes, in however many pieces it comes."""
+    body = bytearray()
+    async with asyncio.timeout(_ERROR_TIMEOUT_S):
+        async for piece in response.content.iter_any():
+            body += piece
+            if len(body) >= limit:
+                break
+    return bytes(body[:limit])
 
 
 def bearer(token: str) -> dict[str, str]:
