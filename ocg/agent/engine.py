@@ -43,6 +43,7 @@ _OLDER_SHARES = (1.0, 0.5, 0.2, 0.0)
 # After a crash of everything the model may be back later than we are, and nobody is there to ask again.
 _RESUMED_PATIENCE_S = 30.0
 _RESUMED_PAUSE_S = 0.5
+_MAX_ATTEMPTS = 20
 
 
 class Engine:
@@ -84,7 +85,10 @@ class Engine:
             await self._run_to_end(live, queue)
 
     async def _run_to_end(self, live: LiveTurn, queue: TurnQueue) -> None:
-        limits = self._limits
+        limits, live.has_begun = self._limits, True
+        if live.cancelled_why:
+            await self._end(live, OcgError(Code.CANCELLED, live.cancelled_why))
+            return
         try:
             async with queue.held(live.turn), asyncio.timeout(limits.time_s or None):
                 await self._begin(live)
@@ -108,6 +112,9 @@ class Engine:
 
     async def _begin(self, live: LiveTurn) -> None:
         live.turn = await _whole(self._store.begin(live.turn))
+        if live.turn.attempts > _MAX_ATTEMPTS:
+            why = f"the turn was cut off {_MAX_ATTEMPTS} times: something in it may be what ends the agent"
+            raise OcgError(Code.INTERNAL, why, "ask in another way; ocg logs")
         if live.turn.attempts:
             await self._take_up(live)
 
@@ -189,7 +196,7 @@ class Engine:
         raise OcgError(Code.CONTEXT_LENGTH, "the message does not fit the model", "send less at once")
 
     async def _stream(self, live: LiveTurn, prompt: Prompt, tools: Sequence[ToolSpec]) -> Reply:
-        live.text = live.reasoning = ""
+        live.begin_step()
         pieces = self._provider.reply(prompt.messages, tools, max_tokens=prompt.max_tokens)
         async with aclosing(pieces):
             async for piece in pieces:
@@ -211,12 +218,13 @@ class Engine:
             live.seq,
             tool_calls=reply.tool_calls,
             reasoning=live.reasoning,
+            spans=tuple(live.spans),
             opaque=reply.opaque,
             model=self._provider.model_name,
             usage=reply.usage,
         )
         await self._store.add(live.turn, entry)
-        live.text = live.reasoning = ""
+        live.end_step()
 
     async def _call(
         self, live: LiveTurn, call: ToolUse, steps: Sequence[Message], *, is_interrupted: bool = False
@@ -248,7 +256,8 @@ class Engine:
         kept = TurnError(error.code, error.message, error.hint) if error else None
         text = ""
         try:
-            cut_off = Entry("assistant", live.text, live.seq, reasoning=live.reasoning) if live.text else None
+            said = Entry("assistant", live.text, live.seq, reasoning=live.reasoning, spans=tuple(live.spans))
+            cut_off = said if live.text else None
             turn = await _whole(self._store.finish(live.turn, kept, cut_off=cut_off, event_seq=live.seq))
             if turn.error is None and turn.joined is None:
                 text = (await self._store.steps(turn.id))[-1].content

@@ -14,15 +14,18 @@ from ocg.protocol.events import LAST, Event, TurnEvent
 class LiveTurn:
     """A turn's events so far, and the news of more. Followers come and go; the turn goes on.
 
-    `text` and `reasoning` are what the model said and thought since the last step that is on disk; `seq` is the number
-    of the last event. With `cancelled_why` somebody wants it to end.
+    `text` and `reasoning` are what the model said and thought since the last step that is on disk, `spans` in which
+    order: whether it thought, and how many characters. `seq` is the number of the last event. With `cancelled_why`
+    somebody wants it to end.
     """
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
         self.text = ""
         self.reasoning = ""
+        self.spans: list[tuple[bool, int]] = []
         self.seq = 0
+        self.has_begun = False
         self.cancelled_why = ""
         self.began_s = time.monotonic()
         self._events: list[TurnEvent] = []
@@ -38,13 +41,30 @@ class LiveTurn:
         """The model says more."""
         if text:
             self.text += text
+            self._span(len(text), is_thought=False)
             self.emit(events.TextDelta, text=text)
 
     def think(self, text: str) -> None:
         """The model thinks more."""
         if text:
             self.reasoning += text
+            self._span(len(text), is_thought=True)
             self.emit(events.ReasoningDelta, text=text)
+
+    def _span(self, chars: int, *, is_thought: bool) -> None:
+        if self.spans and self.spans[-1][0] == is_thought:
+            chars += self.spans.pop()[1]
+        self.spans.append((is_thought, chars))
+
+    def begin_step(self) -> None:
+        """What the model says from here on is another step; what it said of this one and is not on disk is void."""
+        if lost := len(self.text) + len(self.reasoning):
+            self.emit(events.TurnResumed, kept=self.seq - lost)
+        self.end_step()
+
+    def end_step(self) -> None:
+        """All of the step is on disk."""
+        self.text, self.reasoning, self.spans = "", "", []
 
     def emit(self, kind: type[Event], **fields: Any) -> None:
         """Add an event; it gets the next number."""

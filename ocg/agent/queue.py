@@ -24,7 +24,7 @@ class TurnQueue:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._entering: list[str] = []
+        self._entering: list[tuple[str, bool]] = []
         self._live: dict[str, LiveTurn] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -50,9 +50,13 @@ class TurnQueue:
         return len(stopped)
 
     @contextmanager
-    def place(self, session_id: str | None) -> Iterator[None]:
-        """Hold a place for a turn that is being accepted. Raises BUSY when there is none."""
-        waiting = [live.turn.session_id for live in self._live.values()] + self._entering
+    def place(self, session_id: str | None, *, is_immediate: bool = False) -> Iterator[None]:
+        """Hold a place for a turn that is being accepted. Raises BUSY when there is none.
+
+        What is answered at once and what waits for its turn have as many places, and take none from each other.
+        """
+        known = [(live.turn.session_id, live.turn.is_immediate) for live in self._live.values()] + self._entering
+        waiting = [session for session, is_at_once in known if is_at_once == is_immediate]
         here = waiting.count(session_id) if session_id else 0
         if here >= self._limits.queued_in_session:
             raise OcgError(
@@ -60,11 +64,12 @@ class TurnQueue:
             )
         if len(waiting) >= self._limits.queued:
             raise OcgError(Code.BUSY, f"{len(waiting)} messages wait already", "wait a little, then ask again")
-        self._entering.append(session_id or "")
+        entering = (session_id or "", is_immediate)
+        self._entering.append(entering)
         try:
             yield
         finally:
-            self._entering.remove(session_id or "")
+            self._entering.remove(entering)
 
     def enter(self, live: LiveTurn, task: "asyncio.Task[None]") -> None:
         """Take a turn in, with the task that runs it; it leaves when the task is done."""
@@ -88,7 +93,8 @@ class TurnQueue:
         for live in lives:
             if not live.cancelled_why and live.turn.id in self._tasks:
                 live.cancelled_why = why
-                self._tasks[live.turn.id].cancel()
+                if live.has_begun:  # a task that has not would never see it, and its turn never end
+                    self._tasks[live.turn.id].cancel()
         if tasks:
             await asyncio.wait(tasks)
 

@@ -71,7 +71,7 @@ class _Retelling:
             begin = one.event_seq - _width(one.message)
             if begin > self._at:
                 yield self._resumed(begin)
-            yield from self._message(one.message)
+            yield from self._message(one)
             self._at = one.event_seq
         if self._turn.is_open and self._turn.attempts * ATTEMPT > self._at:
             yield self._resumed(self._turn.attempts * ATTEMPT)
@@ -80,12 +80,13 @@ class _Retelling:
         kept, self._at = self._at, seq
         return TurnResumed(turn_id=self._turn.id, session_id=self._turn.session_id, seq=seq, kept=kept)
 
-    def _message(self, message: Message) -> Iterator[TurnEvent]:
+    def _message(self, one: Told) -> Iterator[TurnEvent]:
+        message = one.message
         if message.role == "user":
             yield self._next(events.MessageAdded, text=message.content)
         if message.role == "assistant":
-            yield from (self._next(ReasoningDelta, text=piece) for piece in _pieces(message.reasoning))
-            yield from (self._next(TextDelta, text=piece) for piece in _pieces(message.content))
+            for kind, text in _parts(one):
+                yield from (self._next(kind, text=piece) for piece in _pieces(text))
         if message.role == "tool" and message.tool_call_id is not None:
             none = ToolUse(id=message.tool_call_id, name="", arguments="{}")
             call = self._calls.get(message.tool_call_id, none)
@@ -98,6 +99,17 @@ class _Retelling:
         self._at += width(kind, str(fields.get("text", "")))
         key = {"turn_id": self._turn.id, "session_id": self._turn.session_id, "seq": self._at}
         return kind(**key, **fields)  # type: ignore[return-value,arg-type] # each class of events.py is one of them
+
+
+def _parts(one: Told) -> Iterator[tuple[type[Event], str]]:
+    """Give what was thought and said, in the order it was."""
+    thought, said = one.message.reasoning, one.message.content
+    for is_thought, chars in one.spans or ((True, len(thought)), (False, len(said))):
+        if is_thought:
+            part, thought = thought[:chars], thought[chars:]
+        else:
+            part, said = said[:chars], said[chars:]
+        yield (ReasoningDelta if is_thought else TextDelta), part
 
 
 def _pieces(text: str) -> Iterator[str]:

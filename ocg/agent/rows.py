@@ -24,6 +24,7 @@ from ocg.protocol.messages import (
 )
 
 _CALLS = tuple[ToolUse, ...]
+_SPANS = tuple[tuple[bool, int], ...]
 _CONTEXT = tuple[ContextMessage, ...]
 STEPS = "SELECT * FROM messages WHERE turn_id = ? ORDER BY seq"
 
@@ -83,14 +84,20 @@ class Entry:
     model: str = ""
     usage: Usage | None = None
     images: int = 0
+    spans: tuple[tuple[bool, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A message, and the number of the last event that told of it."""
+    """A message, and the number of the last event that told of it.
+
+    `spans` say in which order a reply was thought and said, where it was not first the one and then the other: whether
+    it is thought, and how many characters.
+    """
 
     message: Message
     event_seq: int | None
+    spans: tuple[tuple[bool, int], ...] = ()
 
 
 def turn_of(row: sqlite3.Row) -> Turn:
@@ -188,6 +195,7 @@ def insert(db: sqlite3.Connection, turn: tuple[str, str], entry: Entry) -> str:
         "model": entry.model,
         "usage": _json(usage) if usage else None,
         "images": entry.images,
+        "spans": _json(entry.spans) if _is_mixed(entry.spans) else None,
     }
     db.execute(f"INSERT INTO messages ({', '.join(row)}) VALUES ({', '.join(f':{key}' for key in row)})", row)
     db.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", (now, session_id))
@@ -198,6 +206,16 @@ def insert(db: sqlite3.Connection, turn: tuple[str, str], entry: Entry) -> str:
             (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.cost, turn_id),
         )
     return str(row["id"])
+
+
+def told_of(row: sqlite3.Row) -> Told:
+    """Read a row of messages, with what telling it again takes."""
+    spans = msgspec.json.decode(row["spans"], type=_SPANS) if row["spans"] else ()
+    return Told(message_of(row), row["event_seq"], spans)
+
+
+def _is_mixed(spans: Sequence[tuple[bool, int]]) -> bool:
+    return [is_thought for is_thought, _ in spans] not in ([], [True], [False], [True, False])
 
 
 def _json(value: object) -> str:
@@ -216,10 +234,10 @@ def _distinct(db: sqlite3.Connection, session_id: str, calls: Sequence[ToolUse])
     return made
 
 
-def mended(db: sqlite3.Connection, session_id: str) -> list[Message]:
-    """Return a session's messages; a call that nobody will answer any more gets a result, on disk."""
-    sql = "SELECT * FROM messages WHERE session_id = ? ORDER BY seq"
-    rows = db.execute(sql, (session_id,)).fetchall()
+def mended(db: sqlite3.Connection, session_id: str, after: int = 0) -> list[Message]:
+    """Return a session's messages behind a number; a call that nobody will answer any more gets a result, on disk."""
+    sql = "SELECT * FROM messages WHERE session_id = ? AND seq > ? ORDER BY seq"
+    rows = db.execute(sql, (session_id, after)).fetchall()
     running = {row["id"] for row in db.execute("SELECT id FROM turns WHERE state IN ('queued', 'running')")}
     by_turn: dict[str, list[Message]] = {}
     for row in rows:
@@ -227,7 +245,7 @@ def mended(db: sqlite3.Connection, session_id: str) -> list[Message]:
     broken = [turn_id for turn_id, messages in by_turn.items() if turn_id not in running and open_calls(messages)]
     for turn_id in broken:
         answer_open_calls(db, (session_id, turn_id), by_turn[turn_id])
-    return [message_of(row) for row in (db.execute(sql, (session_id,)) if broken else rows)]
+    return [message_of(row) for row in (db.execute(sql, (session_id, after)) if broken else rows)]
 
 
 def answer_open_calls(db: sqlite3.Connection, turn: tuple[str, str], steps: Sequence[Message]) -> None:

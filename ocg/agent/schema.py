@@ -154,5 +154,10 @@ MIGRATIONS = (
     CREATE INDEX images_of_turn ON images (turn_id);
     CREATE INDEX images_of_message ON images (message_id);
     ALTER TABLE messages ADD COLUMN images INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN spans TEXT;
+
+    CREATE INDEX turns_joined ON turns (joined) WHERE joined IS NOT NULL;
+    CREATE INDEX messages_of_call ON messages (session_id, tool_call_id) WHERE tool_call_id IS NOT NULL;
+    CREATE INDEX tool_results_sizes ON tool_results (seq, chars);
     """,
 )

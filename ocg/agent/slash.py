@@ -55,8 +55,14 @@ def waits(message: str) -> bool:
     return command is not None and command.waits
 
 
+def is_stop(request: TurnRequest) -> bool:
+    """Whether a request is to end what runs."""
+    command = parse(request.message)
+    return request.kind == "chat" and command is not None and command.word is Word.STOP
+
+
 def is_immediate(request: TurnRequest) -> bool:
-    """Whether a request waits for nothing, so that no full queue can keep it out: /stop above all."""
+    """Whether a request waits for nothing that came before it."""
     return is_command(request) and not waits(request.message)
 
 

@@ -21,6 +21,17 @@ _SESSION = """
 """
 
 
+_DROP_IMAGES = """
+    DELETE FROM images WHERE turn_id = ? AND (SELECT kind FROM sessions WHERE id = ?) = 'api'
+"""
+# A few at a time: a request waits for it.
+_DROP_OLD = """
+    DELETE FROM sessions WHERE id IN (
+        SELECT id FROM sessions WHERE kind = 'api' AND updated_at < ? ORDER BY updated_at LIMIT 20
+    )
+"""
+
+
 class Store:
     """The agent's part of agent.db that is not memory."""
 
@@ -72,7 +83,7 @@ class Store:
         """Return a turn's messages, oldest first, with the numbers of the events that told of them."""
 
         def job(db: sqlite3.Connection) -> list[Told]:
-            return [Told(message_of(row), row["event_seq"]) for row in db.execute(STEPS, (turn_id,))]
+            return [rows.told_of(row) for row in db.execute(STEPS, (turn_id,))]
 
         return await self._database.read(job)
 
@@ -89,11 +100,16 @@ class Store:
         return await self._database.read(job)
 
     async def history(self, session_id: str) -> list[Message]:
-        """Return a session's messages, oldest first, every tool call with its result.
+        """Return a session's messages behind what was summed up, oldest first, every tool call with its result.
 
         A call without one, whatever left it so, is mended on disk, once: it can never make a session unusable.
         """
-        return await self._database.write(lambda db: rows.mended(db, session_id))
+        sql = "SELECT coalesce(max(watermark), 0) FROM compactions WHERE session_id = ?"
+
+        def job(db: sqlite3.Connection) -> list[Message]:
+            return rows.mended(db, session_id, db.execute(sql, (session_id,)).fetchone()[0])
+
+        return await self._database.write(job)
 
     async def add(self, turn: Turn, entry: Entry) -> None:
         """Keep a step of a turn, and what it took. Raises NOT_FOUND when its session was deleted."""
@@ -145,10 +161,15 @@ class Store:
             steps = [message_of(row) for row in db.execute(STEPS, (turn.id,))]
             rows.answer_open_calls(db, key, steps)
             state, kept = ("failed", msgspec.json.encode(error).decode()) if error else ("completed", None)
-            sql = "UPDATE turns SET state = ?, error = ?, ended_at = ?, event_seq = ? WHERE id = ? RETURNING *"
+            # What a client of an API sent along is with the client, and nobody reads it any more.
+            sql = """
+                UPDATE turns SET state = ?, error = ?, ended_at = ?, event_seq = ?, context = '[]' WHERE id = ?
+                RETURNING *
+            """
             last_seq = None if event_seq is None else event_seq + 1
             ended = turn_of(db.execute(sql, (state, kept, time.time(), last_seq, turn.id)).fetchone())
             deliveries.add(db, ended, steps)
+            db.execute(_DROP_IMAGES, (turn.id, turn.session_id))
             return ended
 
         return await self._database.write(job)
@@ -204,7 +225,7 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
         (session_id, title, request.kind, now, now),
     )
     if request.kind == "api":
-        db.execute("DELETE FROM sessions WHERE kind = 'api' AND updated_at < ?", (now - _API_KEPT_S,))
+        db.execute(_DROP_OLD, (now - _API_KEPT_S,))
     row = {
         "id": uuid.uuid4().hex,
         "session_id": session_id,

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 from ocg.agent import retelling, slash
 from ocg.agent.engine import Engine
@@ -51,14 +51,20 @@ class Turns:
         """
         turn = await self._store.known(request)
         if turn is None:
-            with nullcontext() if slash.is_immediate(request) else self._queue.place(request.session_id):
+            with self._place(request):
                 turn = await self._store.accept(request)
-                earlier = self._queue.of_session(turn.session_id)
+                earlier = [one for one in self._queue.of_session(turn.session_id) if one.turn.seq < turn.seq]
                 following = self._join(turn, request.after)
             if request.mode == "interrupt":
                 await self._queue.cancel(earlier, INTERRUPTED)
             return following
         return self._join(turn, request.after)
+
+    def _place(self, request: TurnRequest) -> AbstractContextManager[None]:
+        """Return what a request holds until it is accepted; nothing for /stop, which no full queue may keep out."""
+        if slash.is_stop(request):
+            return nullcontext()
+        return self._queue.place(request.session_id, is_immediate=slash.is_immediate(request))
 
     async def follow(self, turn_id: str, after: int) -> AsyncGenerator[TurnEvent, None]:
         """Give a turn's events behind number `after`, to the last, whether it runs or is over. Raises NOT_FOUND."""

@@ -107,7 +107,8 @@ class _Chat:
                 self._outbox.put(_problem(error, _mark_of(data)))
 
     def _act(self, asked: TurnAsked | CancelAsked) -> None:
-        if len(self._turns) >= _MAX_TURNS:
+        is_urgent = isinstance(asked, CancelAsked) or asked.message.strip() == "/stop"
+        if len(self._turns) >= _MAX_TURNS * (2 if is_urgent else 1):
             raise OcgError(Code.BUSY, f"{_MAX_TURNS} turns run on this socket", "wait for one to end")
         duty = self._turn(asked) if isinstance(asked, TurnAsked) else self._cancel(asked)
         task = asyncio.create_task(duty)

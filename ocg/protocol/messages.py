@@ -11,8 +11,8 @@ MAX_IMPORTED = 500
 MAX_SEQ = 2**53 - 1  # what JavaScript counts to
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
-# An id that stands in a URL's path.
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._@-]{1,128}$")]
+# An id that stands in a URL's path: no step up, and no newline at its end, which `$` would let through.
+Name = Annotated[str, msgspec.Meta(pattern=r"^(?!\.{1,2}\Z)[A-Za-z0-9._@-]{1,128}\Z")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
 # SQLite and C end a text at NUL, and a source `file:` is for the files of the workspace alone.
 MemoryText = Annotated[str, msgspec.Meta(min_length=1, max_length=8192, pattern="^[^\\u0000]*$")]

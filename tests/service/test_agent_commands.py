@@ -188,3 +188,16 @@ def test_one_that_was_accepted_survives_a_kill(tmp_path: Path, env: dict[str, st
             assert "new beginning" in found.say("/new", session_id="s", message_id="n")
             found.say("hello", session_id="s")
             assert [one["content"] for one in model.asked[-1]["messages"][1:]] == ["hello"]
+
+
+def test_commands_that_pile_up_are_bounded_and_take_nobodys_place(tmp_path: Path, env: dict[str, str]) -> None:
+    gate = threading.Event()
+    with provider(echoes) as model, agent(tmp_path, env | model.env) as found, ExitStack() as streams:
+        model.play(waits(gate, says("at last")))
+        for at in range(8):
+            streams.enter_context(found.opened(f"m{at}", session_id="full"))
+        status, _ = found.ask("POST", "/v1/turns", {"message": "one more", "session_id": "full"})
+        assert status == 429
+        assert "/help" in found.say("/help", session_id="full")
+        gate.set()
+        assert found.say("/stop", session_id="full").startswith(("Stopped", "Nothing"))

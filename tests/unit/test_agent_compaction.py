@@ -47,7 +47,7 @@ async def test_a_crowded_prompt_is_summed_up_and_nothing_is_deleted(tmp_path: Pa
         assert last == "and now?"
         assert shown == [one.content for one in before][-len(shown) :]
         assert 2 <= len(shown) < len(before)
-        assert (await found.history())[: len(before)] == before
+        assert list((await found.store.transcript("s")).messages)[: len(before)] == before
         asked = found.provider.asked[0][-1].content
         assert "User: message 0 about ships" in asked
         assert "and now?" not in asked
@@ -193,7 +193,7 @@ async def test_new_hides_all_without_a_summary_and_twice_is_once(tmp_path: Path)
         await found.exchange("hello", "hi")
         shown = (await found.archive.view("s", await found.history())).messages
         assert [one.content for one in shown] == ["hello", "hi"]
-        assert len(await found.history()) == 8
+        assert len((await found.store.transcript("s")).messages) == 8
 
 
 async def test_a_mark_that_moved_meanwhile_is_not_moved_back(tmp_path: Path) -> None:

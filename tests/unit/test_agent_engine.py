@@ -26,7 +26,7 @@ from ocg.database import Database
 from ocg.errors import Code, OcgError
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.events import TurnEvent
-from ocg.protocol.messages import ToolUse, TurnRequest
+from ocg.protocol.messages import ContextMessage, Image, Mode, ToolUse, TurnRequest
 from tests.provider import Exchange, provider, says, waits
 
 
@@ -148,6 +148,86 @@ async def test_cancelling_twice_at_once_still_tells_the_end(tmp_path: Path) -> N
         async with asyncio.timeout(2):
             last = [event async for event in events][-1]
         assert getattr(last, "code", None) == Code.CANCELLED
+    finally:
+        await database.close()
+
+
+async def test_a_turn_that_is_cancelled_before_it_begins_ends(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    try:
+        agent = Agent(database, tmp_path, tool)
+        modes: tuple[Mode, ...] = ("queue", "interrupt", "queue", "interrupt", "queue", "interrupt")
+        asked = [
+            TurnRequest(message="go", message_id=f"{at}.{number}", session_id=f"s{number}", mode=mode)
+            for number in range(10)
+            for at, mode in enumerate(modes)
+        ]
+        streams = await asyncio.gather(*(agent.turns.submit(one) for one in asked))
+        interrupted = [stream for one, stream in zip(asked, streams, strict=True) if not one.message_id.startswith("5")]  # type: ignore[union-attr]
+        async with asyncio.timeout(10):
+            ends = [[event async for event in stream][-1] for stream in interrupted]
+        assert {getattr(end, "code", type(end).__name__) for end in ends} == {Code.CANCELLED}
+        await agent.turns.close()
+        assert len(await agent.store.unfinished()) == 10  # the last of each session
+        for stream in streams:
+            await stream.aclose()
+    finally:
+        await database.close()
+
+
+async def test_a_session_that_is_deleted_at_once_does_not_come_back(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    try:
+        agent = Agent(database, tmp_path, tool)
+        events = await agent.turns.submit(TurnRequest(message="go", message_id="m", session_id="s"))
+        await agent.turns.delete_session("s")
+        assert [event.__class__.__name__ async for event in events][-1] == "TurnFailed"
+        with pytest.raises(OcgError):
+            await agent.store.transcript("s")
+        assert not await agent.store.unfinished()
+    finally:
+        await database.close()
+
+
+async def test_the_same_interrupting_message_twice_at_once_is_one_turn(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    try:
+        agent = Agent(database, tmp_path, tool)
+        request = TurnRequest(message="go", message_id="m", session_id="s", mode="interrupt")
+        one, two = await asyncio.gather(agent.turns.submit(request), agent.turns.submit(request))
+        await tool.began.wait()
+        assert (await anext(one)).turn_id == (await anext(two)).turn_id
+        (turn,) = await agent.store.unfinished()
+        assert turn.state == "running"
+        await agent.turns.close()
+        await one.aclose()
+        await two.aclose()
+    finally:
+        await database.close()
+
+
+async def test_a_turn_that_ends_the_agent_again_and_again_is_given_up(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    try:
+        turn = await Store(database).accept(TurnRequest(message="go", message_id="m"))
+        for _ in range(21):
+            await Store(database).begin(turn)
+        last = (await Agent(database, tmp_path, tool).turn())[-1]
+        assert (getattr(last, "code", None), "20 times" in getattr(last, "message", "")) == (Code.INTERNAL, True)
+    finally:
+        await database.close()
+
+
+async def test_what_a_client_sent_along_is_gone_with_the_turn(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "agent.db", MIGRATIONS)
+    try:
+        store, image = Store(database), Image(media_type="image/png", data=b"x" * 100_000)
+        said = ContextMessage(role="user", content="look", images=(image,))
+        turn = await store.accept(TurnRequest(message="go", kind="api", context=(said,), images=(image,)))
+        await store.begin(turn)
+        await store.finish(turn)
+        sql = "SELECT (SELECT sum(length(context)) FROM turns) + (SELECT count(*) FROM images)"
+        assert await database.read(lambda db: db.execute(sql).fetchone()[0]) == len("[]")
     finally:
         await database.close()
 

@@ -112,6 +112,34 @@ def test_who_heard_what_a_crash_took_is_told_to_forget_it(
     assert _said(misled) == _said(fresh) == _said(live._events)
 
 
+@given(st.lists(st.tuples(st.booleans(), st.text(min_size=1, max_size=5)), min_size=1, max_size=8), st.data())
+def test_thoughts_between_texts_keep_their_places(said: list[tuple[bool, str]], data: st.DataObject) -> None:
+    live = LiveTurn(_TURN)
+    live.emit(events.TurnStarted, message_id="m")
+    for is_thought, text in said:
+        (live.think if is_thought else live.say)(text)
+    message = _message("assistant", live.text, reasoning=live.reasoning)
+    seen_to = data.draw(st.integers(1, len(live._events)))
+    seen = live._events[:seen_to]
+    told = [Told(message, live.seq, tuple(live.spans))]
+    again = [new for event in retold(_TURN, told) if (new := unseen(event, seen[-1].seq))]
+    for kind in (TextDelta, ReasoningDelta):
+        assert _said([*seen, *again], kind) == _said(live._events, kind)
+
+
+def test_a_step_that_is_asked_for_again_makes_what_was_said_of_it_void() -> None:
+    live = LiveTurn(_TURN)
+    live.emit(events.TurnStarted, message_id="m")
+    live.say("The answer is for")
+    live.begin_step()
+    live.say("The answer is forty-two")
+    told = [Told(_message("assistant", live.text), live.seq)]
+    resumed = live._events[2]
+    assert isinstance(resumed, TurnResumed)
+    assert resumed.kept == 1
+    assert retold(_TURN, told)[1] == resumed
+
+
 def test_a_text_of_a_million_characters_is_told_in_pieces() -> None:
     told = [Told(_message("assistant", "x" * 1_000_000), 1_000_001)]
     again = retold(_TURN, told)
