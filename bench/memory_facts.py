@@ -198,6 +198,22 @@ DIFFERENT = (
     ("用户的猫叫汤姆。", "用户的狗叫汤姆。"),
     ("用户住在北京。", "用户住在南京。"),
     ("张敏养了一只猫。", "张静养了一只猫。"),
+    ("Anna owes Ben 50 euros.", "Ben owes Anna 50 euros."),
+    ("Alice is the manager of Bob.", "Bob is the manager of Alice."),
+    ("Production uses postgres, staging uses sqlite.", "Production uses sqlite, staging uses postgres."),
+    ("The user prefers tea over coffee.", "The user prefers coffee over tea."),
+    ("Run `make test` before each release.", "Run `make check` before each release."),
+    ("Parcels go from Oslo to Bergen.", "Parcels go to Oslo from Bergen."),
+    ("Invoices are paid to invoices@acme.com.", "Invoices are paid to invoices@acme-billing.com."),
+    ("Backups lie in /srv/backup.", "Backups lie in /mnt/backup."),
+    ("The mirror is at https://a.example/x.", "The mirror is at https://a.example/y."),
+    ("Ada must review each change.", "Ada may review each change."),
+    ("Search the logs with grep -v.", "Search the logs with grep -V."),
+    ("The guest network's phrase is Otter7!", "The guest network's phrase is Otter7"),
+    ("He owes her a book.", "She owes him a book."),
+    ("Run `cat the list`.", "Run `cat list`."),
+    ("猫怕狗。", "狗怕猫。"),
+    ("小王欠小李五十块。", "小李欠小王五十块。"),
 )
 
 # What no memory of the set has to do with.

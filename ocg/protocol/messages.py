@@ -202,7 +202,7 @@ class DeliveryFailed(Struct, frozen=True):
 
 
 class MemoryRequest(Struct, frozen=True):
-    """Something to remember; `source` says who said so: user, model, import."""
+    """Something to remember; `source` says who said so: user, model, compaction, import."""
 
     text: MemoryText
     kind: MemoryKind = "fact"

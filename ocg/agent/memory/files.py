@@ -3,6 +3,7 @@
 Whoever may write to the folder must not have us read what lies elsewhere, or make us wait.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -23,6 +24,8 @@ MAX_FILE_BYTES = 1 << 20
 _MAX_SAID = 10_000
 _HIDDEN = "hidden"  # it is passed over without a word
 _SUFFIXES = (".md", ".markdown")
+# Only these say that nothing is there. Out of descriptors, or refused by a disk, one knows no more than before.
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,18 @@ class Seen:
     stamp: str
 
 
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a look has found, and the paths of which it cannot say what is there now."""
+
+    files: tuple[Seen, ...]
+    unknown: tuple[str, ...]
+
+    def knows(self, path: str) -> bool:
+        """Whether a file that was not found is no more: neither it nor a folder above it is unknown."""
+        return not any(one in {"", path} or path.startswith(f"{one}/") for one in self.unknown)
+
+
 class Folder:
     """The folder. What is left out is logged, once for as long as it is not written anew."""
 
@@ -40,37 +55,59 @@ class Folder:
         self.root = root
         self._said: set[tuple[Seen, str]] = set()
 
-    def scan(self, watch: Watch) -> list[Seen]:
+    def scan(self, watch: Watch) -> Scan:
         """List the files; `watch` is called for each folder before that is listed, so that no change is missed.
 
-        Raises NOT_FOUND when there is no such folder.
+        A folder that cannot be watched is listed all the same. Raises NOT_FOUND when there is no such folder.
         """
         found: list[Seen] = []
+        unknown: list[str] = []
         for seen, why in self._walk(watch):
-            if why or len(found) == MAX_FILES:
+            if isinstance(why, OSError):
+                self._doubt(seen, why)
+                unknown.append(seen.path)
+            elif why or len(found) == MAX_FILES:
                 self._refuse(seen, why or f"there are more than {MAX_FILES} files")
             else:
                 found.append(seen)
-        return found
+        return Scan(tuple(found), tuple(unknown))
 
     def _refuse(self, seen: Seen, why: str) -> None:
-        if (seen, why) not in self._said:
-            if len(self._said) >= _MAX_SAID:
-                self._said.clear()
-            self._said.add((seen, why))
+        if self._is_news(seen, why):
             _log.warning("%s is not read: %s", self.root / seen.path, why)
 
-    def _walk(self, watch: Watch) -> Iterator[tuple[Seen, str]]:
+    def _doubt(self, seen: Seen, error: OSError) -> None:
+        if self._is_news(seen, str(error.strerror)):
+            _log.warning("%s cannot be read, what is known of it stays: %s", self.root / seen.path, error.strerror)
+
+    def _is_news(self, seen: Seen, why: str) -> bool:
+        if (seen, why) in self._said:
+            return False
+        if len(self._said) >= _MAX_SAID:
+            self._said.clear()
+        self._said.add((seen, why))
+        return True
+
+    def _watch(self, watch: Watch, folder: str) -> None:
+        try:
+            watch(self.root / folder)
+        except OcgError as error:  # one line is enough: where there are no more watches, many folders have none
+            if error.code is not Code.NOT_FOUND and self._is_news(Seen("", ""), "unwatched"):
+                _log.warning("what changes in some folders of memories is seen within a minute only: %s", error)
+
+    def _walk(self, watch: Watch) -> Iterator[tuple[Seen, str | OSError]]:
         folders = [""]
         for folder in folders:  # which grows meanwhile
+            self._watch(watch, folder)
             try:
-                watch(self.root / folder)
                 with _opened(self.root, folder, os.O_DIRECTORY) as descriptor, os.scandir(descriptor) as listed:
-                    judged = [(entry.is_dir(follow_symlinks=False), *_judged(folder, entry)) for entry in listed]
-            except (OSError, OcgError) as error:
-                if not folder:
-                    raise OcgError(Code.NOT_FOUND, f"{self.root} cannot be read: {error}") from None
-                continue  # it has gone meanwhile
+                    judged = [_judged(folder, entry) for entry in listed]
+            except OSError as error:
+                if error.errno not in GONE:
+                    yield Seen(folder.rstrip("/"), ""), error
+                elif not folder:
+                    raise OcgError(Code.NOT_FOUND, f"{self.root} cannot be read: {error.strerror}") from None
+                continue
             for is_folder, seen, why in sorted(judged, key=lambda one: one[1].path):
                 if is_folder and why != _HIDDEN and len(folders) < MAX_FOLDERS:
                     folders.append(f"{seen.path}/")
@@ -78,12 +115,18 @@ class Folder:
                     yield seen, why
 
     def read(self, seen: Seen) -> tuple[str, str] | None:
-        """Return a file's text and digest; None, with a line in the log, when it is not what it should be."""
+        """Return a file's text and digest; None, with a line in the log, when it is not what it should be.
+
+        Raises UNAVAILABLE, with a line in the log, when it cannot be said what it is.
+        """
         try:
             with _opened(self.root, seen.path, os.O_NONBLOCK) as descriptor:
                 is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
                 data = _read(descriptor) if is_file else b""
         except OSError as error:
+            if error.errno not in GONE:
+                self._doubt(seen, error)
+                raise OcgError(Code.UNAVAILABLE, f"{self.root / seen.path}: {error.strerror}") from None
             self._refuse(seen, f"it cannot be opened: {error.strerror}")
             return None
         text = _decoded(data)
@@ -132,16 +175,17 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _judged(folder: str, entry: os.DirEntry[str]) -> tuple[Seen, str]:
-    """Describe an entry, and say why it is refused, if it is."""
+def _judged(folder: str, entry: os.DirEntry[str]) -> tuple[bool, Seen, str | OSError]:
+    """Say whether an entry is a folder, describe it, and say why it is refused, if it is."""
     if entry.name.startswith(".") or not _is_text(entry.name):
-        return Seen("", ""), _HIDDEN
+        return False, Seen("", ""), _HIDDEN
+    path = f"{folder}{entry.name}"
     try:
         status = entry.stat(follow_symlinks=False)
-    except OSError:  # it has gone meanwhile
-        return Seen("", ""), _HIDDEN
-    seen = Seen(f"{folder}{entry.name}", f"{status.st_mtime_ns} {status.st_size} {status.st_ino}")
-    return seen, _objection(status, is_markdown=entry.name.endswith(_SUFFIXES))
+    except OSError as error:
+        return False, Seen(path, ""), _HIDDEN if error.errno in GONE else error
+    seen = Seen(path, f"{status.st_mtime_ns} {status.st_size} {status.st_ino}")
+    return stat.S_ISDIR(status.st_mode), seen, _objection(status, is_markdown=entry.name.endswith(_SUFFIXES))
 
 
 def _objection(status: os.stat_result, *, is_markdown: bool) -> str:

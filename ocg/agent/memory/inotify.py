@@ -41,12 +41,14 @@ class Inotify:
     def watch(self, folder: Path) -> None:
         """Watch a folder, not what is below it. The same again is no error. May be called from any thread.
 
-        Raises NOT_FOUND when there is no such folder, UNAVAILABLE when no more can be watched.
+        Raises NOT_FOUND when there is no such folder, UNAVAILABLE when it cannot be watched.
         """
         if self._libc.inotify_add_watch(self._descriptor, os.fsencode(folder), _MASK) < 0:
             number = ctypes.get_errno()
-            if number in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES}:
+            if number in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
                 raise OcgError(Code.NOT_FOUND, f"{folder} cannot be watched: {os.strerror(number)}")
+            if number != errno.ENOSPC:
+                raise OcgError(Code.UNAVAILABLE, f"{folder} cannot be watched: {os.strerror(number)}")
             raise _explained(number, str(folder), "fs.inotify.max_user_watches")
 
     async def change(self) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from ocg.agent.memory import records
 from ocg.agent.memory.lookup import Meaning, by_word
-from ocg.agent.memory.ranking import Weights, best, same_particulars, without_repeats
+from ocg.agent.memory.ranking import Weights, best, without_repeats, wording
 from ocg.agent.memory.records import Draft, memory_of
 from ocg.agent.outbox import Outbox
 from ocg.agent.words import terms
@@ -22,11 +22,7 @@ from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.messages import Memory, MemoryImported, MemoryPage, MemoryRecord, MemoryRequest
 
 _SEARCH_TIMEOUT_S = 3.0
-_STORE_TIMEOUT_S = 1.0
-_SAME_CANDIDATES = 5
-# Of the 15 pairs in bench/memory_facts.py that say the same in other English words, 8 are at 0.94 or above and have the
-# same particulars; of the 20 that only look alike, and of any two of the set's 1,140 memories, none has both.
-_SAME_COSINE = 0.94
+_SAME_CANDIDATES = 20
 _READ_CHARS = 4096  # a longer message tells by its beginning what it is about
 _PAGE = 500
 _REINDEXED = 200
@@ -45,12 +41,11 @@ class Memories:
         self._outbox = outbox
         self._meaning = Meaning(embedding, outbox)
         self._weights = weights or Weights()
-        self._storing = asyncio.Lock()
         self._used: dict[str, float] = {}
         self._was_used = asyncio.Event()
 
     async def store(self, request: MemoryRequest) -> Memory:
-        """Keep a memory; the same fact again is the same memory, in the words it was said in last."""
+        """Keep a memory; the same again, in the same words, is the same memory (see `ranking.wording`)."""
         draft = Draft(
             text=request.text,
             kind=request.kind,
@@ -62,21 +57,9 @@ class Memories:
 
     async def keep(self, draft: Draft) -> Memory:
         """Keep or propose one memory, as `store` does."""
-        async with self._storing:  # or two who say the same at once would both find nothing like it
-            same = await self._same(draft.text)
-            memory = await self._database.write(lambda db: _keep(db, draft, same))
+        memory = await self._database.write(lambda db: _keep(db, draft))
         self._outbox.wake()
         return memory
-
-    async def _same(self, text: str) -> str | None:
-        """Return the id of a memory that says the same in other words, if one is known to."""
-        if not await self._database.read(_has_any):
-            return None
-        near = await self._meaning.nearest(text, _SAME_CANDIDATES, timeout_s=_STORE_TIMEOUT_S) or {}
-        likely = [one for one, cosine in near.items() if cosine >= _SAME_COSINE]
-        rows = await self._database.read(lambda db: records.fetch(db, likely))
-        fitting = (one for one in likely if one in rows and rows[one]["file"] is None)
-        return next((one for one in fitting if same_particulars(rows[one]["text"], text)), None)
 
     async def may_capture(self, session_id: str, turn_id: str) -> bool:
         """Whether a turn belongs to a conversation of a person's, and its facts were not kept yet."""
@@ -88,16 +71,14 @@ class Memories:
 
     async def keep_once(self, turn_id: str, drafts: Sequence[Draft]) -> tuple[Memory, ...]:
         """Keep or propose what a turn has told, once for each turn, all of it or nothing."""
-        async with self._storing:
-            same = [await self._same(one.text) for one in drafts]
 
-            def job(db: sqlite3.Connection) -> tuple[Memory, ...]:
-                sql = "INSERT INTO memory_captures (turn_id) VALUES (?) ON CONFLICT DO NOTHING"
-                if not db.execute(sql, (turn_id,)).rowcount:
-                    return ()
-                return tuple(_keep(db, draft, known) for draft, known in zip(drafts, same, strict=True))
+        def job(db: sqlite3.Connection) -> tuple[Memory, ...]:
+            sql = "INSERT INTO memory_captures (turn_id) VALUES (?) ON CONFLICT DO NOTHING"
+            if not db.execute(sql, (turn_id,)).rowcount:
+                return ()
+            return tuple(_keep(db, draft) for draft in drafts)
 
-            kept = await self._database.write(job)
+        kept = await self._database.write(job)
         self._outbox.wake()
         return kept
 
@@ -194,8 +175,8 @@ class Memories:
             await asyncio.sleep(_USED_PAUSE_S)
 
 
-def _keep(db: sqlite3.Connection, draft: Draft, same: str | None) -> Memory:
-    row = records.same_text(db, draft.text) or (records.fetch(db, [same]).get(same) if same else None)
+def _keep(db: sqlite3.Connection, draft: Draft) -> Memory:
+    row = records.same_text(db, draft.text, draft.source) or _same_wording(db, draft.text)
     if row is not None:
         return memory_of(records.renew(db, row, draft))
     if draft.is_proposed:
@@ -205,6 +186,14 @@ def _keep(db: sqlite3.Connection, draft: Draft, same: str | None) -> Memory:
                 Code.BUSY, f"{waiting} memories wait to be accepted", "ocg memory proposed, then accept or rm them"
             )
     return memory_of(records.add(db, draft))
+
+
+def _same_wording(db: sqlite3.Connection, text: str) -> sqlite3.Row | None:
+    """Find a memory that states the same in the same words and stands in no file."""
+    likely = by_word(db, terms(text[:_READ_CHARS]), _SAME_CANDIDATES)
+    rows, said = records.fetch(db, list(likely)), wording(text)
+    fitting = (rows[one] for one in likely if one in rows and rows[one]["file"] is None)
+    return next((row for row in fitting if wording(row["text"]) == said), None)
 
 
 def _used(db: sqlite3.Connection, used: dict[str, float]) -> None:

@@ -22,17 +22,18 @@ from ocg.errors import Code, OcgError
 _log = logging.getLogger(__name__)
 
 _SETTLE_S = 0.2  # an editor does several things to write a file
-_AGAIN_S = 60.0  # where nothing tells of changes, or the folder is not there
+_AGAIN_S = 60.0  # where nothing tells of changes, or the folder cannot be made
 _MAX_MEMORIES = 20_000
 
 
 class Notes:
     """The folder `memory` of the workspace, and the memories that stand in it."""
 
-    def __init__(self, database: Database, outbox: Outbox, workspace: Path) -> None:
+    def __init__(self, database: Database, outbox: Outbox, workspace: Path, again_s: float = _AGAIN_S) -> None:
         self._database = database
         self._outbox = outbox
         self._folder = Folder(workspace / "memory")
+        self._again_s = again_s
 
     async def run_for_ever(self) -> None:
         """Follow the files; whatever goes wrong is logged and tried again."""
@@ -42,44 +43,52 @@ class Notes:
                 await self._follow()
             except OcgError as error:
                 if str(error) != said:
-                    _log.warning("memories in files are not followed, another try each %g s: %s", _AGAIN_S, error)
+                    _log.warning("memories in files are looked for each %g s only: %s", self._again_s, error)
                 said = str(error)
             except Exception:  # noqa: BLE001 - the task must outlive whatever comes
-                _log.exception("memories in files are not followed, next try in %g s", _AGAIN_S)
-            await asyncio.sleep(_AGAIN_S)
+                _log.exception("memories in files are not followed, next try in %g s", self._again_s)
+            await asyncio.sleep(self._again_s)
 
     async def _follow(self) -> None:
         await asyncio.to_thread(_make, self._folder.root)
-        inotify = Inotify()
+        try:
+            inotify = Inotify()
+        except OcgError:
+            await self.look(_unwatched)  # what is there is read all the same
+            raise
         try:
             while True:
                 await self.look(inotify.watch)
                 with suppress(TimeoutError):
                     # Not every file system tells: on some the machine at the other end writes.
-                    async with asyncio.timeout(_AGAIN_S):
+                    async with asyncio.timeout(self._again_s):
                         await inotify.change()
                         await asyncio.sleep(_SETTLE_S)
         finally:
             inotify.close()
 
     async def look(self, watch: Watch) -> None:
-        """Look through the folder once. Raises UNAVAILABLE when it cannot be watched."""
+        """Look through the folder once. What cannot be seen stays as it is known. Raises UNSAFE_PATH."""
         try:
-            found = await asyncio.to_thread(self._folder.scan, watch)
+            scan = await asyncio.to_thread(self._folder.scan, watch)
         except OcgError as error:
             if error.code is not Code.NOT_FOUND:
                 raise
             await asyncio.to_thread(_make, self._folder.root)  # deleted as a whole: so are its memories
-            found = await asyncio.to_thread(self._folder.scan, watch)
+            scan = await asyncio.to_thread(self._folder.scan, watch)
         known = await self._database.read(_known)
-        for path in known.keys() - {one.path for one in found}:
-            await self._take(path, None, "")
-        for seen in found:
+        for path in known.keys() - {one.path for one in scan.files}:
+            if scan.knows(path):
+                await self._take(path, None, "")
+        for seen in scan.files:
             if known.get(seen.path, ("", ""))[0] != seen.stamp:
                 await self._read(seen, known.get(seen.path, ("", ""))[1])
 
     async def _read(self, seen: Seen, digest: str) -> None:
-        read = await asyncio.to_thread(self._folder.read, seen)
+        try:
+            read = await asyncio.to_thread(self._folder.read, seen)
+        except OcgError:  # which is logged; it is tried again with the next look
+            return
         if read is None:
             await self._take(seen.path, None, "")
         elif read[1] == digest:
@@ -95,6 +104,10 @@ class Notes:
         if added or gone:
             _log.info("%s: %d memories added, %d removed", self._folder.root / path, added, gone)
             self._outbox.wake()
+
+
+def _unwatched(_: Path) -> None:
+    """Watch nothing."""
 
 
 def _make(folder: Path) -> None:

@@ -15,6 +15,7 @@ from ocg.agent.words import VERSION, words
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import Memory, MemoryRecord
 
+USER = "user"
 _TAGS = tuple[str, ...]
 _MAX_TAGS = 16
 # Ids that follow from texts: an import of lines without ids changes nothing when it is repeated.
@@ -27,7 +28,7 @@ class Draft:
 
     text: str
     kind: str = "fact"
-    source: str = "user"
+    source: str = USER
     tags: tuple[str, ...] = ()
     importance: float = 0.5
     is_proposed: bool = False
@@ -66,26 +67,34 @@ def add(db: sqlite3.Connection, draft: Draft) -> sqlite3.Row:
     return _insert(db, record, state="proposed" if draft.is_proposed else "kept", file=draft.file)
 
 
-def same_text(db: sqlite3.Connection, text: str) -> sqlite3.Row | None:
-    """Find the memory, or the proposal, with exactly this text that stands in no file."""
-    sql = "SELECT * FROM memories WHERE text = ? AND file IS NULL ORDER BY state, seq LIMIT 1"
-    row: sqlite3.Row | None = db.execute(sql, (text,)).fetchone()
+def same_text(db: sqlite3.Connection, text: str, source: str) -> sqlite3.Row | None:
+    """Find the memory with exactly this text that stands in no file; or the proposal, where it is not another's."""
+    sql = """
+        SELECT * FROM memories WHERE text = ? AND file IS NULL AND (state = 'kept' OR ? IN (source, ?))
+        ORDER BY state, seq LIMIT 1
+    """
+    row: sqlite3.Row | None = db.execute(sql, (text, source, USER)).fetchone()
     return row
 
 
 def renew(db: sqlite3.Connection, row: sqlite3.Row, draft: Draft) -> sqlite3.Row:
     """Have a memory say what was said last, in its words; what it was worth before stays.
 
-    A proposal that is said again by somebody who need not ask is accepted by that.
+    What the user says makes another's memory the user's; what another says changes none but his own. A proposal that is
+    said again by somebody who need not ask is accepted by that.
     """
-    if draft.is_proposed:
+    if draft.is_proposed or draft.source not in {row["source"], USER}:
         return row
+    is_same_source = draft.source == row["source"]
+    kind = row["kind"] if is_same_source else draft.kind
+    importance = max(row["importance"], draft.importance) if is_same_source else draft.importance
     tags = tuple(dict.fromkeys((*msgspec.json.decode(row["tags"], type=_TAGS), *draft.tags)))[:_MAX_TAGS]
     sql = """
-        UPDATE memories SET text = ?, tags = ?, importance = max(importance, ?), updated_at = ?, state = 'kept'
+        UPDATE memories SET text = ?, kind = ?, source = ?, tags = ?, importance = ?, updated_at = ?, state = 'kept'
         WHERE seq = ? RETURNING *
     """
-    values = (draft.text, msgspec.json.encode(tags).decode(), draft.importance, time.time(), row["seq"])
+    encoded = msgspec.json.encode(tags).decode()
+    values = (draft.text, kind, draft.source, encoded, importance, time.time(), row["seq"])
     renewed: sqlite3.Row = db.execute(sql, values).fetchone()
     if (renewed["text"], renewed["state"]) != (row["text"], row["state"]):
         _follow(db, renewed)
@@ -126,12 +135,12 @@ def delete(db: sqlite3.Connection, rows: Iterable[sqlite3.Row]) -> None:
 def take_in(db: sqlite3.Connection, record: MemoryRecord) -> str:
     """Import one record: "added", "updated" where it is newer than what is there, or "unchanged".
 
-    One without times is newer when it says something else.
+    One without times is newer when it says something else. A memory of the user's is changed by no other source.
     """
     made = _completed(record)
     row = db.execute("SELECT * FROM memories WHERE id = ?", (made.id,)).fetchone()
     if row is None:
-        if record.id is None and same_text(db, record.text) is not None:
+        if record.id is None and same_text(db, record.text, made.source) is not None:
             return "unchanged"
         _insert(db, made)
         return "added"
@@ -139,7 +148,8 @@ def take_in(db: sqlite3.Connection, record: MemoryRecord) -> str:
     is_newer = (
         (made.updated_at or 0.0) > row["updated_at"] if is_timed else _content(record) != _content(memory_of(row))
     )
-    if row["file"] is not None or not is_newer:
+    is_anothers = row["source"] == USER != made.source
+    if row["file"] is not None or is_anothers or not is_newer:
         return "unchanged"
     sql = f"UPDATE memories SET state = 'kept', {', '.join(f'{key} = ?' for key in _KEPT)} WHERE seq = ? RETURNING *"
     _follow(db, db.execute(sql, (*_values(made), row["seq"])).fetchone())
