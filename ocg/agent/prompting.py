@@ -13,6 +13,7 @@ from ocg.agent.results import cut_middle
 from ocg.agent.rows import Turn
 from ocg.agent.transcript import exchanges, paired
 from ocg.agent.workspace import Workspace
+from ocg.config import AgentSettings
 from ocg.protocol.messages import ContextMessage, Memory, Message
 
 # What each part that stands before the conversation may take of the room, as one part in so many.
@@ -38,6 +39,10 @@ class Prompter:
         self._counter = counter
         self._compactor = compactor
         self._skills = skills
+
+    def apply(self, settings: AgentSettings) -> None:
+        """Do as new settings say, from the next turn on."""
+        self._compactor.apply(settings)
 
     async def lay(
         self,
