@@ -97,7 +97,7 @@ def build(choice: Choice, settings: AgentSettings) -> Provider:
     model = Model(name, context, takes_images=preset.takes_images, thinking_tokens=thinking)
     if preset.name == CUSTOM:
         host = host_of(settings.base_url)
-        return OpenAIProvider(host, settings.base_url, Settings(key), model, thinking_tokens=thinking)
+        return OpenAIProvider(host, settings.base_url, Settings(key), model, thinking_tokens=settings.thinking.tokens)
     urls = dict(settings.provider_urls)
     base_url = urls.get(preset.name, preset.base_url)
     # A URL of the user's own may hold a password.
