@@ -87,14 +87,18 @@ class Parts:
 
 
 @asynccontextmanager
-async def parts(folder: Path, provider: PlayedModel, clock: Callable[[], float] = lambda: 0.0) -> AsyncIterator[Parts]:
+async def parts(
+    folder: Path, provider: PlayedModel, clock: Callable[[], float] = lambda: 0.0, capture: str = "off"
+) -> AsyncIterator[Parts]:
     """Build them."""
     database = await Database.open(folder / "agent.db", MIGRATIONS)
     try:
         embedding = EmbeddingClient(folder)
         memories = Memories(database, embedding, Outbox(database, embedding))
         archive, counter = Archive(database), Counter(provider)
-        compactor = Compactor(provider=provider, archive=archive, counter=counter, memories=memories, clock=clock)
+        compactor = Compactor(
+            provider=provider, archive=archive, counter=counter, memories=memories, capture=capture, clock=clock
+        )
         prompter = Prompter(
             workspace=Workspace(folder / "workspace"), archive=archive, counter=counter, compactor=compactor
         )

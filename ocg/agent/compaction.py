@@ -16,11 +16,13 @@ from ocg.agent.budget import BYTES_A_TOKEN, Counter, Piece, digest
 from ocg.agent.context import Laid
 from ocg.agent.memory import Memories
 from ocg.agent.memory.patterns import is_secret
+from ocg.agent.memory.records import Draft
 from ocg.agent.providers.base import Model, PromptMessage, Provider, Reply
 from ocg.agent.summary import Written
 from ocg.agent.transcript import exchanges, paired
+from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
-from ocg.protocol.messages import MemoryRequest, Message, Usage
+from ocg.protocol.messages import Message, Usage
 
 _log = logging.getLogger(__name__)
 
@@ -56,14 +58,20 @@ class Compactor:
         archive: Archive,
         counter: Counter,
         memories: Memories,
+        capture: str = "off",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._provider = provider
         self._archive = archive
         self._counter = counter
         self._memories = memories
+        self._capture = capture
         self._clock = clock
         self._failed: dict[str, float] = {}
+
+    def apply(self, settings: AgentSettings) -> None:
+        """Keep or propose facts as new settings say, from the next time on."""
+        self._capture = settings.auto_capture
 
     async def relieve(self, session_id: str, view: View, laid: Laid) -> bool:
         """Sum up what is oldest when a prompt is crowded; say whether it was done. Nothing that fails is raised."""
@@ -92,7 +100,7 @@ class Compactor:
                 written, usage = await self._written(model, view.mark.summary, messages, wish)
         except TimeoutError:
             raise OcgError(Code.TIMEOUT, f"{model.name} did not sum up in {_TIMEOUT_S:g} s", "try again") from None
-        await self._store(written.facts)
+        await self._store(await asyncio.to_thread(summary.stated, written.facts, messages))
         kind: Kind = "summary" if written.is_models else "extract"
         is_done = await self._archive.advance(
             session_id, before=rest[0][0], old=view.mark, summary=written.text, kind=kind, usage=usage
@@ -110,13 +118,17 @@ class Compactor:
         A small model is not asked: of four summaries that SmolLM2-135M wrote, three said what nobody had said, and the
         fourth only repeated its text.
         """
+        limit_chars = self._limit_chars(model)
         if model.is_small:
-            lines = summary.lines(messages)
-            return Written(summary.extract(earlier, lines, self._limit_chars(model)), is_models=False), Usage()
+            text = await asyncio.to_thread(lambda: summary.extract(earlier, summary.lines(messages), limit_chars))
+            return Written(text, is_models=False), Usage()
+        asks_facts = self._asks_facts(model)
         found, facts, spent, is_models = earlier, list[str](), Usage(), True
         for lines in await self._pieces(model, messages, await self._piece_tokens(model, earlier, wish)):
-            reply = await self._ask(model, summary.request(found, lines, wish))
-            written = summary.read(model, reply.text, found, lines, limit_chars=self._limit_chars(model))
+            reply = await self._ask(model, summary.request(found, lines, wish, asks_facts=asks_facts))
+            written = await asyncio.to_thread(
+                summary.read, reply.text, found, lines, limit_chars=limit_chars, asks_facts=asks_facts
+            )
             found, is_models = written.text, is_models and written.is_models
             facts += written.facts
             spent = Usage(
@@ -125,16 +137,22 @@ class Compactor:
             )
         return Written(found, tuple(facts), is_models=is_models), spent
 
+    def _asks_facts(self, model: Model) -> bool:
+        return self._capture != "off" and model.takes_tools
+
     async def _piece_tokens(self, model: Model, earlier: str, wish: str) -> int:
         """Return how many tokens of messages a request can carry beside what is asked and a summary of any length."""
-        asked = [(digest(one.content), one) for one in summary.request(earlier, (), wish)]
+        request = summary.request(earlier, (), wish, asks_facts=self._asks_facts(model))
+        asked = [(digest(one.content), one) for one in request]
         around = sum(await self._counter.messages(model, asked)) + self._limit_chars(model) // BYTES_A_TOKEN
         room = context.room(model)
         return max(int((room - around) * _SURE_SHARE), room // 4)
 
     async def _pieces(self, model: Model, messages: Sequence[Message], limit: int) -> list[list[str]]:
         """Part messages into what one request can carry, a line each; of very many, the newest."""
-        lines = summary.lines(messages, limit)  # one that is all Chinese has a token a character
+        lines = await asyncio.to_thread(
+            summary.lines, messages, limit
+        )  # one that is all Chinese has a token a character
         counts = await self._counter.count(
             model, [Piece(f"{message.id}/line", line) for message, line in zip(messages, lines, strict=True)]
         )
@@ -162,12 +180,12 @@ class Compactor:
         return _SMALL_CHARS if model.is_small else min(_ANSWER_TOKENS, context.room(model) // 8) * 5
 
     async def _store(self, facts: Sequence[str]) -> None:
-        """Remember what is worth it. A fact that cannot be kept is still in the messages."""
+        """Remember what is worth it, or propose it. A fact that cannot be kept is still in the messages."""
         for fact in facts:
-            if is_secret(fact):
+            if self._capture == "off" or is_secret(fact):
                 continue
             try:
-                await self._memories.store(MemoryRequest(text=fact, kind="fact", source="compaction"))
+                await self._memories.keep(Draft(text=fact, source="compaction", is_proposed=self._capture == "ask"))
             except OcgError as error:
                 _log.warning("a fact could not be remembered: %s", error)
                 return

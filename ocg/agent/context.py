@@ -14,6 +14,7 @@ from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ContextMessage, Memory, Message
 
 MAX_ANSWER_TOKENS = 1024
+_LEAST_PART = 4  # one part in so many of a context is the prompt's, however much a model may think
 # Two cores read some 200 tokens a second, and a model that small gains nothing from a conversation read for longer.
 SMALL_TOKENS = 512
 # A model of 135 million parameters repeats instructions instead of following them, so it gets hardly any.
@@ -69,11 +70,11 @@ class Laid:
         `older_share` is how much of what would fit of them older exchanges may take. Raises CONTEXT_LENGTH with both
         numbers when the newest exchange alone does not fit.
         """
-        answer = answer_tokens(self.model)
-        if self.needed + answer > self.model.context_tokens:
+        answer, kept_free = answer_tokens(self.model), reserved(self.model)
+        if self.needed + kept_free > self.model.context_tokens:
             raise OcgError(
                 Code.CONTEXT_LENGTH,
-                f"the message and its answer take about {self.needed + answer} tokens,"
+                f"the message and its answer take about {self.needed + kept_free} tokens,"
                 f" the model has {self.model.context_tokens}",
                 "send less at once, or use a model with a longer context",
             )
@@ -88,9 +89,17 @@ def answer_tokens(model: Model) -> int:
     return max(min(MAX_ANSWER_TOKENS, model.context_tokens // 4), 1)
 
 
+def reserved(model: Model) -> int:
+    """How many tokens a prompt leaves free: for the answer, and for thinking as far as a quarter is left to it."""
+    answer = answer_tokens(model)
+    return answer + min(
+        model.thinking_tokens, max(model.context_tokens - answer - model.context_tokens // _LEAST_PART, 0)
+    )
+
+
 def room(model: Model) -> int:
     """How many tokens a prompt should take at the most; a small model is soon too slow, so its prompts are short."""
-    available = model.context_tokens - answer_tokens(model)
+    available = model.context_tokens - reserved(model)
     return min(available, SMALL_TOKENS) if model.is_small else available
 
 

@@ -78,6 +78,7 @@ class Engine:
         """Do as new settings say, from the next turn on."""
         self._settings = settings
         self._limits = TurnLimits.of(settings)
+        self._prompter.apply(settings)
 
     async def run(self, live: LiveTurn, queue: TurnQueue) -> None:
         """Wait for the session's turn, run, and put every end it can have on disk."""

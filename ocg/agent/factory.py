@@ -36,7 +36,9 @@ def create_turns(
     """Build it over a database; without a toolbox it has all tools there are."""
     store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
     toolbox = toolbox or Toolbox(everything(memories, results))
-    compactor = Compactor(provider=provider, archive=archive, counter=counter, memories=memories)
+    compactor = Compactor(
+        provider=provider, archive=archive, counter=counter, memories=memories, capture=settings.auto_capture
+    )
     prompter = Prompter(workspace=workspace, archive=archive, counter=counter, compactor=compactor)
     commands = Commands(
         provider=provider,

@@ -13,6 +13,7 @@ from ocg.agent.results import cut_middle
 from ocg.agent.rows import Turn
 from ocg.agent.transcript import exchanges, paired
 from ocg.agent.workspace import Workspace
+from ocg.config import AgentSettings
 from ocg.protocol.messages import ContextMessage, Memory, Message
 
 # What each part that stands before the conversation may take of the room, as one part in so many.
@@ -39,6 +40,10 @@ class Prompter:
         self._compactor = compactor
         self._skills = skills
 
+    def apply(self, settings: AgentSettings) -> None:
+        """Do as new settings say, from the next turn on."""
+        self._compactor.apply(settings)
+
     async def lay(
         self,
         turn: Turn,
@@ -47,11 +52,16 @@ class Prompter:
         model: Model,
         memories: Sequence[Memory] = (),
         tools: Sequence[ToolSpec] = (),
+        free_share: float = 1.0,
     ) -> Laid:
-        """Lay out a turn's prompt. At the turn's beginning what is too long is summed up, if that can be done."""
+        """Lay out a turn's prompt. At the turn's beginning what is too long is summed up, if that can be done.
+
+        `free_share` is how much of what the exchange that is answered could take it may take: its results of tools are
+        cut further, for a model that has refused the prompt.
+        """
         view = await self._archive.view(turn.session_id, history)
-        laid = await self._laid(view, model, turn.context, memories, tools)
-        if len(laid.newest) == 1 and await self._compactor.relieve(turn.session_id, view, laid):
+        laid = await self._laid(view, model, turn.context, memories, tools, free_share)
+        if free_share == 1.0 and len(laid.newest) == 1 and await self._compactor.relieve(turn.session_id, view, laid):
             view = await self._archive.view(turn.session_id, history)
             laid = await self._laid(view, model, turn.context, memories, tools)
         return laid
@@ -75,6 +85,7 @@ class Prompter:
         asked: Sequence[ContextMessage],
         memories: Sequence[Memory],
         tools: Sequence[ToolSpec],
+        free_share: float = 1.0,
     ) -> Laid:
         keyed = [[(digest(one.content), one) for one in each] for each in context.given(asked)]
         keyed += _keyed(model, view)
@@ -82,8 +93,8 @@ class Prompter:
         tools_tokens = await self._counter.tools(model, tools)
         *older, newest = keyed or [[]]
         sized = await self._sized(model, newest)
-        free = model.context_tokens - context.answer_tokens(model) - system.tokens - tools_tokens
-        sized = await self._squeezed(model, sized, free)
+        free = model.context_tokens - context.reserved(model) - system.tokens - tools_tokens
+        sized = await self._squeezed(model, sized, int(min(free, context.sum_of(sized)) * free_share))
         return Laid(model, system, tools_tokens, await self._recent(model, older), tuple(sized))
 
     async def _recent(

@@ -57,7 +57,7 @@ class TestCompaction:
             kept = [text for role, text in found.transcript("s") if role == "user"]
             assert kept == [*(f"Chapter {at}: {_STORY}" for at in range(6)), "/status"]
             listed = found.ask("GET", "/v1/memories")[1]["memories"]
-            assert [(one["text"], one["kind"]) for one in listed] == [("The user is called Ada.", "fact")]
+            assert listed == [], "OCG_AUTO_CAPTURE is off"
             found.process.stop()
         with agent(tmp_path, env) as found:
             found.say("Go on.", session_id="s")

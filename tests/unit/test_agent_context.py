@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -130,6 +131,42 @@ async def test_results_of_the_newest_exchange_are_cut_until_it_fits() -> None:
     prompt = laid.prompt()
     assert _tokens(prompt) + prompt.max_tokens <= 6000
     assert "[… left out here …]" in prompt.messages[-1].content
+
+
+async def test_results_are_cut_further_for_a_model_that_refuses_the_prompt(tmp_path: Path) -> None:
+    """The estimate of tokens was wrong: what is counted fits as it is."""
+    model = Model("m", 100_000)
+    async with parts(tmp_path, PlayedModel(model)) as found:
+        turn = await found.turn("look")
+        call = ToolUse(id="c", name="look", arguments="{}")
+        await found.store.add(turn, Entry("assistant", "", tool_calls=(call,)))
+        await found.store.add(turn, Entry("tool", "y" * 5000, tool_call_id="c"))
+        history = await found.history()
+        sizes = [
+            len(
+                (await found.prompter.lay(turn, history, model=model, free_share=share))
+                .prompt(0.0)
+                .messages[-1]
+                .content
+            )
+            for share in (1.0, 0.6, 0.2)
+        ]
+    assert sizes == [5000, 2500, 625]
+
+
+@pytest.mark.parametrize(("context_tokens", "thinking_tokens"), [(9000, 3000), (9000, 0), (4000, 50_000)])
+async def test_thinking_has_its_room(context_tokens: int, thinking_tokens: int) -> None:
+    model = Model("m", context_tokens, thinking_tokens=thinking_tokens)
+    told = [("What is a ship? ", 30, True)] * 6
+    laid = await _laid(told, "look", model, 1)
+    prompt = laid.prompt()
+    least = context_tokens // 4
+    assert _tokens(prompt) <= max(context_tokens - prompt.max_tokens - thinking_tokens, least)
+    assert _tokens(prompt) >= least // 2, "however much it thinks, it is shown something"
+    assert context.room(model) == max(context_tokens - context.answer_tokens(model) - thinking_tokens, least)
+    long = Laid(model, laid.system, 0, (), (replace(laid.newest[0], tokens=context.room(model)),))
+    with pytest.raises(OcgError, match="take about"):
+        long.prompt()
 
 
 def _turn(*given: ContextMessage) -> Turn:

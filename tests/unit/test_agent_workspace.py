@@ -1,10 +1,16 @@
 """The user's files: made once, read as they change, and never a way out of the folder or past a bound."""
 
+import asyncio
 import os
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ocg.agent import workspace as module
 from ocg.agent.sentences import few
 from ocg.agent.workspace import DEFAULTS, HOW, IDENTITY, MAX_FILE_BYTES, Texts, Workspace
 
@@ -115,6 +121,60 @@ async def test_a_link_within_the_workspace_is_followed(folder: Path) -> None:
     (folder / "USER.md").unlink()
     (folder / "USER.md").symlink_to("me.md")
     assert (await workspace.texts()).user == "I am Ada."
+
+
+@pytest.fixture
+def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A disk that answers nobody until the event is set."""
+    answers = threading.Event()
+    exists, resolve = Path.exists, Path.resolve
+
+    def waits(plain: Callable[..., Any]) -> Callable[..., Any]:
+        def patched(*args: Any, **kwargs: Any) -> Any:
+            if threading.current_thread() is not threading.main_thread():  # pytest's
+                assert answers.wait(10)
+            return plain(*args, **kwargs)
+
+        return patched
+
+    monkeypatch.setattr(module, "_READ_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(Path, "exists", waits(exists))
+    monkeypatch.setattr(Path, "resolve", waits(resolve))
+    yield answers
+    answers.set()
+
+
+async def test_a_folder_that_hangs_takes_one_thread_and_no_turns_time(
+    folder: Path, hung: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    _make(folder)
+    (folder / "SOUL.md").write_text("You are Bob.")
+    workspace = Workspace(folder)
+    threads = threading.active_count()
+    began = time.monotonic()
+    await workspace.prepare()
+    found = [await workspace.texts() for _ in range(40)]
+    assert time.monotonic() - began < 1, "40 times the 0.1 s are 4"
+    assert found == [Texts()] * 40
+    assert threading.active_count() == threads + 1
+    assert caplog.text.count("could not be read") == 1
+    async with asyncio.timeout(5):
+        assert await asyncio.to_thread(lambda: "anybody else's") == "anybody else's"
+        hung.set()
+        for _ in range(400):
+            if (await workspace.texts()).soul == "You are Bob.":
+                break
+            await asyncio.sleep(0.01)
+        else:
+            pytest.fail("what is read late is not seen")
+
+
+async def test_turns_that_begin_at_once_all_see_the_files(folder: Path) -> None:
+    _make(folder)
+    (folder / "SOUL.md").write_text("You are Bob.")
+    workspace = Workspace(folder)
+    found = await asyncio.gather(*(workspace.texts() for _ in range(5)))
+    assert [one.soul for one in found] == ["You are Bob."] * 5
 
 
 def test_the_first_sentences_are_whole() -> None:

@@ -158,6 +158,26 @@ def test_a_price_or_thinking_that_is_none_is_an_error(key: str, text: str) -> No
         _settings(**{key: text})
 
 
+@by_name
+@pytest.mark.parametrize("thinking", ["", "off", "adaptive", "300", "5000"])
+async def test_what_is_asked_for_thinking_is_said_of_the_model(preset: Preset, thinking: str) -> None:
+    script = claude.says("well") if preset.dialect is Dialect.ANTHROPIC else says("well")
+    with provider(script) as server:
+        server.facts = {"/v1/models": {"data": [{"id": "served"}]}, "/api/show": {}}
+        settings = _settings(**{preset.key: "sk-of-this-one", "OCG_THINKING": thinking})
+        choice = Choice(_moved(preset, server))
+        await _asked(choice, settings)
+        found = build(choice, settings)
+        try:
+            model = await found.model()
+        finally:
+            await found.close()
+        (body,) = server.asked
+    asked = body.get("max_tokens") or body["max_completion_tokens"]
+    assert asked == 100 + model.thinking_tokens
+    assert thinking != "5000" or model.thinking_tokens == 5000
+
+
 def _asking(server: ScriptedProvider, name: str, model: str = "") -> Provider:
     return build(Choice(_moved(find(name), server), model), _settings())
 

@@ -38,13 +38,17 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What must be known of a model to write a prompt for it; a small one is told little and given no tools."""
+    """What must be known of a model to write a prompt for it; a small one is told little and given no tools.
+
+    `thinking_tokens` is what a request asks for beside the answer, so that the model can think first.
+    """
 
     name: str
     context_tokens: int
     takes_tools: bool = True
     is_small: bool = False
     takes_images: bool = False
+    thinking_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

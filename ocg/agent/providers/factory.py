@@ -9,12 +9,14 @@ from ocg.agent.providers.local import LocalProvider
 from ocg.agent.providers.openai import OpenAIProvider, host_of
 from ocg.agent.providers.refusal import Settings
 from ocg.agent.providers.servers import Asking
-from ocg.config import AgentSettings, value_of
+from ocg.config import AgentSettings, Thinking, value_of
 from ocg.config.presets import CUSTOM, LOCAL, Choice, Dialect, Preset, Server, find
 from ocg.errors import Code, OcgError
 
 # What a model that thinks by itself may take for that beside its answer.
 _THINKING_TOKENS = 8192
+# The least that Anthropic takes as a budget.
+_LEAST_BUDGET = 1024
 
 
 class Keyless:
@@ -73,6 +75,14 @@ def model_of(choice: Choice, settings: AgentSettings) -> str:
     return choice.model or (settings.model if choice.preset.name == CUSTOM else choice.preset.model)
 
 
+def thinking_tokens(preset: Preset, thinking: Thinking) -> int:
+    """Return how many tokens a request asks for beside the answer at the most."""
+    if preset.dialect is Dialect.ANTHROPIC:
+        least = 0 if thinking.is_adaptive else _LEAST_BUDGET
+        return 0 if thinking.is_off else max(thinking.tokens or _THINKING_TOKENS, least)
+    return thinking.tokens or (_THINKING_TOKENS if preset.thinks else 0)
+
+
 def build(choice: Choice, settings: AgentSettings) -> Provider:
     """Make one provider. Raises CONFIG_INVALID when it is the API at OCG_BASE_URL, and that is none."""
     preset, name = choice.preset, model_of(choice, settings)
@@ -83,7 +93,8 @@ def build(choice: Choice, settings: AgentSettings) -> Provider:
         return Keyless(preset, name)
     is_own = preset.name == CUSTOM or (preset.server is Server.NONE and name != preset.model)
     context = settings.context_tokens if is_own else preset.context_tokens
-    model = Model(name, context, takes_images=preset.takes_images)
+    thinking = thinking_tokens(preset, settings.thinking)
+    model = Model(name, context, takes_images=preset.takes_images, thinking_tokens=thinking)
     if preset.name == CUSTOM:
         host = host_of(settings.base_url, key)
         return OpenAIProvider(host, settings.base_url, Settings(key), model, thinking_tokens=settings.thinking.tokens)
@@ -97,5 +108,4 @@ def build(choice: Choice, settings: AgentSettings) -> Provider:
     asking = None
     if preset.server is not Server.NONE:
         asking = Asking(preset.server, preset.title, base_url, key, model)
-    thinking = settings.thinking.tokens or (_THINKING_TOKENS if preset.thinks else 0)
     return OpenAIProvider(preset.title, base_url, blamed, model, asking=asking, thinking_tokens=thinking)
