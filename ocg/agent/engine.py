@@ -5,9 +5,10 @@ Each step is on disk before the next begins.
 """
 
 import asyncio
+import functools
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 from ocg import log
 from ocg.agent import loops, retelling
 from ocg.agent.commands import Commands
-from ocg.agent.context import Prompt
+from ocg.agent.context import Laid, Prompt
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.limits import TurnLimits
 from ocg.agent.live import LiveTurn
@@ -40,6 +41,7 @@ T = TypeVar("T")
 
 # When the estimate of tokens was wrong and the model refuses, older exchanges may take so much of the room.
 _OLDER_SHARES = (1.0, 0.5, 0.2, 0.0)
+_RESULTS_SHARE = 0.6
 # After a crash of everything the model may be back later than we are, and nobody is there to ask again.
 _RESUMED_PATIENCE_S = 30.0
 _RESUMED_PAUSE_S = 0.5
@@ -182,19 +184,21 @@ class Engine:
         model = await self._provider.model()
         tools = self._toolbox.specs() if model.takes_tools else ()
         history = await self._store.history(live.turn.session_id)
-        laid = await self._prompter.lay(live.turn, history, model=model, memories=memories, tools=tools)
-        for share in _OLDER_SHARES:
-            prompt = laid.prompt(share)
-            try:
-                reply = await self._stream(live, prompt, tools)
-            except OcgError as error:
-                if error.code is not Code.CONTEXT_LENGTH or not prompt.older:
-                    raise
-                _log.info("turn %s: %s; older messages are left out", live.turn.id, error.message)
-            else:
-                self._prompter.learn(laid, prompt, tools, reply)
-                return reply
-        raise OcgError(Code.CONTEXT_LENGTH, "the message does not fit the model", "send less at once")
+        lay = functools.partial(self._prompter.lay, live.turn, history, model=model, memories=memories, tools=tools)
+        refused: OcgError | None = None
+        async with aclosing(_ever_shorter(lay)) as prompts:
+            async for laid, prompt in prompts:
+                try:
+                    reply = await self._stream(live, prompt, tools)
+                except OcgError as error:
+                    if error.code is not Code.CONTEXT_LENGTH:
+                        raise
+                    _log.info("turn %s: %s; a shorter prompt is tried", live.turn.id, error.message)
+                    refused = error
+                else:
+                    self._prompter.learn(laid, prompt, tools, reply)
+                    return reply
+        raise refused or OcgError(Code.INTERNAL, "there is no prompt", "this is a bug in OCG")
 
     async def _stream(self, live: LiveTurn, prompt: Prompt, tools: Sequence[ToolSpec]) -> Reply:
         live.begin_step()
@@ -279,6 +283,20 @@ class Engine:
         if not settings.auto_recall or not settings.recall_limit:
             return ()
         return await self._memories.recall(message, settings.recall_limit, min_score=settings.recall_min_score)
+
+
+async def _ever_shorter(lay: Callable[..., Awaitable[Laid]]) -> AsyncGenerator[tuple[Laid, Prompt], None]:
+    """Give a turn's prompt, then shorter ones: older messages are left out first, then results of tools are cut."""
+    laid = await lay()
+    longer = None
+    for share in _OLDER_SHARES:
+        prompt = laid.prompt(share)
+        if longer is None or prompt.messages != longer.messages:
+            yield laid, prompt
+        longer = prompt
+    laid = await lay(free_share=_RESULTS_SHARE)
+    if longer is not None and (prompt := laid.prompt(0.0)).messages != longer.messages:
+        yield laid, prompt
 
 
 async def _whole(job: Coroutine[Any, Any, T]) -> T:

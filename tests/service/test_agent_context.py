@@ -165,3 +165,21 @@ def _wait_for(condition: Any, timeout_s: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_model_that_refuses_the_newest_exchange_is_shown_less_of_its_results(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    refused = fails(400, {"error": {"message": "This model's maximum context length is 9 tokens"}})
+    long = "a fact of some length. " * 300
+    with (
+        provider(calls("memory_search", '{"query": "fact length"}'), refused, says("fits"), refused) as model,
+        agent(tmp_path, env | model.env) as found,
+    ):
+        found.ask("POST", "/v1/memories", {"text": long})
+        assert found.say("look", session_id="s") == "fits"
+        results = [one["messages"][-1]["content"] for one in model.asked[1:]]
+        assert len(results[1]) < len(results[0])
+        assert found.fail("again", session_id="s")["code"] == "context_length_exceeded"
+        # Three times less of what is older, and with nothing to cut no further try.
+        assert len(model.asked) <= 3 + 4
