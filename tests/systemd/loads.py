@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from ocg.agent.schema import MIGRATIONS
 from tests.systemd.box import Box
 from tests.systemd.conftest import MODEL_PORT, TOKEN
 
@@ -87,5 +88,6 @@ def upgraded_under_load(box: Box, upgrade: Callable[[], object]) -> None:
     asking = (
         "import sqlite3; print(*sqlite3.connect('/var/lib/ocg/agent.db').execute('PRAGMA user_version').fetchone())"
     )
-    assert box.run("python3.11", "-c", asking).stdout == "2\n"
-    assert box.run("find", "/var/lib/ocg", "-name", "agent.db.schema-1").stdout
+    before = len(MIGRATIONS)
+    assert box.run("python3.11", "-c", asking).stdout == f"{before + 1}\n"
+    assert box.run("find", "/var/lib/ocg", "-name", f"agent.db.schema-{before}").stdout
