@@ -56,8 +56,14 @@ class Process:
             os.close(pidfd)
 
     def stop(self, *signals: signal.Signals, timeout_s: float = 10.0) -> int:
-        """Send the signals (SIGTERM when none is given) and return the exit status."""
-        for one in signals or (signal.SIGTERM,):
+        """Send the signals (SIGTERM when none is given), the later ones once it stops, and return the exit status.
+
+        Of two that wait at once the kernel delivers the one with the lower number first.
+        """
+        first, *later = signals or (signal.SIGTERM,)
+        self.popen.send_signal(first)
+        for one in later:
+            self.wait_for("STOPPING=1")
             self.popen.send_signal(one)
         return self.wait(timeout_s)
 

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 COLLECTION = "memories"
 _BATCH = 50
 _COMPARED = 1000
-_RECENT_S = 0.5
+_RECENT_S = 1.0
 _RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 _MIN_CHARS = 16
 # What asking again cannot mend.
@@ -41,7 +41,8 @@ class Outbox:
         self._news = asyncio.Event()
         self._news.set()
         self._agreed_with: Address | None = None
-        self._is_refilling = False
+        self._refilled = asyncio.Event()
+        self._refilled.set()
 
     def wake(self) -> None:
         """There is something new, or ocg-embedding is back."""
@@ -99,7 +100,7 @@ class Outbox:
         if where == self._agreed_with:
             return
         await load_aiohttp()
-        self._is_refilling = True
+        self._refilled.clear()
         try:
             if await self._is_lost():
                 noted = await self._database.write(_note_all)
@@ -108,7 +109,7 @@ class Outbox:
                 pass
             await self._compare()
         finally:
-            self._is_refilling = False
+            self._refilled.set()
         self._agreed_with = where
 
     async def _is_lost(self) -> bool:
@@ -143,10 +144,11 @@ class Outbox:
 
     async def deliver_recent(self) -> None:
         """Deliver what is new before a search, if that is little: a search does not wait for an import's vectors."""
-        if self._is_refilling or await self.pending() > _BATCH:
+        if await self.pending() > _BATCH:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(_RECENT_S):
+                await self._refilled.wait()
                 await self._delivering.acquire()
             try:
                 await self._deliver()

@@ -13,15 +13,18 @@ class Pauses:
     """Ever longer pauses, so many seconds in all from the first of them on."""
 
     def __init__(self, patience_s: float) -> None:
-        self._left_s = patience_s
+        self._patience_s = patience_s
+        self._end_s: float | None = None
         self._pause_s = _FIRST_S
 
     async def next(self) -> bool:
         """Wait for the next attempt; whether there is one."""
-        if self._left_s <= 0:
+        now_s = asyncio.get_running_loop().time()
+        if self._end_s is None:
+            self._end_s = now_s + self._patience_s
+        if now_s >= self._end_s:
             return False
         _log.debug("the agent is away; asking again in %g s", self._pause_s)
-        await asyncio.sleep(min(self._pause_s, self._left_s))
-        self._left_s -= self._pause_s
+        await asyncio.sleep(min(self._pause_s, self._end_s - now_s))
         self._pause_s = min(self._pause_s * 2, _LONGEST_S)
         return True
