@@ -14,7 +14,6 @@ from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ContextMessage, Memory, Message
 
 MAX_ANSWER_TOKENS = 1024
-_LEAST_PART = 4  # one part in so many of a context is the prompt's, however much a model may think
 # Two cores read some 200 tokens a second, and a model that small gains nothing from a conversation read for longer.
 SMALL_TOKENS = 512
 # A model of 135 million parameters repeats instructions instead of following them, so it gets hardly any.
@@ -92,9 +91,7 @@ def answer_tokens(model: Model) -> int:
 def reserved(model: Model) -> int:
     """How many tokens a prompt leaves free: for the answer, and for thinking as far as a quarter is left to it."""
     answer = answer_tokens(model)
-    return answer + min(
-        model.thinking_tokens, max(model.context_tokens - answer - model.context_tokens // _LEAST_PART, 0)
-    )
+    return answer + model.thinking_beside(answer)
 
 
 def room(model: Model) -> int:

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import msgspec
 
-from ocg.agent.rows import Turn, turn_of
+from ocg.agent.rows import Turn, put, turn_of
 from ocg.database import Database
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import Delivery, Message, TurnError
@@ -88,7 +88,7 @@ def add(db: sqlite3.Connection, turn: Turn, steps: Sequence[Message]) -> None:
             "created_at": now,
             "expires_at": now + reply_to.expires_s,
         }
-        db.execute(f"INSERT INTO deliveries ({', '.join(row)}) VALUES ({', '.join(f':{key}' for key in row)})", row)
+        put(db, "deliveries", row)
 
 
 def _take(db: sqlite3.Connection, channel: str) -> tuple[tuple[Delivery, ...], float]:

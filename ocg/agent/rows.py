@@ -3,7 +3,7 @@
 import sqlite3
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -197,7 +197,7 @@ def insert(db: sqlite3.Connection, turn: tuple[str, str], entry: Entry) -> str:
         "images": entry.images,
         "spans": _json(entry.spans) if _is_mixed(entry.spans) else None,
     }
-    db.execute(f"INSERT INTO messages ({', '.join(row)}) VALUES ({', '.join(f':{key}' for key in row)})", row)
+    put(db, "messages", row)
     db.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", (now, session_id))
     if usage is not None:
         db.execute(
@@ -206,6 +206,15 @@ def insert(db: sqlite3.Connection, turn: tuple[str, str], entry: Entry) -> str:
             (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.cost, turn_id),
         )
     return str(row["id"])
+
+
+def put(db: sqlite3.Connection, table: str, row: Mapping[str, object]) -> sqlite3.Row:
+    """Insert a row, given by column, and return it as it is then."""
+    values = ", ".join(f":{key}" for key in row)
+    made: sqlite3.Row = db.execute(
+        f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values}) RETURNING *", row
+    ).fetchone()
+    return made
 
 
 def told_of(row: sqlite3.Row) -> Told:

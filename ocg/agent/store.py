@@ -238,8 +238,7 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
         "created_at": now,
         "is_command": slash.is_command(request),
     }
-    sql = f"INSERT INTO turns ({', '.join(row)}) VALUES ({', '.join(f':{key}' for key in row)}) RETURNING *"
-    turn = turn_of(db.execute(sql, row).fetchone())
+    turn = turn_of(rows.put(db, "turns", row))
     images = [(turn.id, image.media_type, image.data) for image in request.images]
     db.executemany("INSERT INTO images (turn_id, media_type, data) VALUES (?, ?, ?)", images)
     return turn

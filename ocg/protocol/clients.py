@@ -280,20 +280,6 @@ class AgentClient(_Client):
         """Read all that is kept of a turn. Raises NOT_FOUND."""
         return await self.call("GET", f"/v1/turns/{turn_id}", messages.TurnLog)
 
-    async def deliveries(self, channel: str, *, wait_s: int) -> Sequence[messages.Delivery]:
-        """Take the answers that are due for a channel; without any, wait for the first for up to 30 seconds."""
-        path = f"/v1/outbox/{channel}?wait={wait_s}"
-        return (await self.call("POST", path, messages.DeliveryList)).deliveries
-
-    async def settle(self, delivery_id: str) -> None:
-        """Say that an answer was delivered. Raises NOT_FOUND when it is not waiting."""
-        await self.call("DELETE", f"/v1/deliveries/{delivery_id}", messages.Changed)
-
-    async def delivery_failed(self, delivery_id: str, *, again_after_s: float | None = None) -> None:
-        """Say that an answer could not be delivered: it is due again later. Raises NOT_FOUND."""
-        body = messages.DeliveryFailed(again_after_s=again_after_s)
-        await self.call("POST", f"/v1/deliveries/{delivery_id}/failed", messages.Changed, body)
-
     async def providers(self) -> messages.ProviderList:
         """List the providers of replies, those in use first."""
         return await self.call("GET", "/v1/providers", messages.ProviderList)

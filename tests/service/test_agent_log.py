@@ -316,7 +316,8 @@ class TestOutbox:
             assert [one["text"] for one in taken] == ["you said: hi"]
 
     def test_a_failed_turn_is_delivered_with_its_error(self, tmp_path: Path, env: dict[str, str]) -> None:
-        with provider(never_ends) as model, agent(tmp_path, env | model.env | {"OCG_TURN_TIME": "0.3"}) as found:
+        # Long enough that something is said: the first turn imports what it speaks with.
+        with provider(never_ends) as model, agent(tmp_path, env | model.env | {"OCG_TURN_TIME": "3"}) as found:
             found.fail("hi", reply_to=IRC)
             (taken,) = _due(found)
             assert (taken["error"]["code"], taken["text"][:6]) == ("timeout", "and on")

@@ -15,6 +15,8 @@ from ocg.agent.providers.completions import request_body
 from ocg.agent.providers.directory import Directory
 from ocg.agent.providers.factory import build, choose
 from ocg.agent.providers.local import LocalProvider
+from ocg.agent.providers.openai import OpenAIProvider
+from ocg.agent.providers.refusal import Settings
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.wishes import Wishes
 from ocg.config import AgentSettings
@@ -174,7 +176,7 @@ async def test_what_is_asked_for_thinking_is_said_of_the_model(preset: Preset, t
             await found.close()
         (body,) = server.asked
     asked = body.get("max_tokens") or body["max_completion_tokens"]
-    assert asked == 100 + model.thinking_tokens
+    assert asked == 100 + model.thinking_beside(100)
     assert thinking != "5000" or model.thinking_tokens == 5000
 
 
@@ -330,3 +332,13 @@ async def test_a_reload_that_names_others_ends_a_users_wish_and_another_does_not
     for one in (directory, again):
         await one.provider.close()
     await database.close()
+
+
+async def test_no_more_is_asked_for_thinking_than_the_prompt_leaves() -> None:
+    with provider(says("well")) as server:
+        model = Model("m", 8000, thinking_tokens=50_000)
+        found = OpenAIProvider("x", server.base_url, Settings(), model)
+        async with aclosing(found.reply(HELLO, (), max_tokens=1000)) as pieces:
+            assert [piece async for piece in pieces]
+        await found.close()
+    assert server.asked[0]["max_tokens"] == 8000 - 2000  # a quarter is the prompt's

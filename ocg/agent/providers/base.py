@@ -36,6 +36,9 @@ class ToolSpec:
     parameters: dict[str, Any]
 
 
+_LEAST_PART = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """What must be known of a model to write a prompt for it; a small one is told little and given no tools.
@@ -49,6 +52,11 @@ class Model:
     is_small: bool = False
     takes_images: bool = False
     thinking_tokens: int = 0
+
+    def thinking_beside(self, answer_tokens: int) -> int:
+        """How many tokens are kept for thinking beside an answer: a quarter of the context stays the prompt's."""
+        free = self.context_tokens - answer_tokens - self.context_tokens // _LEAST_PART
+        return min(self.thinking_tokens, max(free, 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def build(choice: Choice, settings: AgentSettings) -> Provider:
     model = Model(name, context, takes_images=preset.takes_images, thinking_tokens=thinking)
     if preset.name == CUSTOM:
         host = host_of(settings.base_url, key)
-        return OpenAIProvider(host, settings.base_url, Settings(key), model, thinking_tokens=settings.thinking.tokens)
+        return OpenAIProvider(host, settings.base_url, Settings(key), model)
     urls = dict(settings.provider_urls)
     base_url = urls.get(preset.name, preset.base_url)
     # A URL of the user's own may hold a password.
@@ -108,4 +108,4 @@ def build(choice: Choice, settings: AgentSettings) -> Provider:
     asking = None
     if preset.server is not Server.NONE:
         asking = Asking(preset.server, preset.title, base_url, key, model)
-    return OpenAIProvider(preset.title, base_url, blamed, model, asking=asking, thinking_tokens=thinking)
+    return OpenAIProvider(preset.title, base_url, blamed, model, asking=asking)

@@ -15,7 +15,7 @@ from ocg.errors import Code, OcgError
 
 
 class OpenAIProvider:
-    """See Provider. `asking` is how a server says which model it has; `thinking_tokens` are room beside an answer."""
+    """See Provider. `asking` is how a server says which model it has."""
 
     def __init__(
         self,
@@ -25,14 +25,12 @@ class OpenAIProvider:
         model: Model,
         *,
         asking: Asking | None = None,
-        thinking_tokens: int = 0,
         silence_s: float = SILENCE_S,
     ) -> None:
         self.name = name
         self._settings = settings
         self._model = model
         self._asking = asking
-        self._thinking_tokens = thinking_tokens
         self._quirks: frozenset[Quirk] = frozenset()
         target = Target(f"{base_url.rstrip('/')}/chat/completions", bearer(settings.secret))
         self._transport = Transport(
@@ -71,8 +69,9 @@ class OpenAIProvider:
         self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
     ) -> AsyncGenerator[Piece, None]:
         """See Provider."""
-        limit_tokens = max_tokens + self._thinking_tokens
-        body = request_body(await self.model(), messages, tools, max_tokens=limit_tokens, provider=self.name)
+        model = await self.model()
+        limit_tokens = max_tokens + model.thinking_beside(max_tokens)
+        body = request_body(model, messages, tools, max_tokens=limit_tokens, provider=self.name)
         for _ in range(len(Quirk) + 1):
             known, is_shown = self._quirks, False
             try:
