@@ -14,12 +14,12 @@ from ocg.embedding.collection import Collections
 from ocg.embedding.completions import Completions
 from ocg.embedding.embeddings import Embeddings
 from ocg.embedding.encoder import Encoder
-from ocg.embedding.endpoints import Endpoint, document, routes
 from ocg.embedding.request import LocalChat
 from ocg.embedding.tokens import Tokens
 from ocg.embedding.vectors import VectorStore
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint, document, routes
 from ocg.lifecycle.guard import Guard
 from ocg.lifecycle.stream import while_listening
 from ocg.protocol import openai

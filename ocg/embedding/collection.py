@@ -6,11 +6,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ocg.embedding.endpoints import NDJSON, Endpoint
 from ocg.embedding.ndjson import Upload
 from ocg.embedding.vectors import VectorStore
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import NDJSON, Endpoint
 from ocg.lifecycle.stream import while_listening
 from ocg.protocol.messages import Changed
 from ocg.protocol.vectors import (

@@ -9,12 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from ocg.embedding.encoder import Embedded, Encoder
-from ocg.embedding.endpoints import Endpoint
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint
 from ocg.lifecycle.stream import while_listening
 from ocg.protocol import openai, wire
-from ocg.protocol.messages import Struct, Text, Usage
+from ocg.protocol.messages import Text, Usage
+from ocg.protocol.struct import Struct
 
 _AT_ONCE = 64  # vectors written in one go, 2 ms; the event loop has other things to do
 _ERRORS = (Code.CONTEXT_LENGTH, Code.BUSY)

@@ -1,7 +1,7 @@
 """A chat completion as the local model takes it: OpenAI's request with tools and formats, read into our own terms."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
@@ -11,69 +11,14 @@ from ocg.embedding.form import Form, Tool
 from ocg.embedding.generator import Asked
 from ocg.errors import Code, OcgError
 from ocg.protocol import openai
-from ocg.protocol.messages import Struct
 
-_MAX_TOOLS = 128
 _ONE = Annotated[int, msgspec.Meta(ge=1, le=1)]
-_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-
-
-class _Function(Struct, frozen=True):
-    name: _Name
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-
-
-class _Tool(Struct, frozen=True):
-    type: Literal["function"]
-    function: _Function
-
-
-class _Named(Struct, frozen=True):
-    name: str
-
-
-class _Choice(Struct, frozen=True):
-    type: Literal["function"]
-    function: _Named
-
-
-class _Called(Struct, frozen=True):
-    function: openai.FunctionCall
-
-
-class _Message(openai.ChatMessage, frozen=True):
-    tool_calls: tuple[_Called, ...] | None = None
-
-    def laid(self) -> dict[str, Any]:
-        """Lay the message out as templates know it: no `developer`, and arguments as an object."""
-        made: dict[str, Any] = {"role": "system" if self.role == "developer" else self.role, "content": self.text}
-        if self.tool_calls:
-            calls = [one.function for one in self.tool_calls]
-            made["tool_calls"] = [
-                {"type": "function", "function": {"name": one.name, "arguments": _arguments(one)}} for one in calls
-            ]
-        return made
-
-
-class _JsonSchema(Struct, frozen=True):
-    schema: dict[str, Any] | None = None
-
-
-class _Format(Struct, frozen=True):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: _JsonSchema | None = None
 
 
 class LocalChat(openai.ChatRequest, frozen=True):
     """POST /v1/chat/completions. What it does not know tunes at most how an answer is worded, and is ignored."""
 
-    messages: Annotated[tuple[_Message, ...], msgspec.Meta(min_length=1, max_length=4096)]
-    tools: Annotated[tuple[_Tool, ...], msgspec.Meta(max_length=_MAX_TOOLS)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | _Choice | None = None
-    response_format: _Format | None = None
     n: _ONE | None = None
-    logprobs: bool | None = None
 
     def asked(self) -> Asked:
         """Read it. Raises INVALID_REQUEST naming the parameter that cannot be."""
@@ -89,14 +34,14 @@ class LocalChat(openai.ChatRequest, frozen=True):
             seed=self.seed,
             stop=self.stop,
         )
-        return Asked([one.laid() for one in self.messages], sampling, self._form())
+        return Asked([_laid(one) for one in self.messages], sampling, self._form())
 
     def _form(self) -> Form:
         tools, choice = self._tools(), self.tool_choice
         written = self._grammar()
-        if isinstance(choice, _Choice):
+        if isinstance(choice, openai.ToolChoice):
             tools = tuple(tool for tool in tools if tool.name == choice.function.name)
-        must_call = isinstance(choice, _Choice) or choice == "required"
+        must_call = isinstance(choice, openai.ToolChoice) or choice == "required"
         if must_call and not tools:
             raise _wrong("tool_choice", "asks for a tool that `tools` does not have", "add it there")
         if choice == "none":
@@ -118,6 +63,17 @@ class LocalChat(openai.ChatRequest, frozen=True):
         if asked.json_schema is None or asked.json_schema.schema is None:
             raise _wrong("response_format.json_schema", "is missing", "add the schema")
         return grammar.of_schema(asked.json_schema.schema, "response_format")
+
+
+def _laid(message: openai.ChatMessage) -> dict[str, Any]:
+    """Lay the message out as templates know it: no `developer`, and arguments as an object."""
+    made: dict[str, Any] = {"role": "system" if message.role == "developer" else message.role, "content": message.text}
+    if message.tool_calls:
+        calls = [one.function for one in message.tool_calls]
+        made["tool_calls"] = [
+            {"type": "function", "function": {"name": one.name, "arguments": _arguments(one)}} for one in calls
+        ]
+    return made
 
 
 def _arguments(call: openai.FunctionCall) -> Any:

@@ -4,9 +4,14 @@
 that whoever gives the last `seq` it has seen gets exactly the rest, however the text is cut into events then.
 """
 
+from typing import Literal
+
 import msgspec
 
-from ocg.protocol.messages import Usage
+from ocg.protocol.messages import ToolUse, Usage
+
+# Why a reply ended: by itself, by the limit of tokens, or to have its tools run.
+Finish = Literal["stop", "length", "tool_calls"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -74,10 +79,12 @@ class TurnJoined(Event, frozen=True, tag="turn.joined"):
 
 
 class TurnCompleted(Event, frozen=True, tag="turn.completed"):
-    """The answer is whole and on disk."""
+    """The answer is whole and on disk; `tool_calls` are of tools that the client runs, who asks anew with results."""
 
     text: str
     usage: Usage = Usage()
+    tool_calls: tuple[ToolUse, ...] = ()
+    finish: Finish = "stop"
 
 
 class TurnFailed(Event, frozen=True, tag="turn.failed"):

@@ -4,6 +4,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from ocg.protocol.replies import ReplyOptions
+from ocg.protocol.struct import Struct
+
 MAX_TEXT_CHARS = 1 << 20
 MAX_ID_CHARS = 128
 MAX_IMAGES = 8
@@ -25,10 +28,6 @@ Moment = Annotated[float, msgspec.Meta(ge=0.0, le=1e11)]
 Role = Literal["user", "assistant", "tool"]
 Mode = Literal["queue", "steer", "interrupt"]
 Metadata = dict[str, str | int | float | bool | None]
-
-
-class Struct(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of all that crosses: frozen, and unknown fields are ignored so that versions can differ."""
 
 
 class ToolUse(Struct, frozen=True):
@@ -108,11 +107,13 @@ class Image(Struct, frozen=True):
 
 
 class ContextMessage(Struct, frozen=True):
-    """A message of a conversation that the client keeps itself."""
+    """A message of a conversation that the client keeps itself; the calls in it are of tools that the client runs."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
     images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=MAX_IMAGES)] = ()
+    tool_calls: tuple[ToolUse, ...] = ()
+    tool_call_id: str | None = None
 
 
 class TurnError(Struct, frozen=True):
@@ -137,10 +138,10 @@ class TurnRequest(Struct, frozen=True):
     `kind` says who asks: with `api` the turn belongs to no session that people see, and `context` is what came before
     it, as the client keeps it. `mode` says what becomes of a turn that runs in the session: the message waits for it,
     joins it (`steer`), or ends it. `after` is the number of the last event that was seen. With `reply_to` the answer is
-    put into the outbox as well.
+    put into the outbox as well. `message` is empty where the context ends with the results of the client's own tools.
     """
 
-    message: Text
+    message: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_CHARS)]
     session_id: Name | None = None
     message_id: Id | None = None
     kind: Literal["chat", "api"] = "chat"
@@ -149,6 +150,7 @@ class TurnRequest(Struct, frozen=True):
     reply_to: ReplyTo | None = None
     images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=MAX_IMAGES)] = ()
     context: Annotated[tuple[ContextMessage, ...], msgspec.Meta(max_length=4096)] = ()
+    options: ReplyOptions = ReplyOptions()
 
 
 class TurnLog(Struct, frozen=True):
@@ -285,7 +287,7 @@ class Health(Struct, frozen=True):
     service: str
     version: str
     status: Literal["ok", "degraded"] = "ok"
-    details: dict[str, str | int | None] = {}
+    details: dict[str, str | int | None] = msgspec.field(default_factory=dict)
 
 
 class SystemHealth(Struct, frozen=True):

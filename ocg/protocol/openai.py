@@ -1,10 +1,12 @@
 """The part of OpenAI's API that our services speak (platform.openai.com/docs/api-reference)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ocg.protocol.messages import Struct, Usage
+from ocg.protocol.messages import Usage
+from ocg.protocol.replies import MAX_STOPS, MAX_TOOLS, ToolName
+from ocg.protocol.struct import Struct
 
 Tokens = Annotated[int, msgspec.Meta(ge=1)]
 MAX_INPUTS = 10_000
@@ -28,11 +30,27 @@ class ImagePart(Struct, frozen=True, kw_only=True, tag_field="type", tag="image_
     image_url: ImageUrl
 
 
+class FunctionCall(Struct, frozen=True, kw_only=True):
+    """Which function, with which arguments as JSON."""
+
+    name: str
+    arguments: str
+
+
+class AskedCall(Struct, frozen=True, kw_only=True):
+    """A call of a tool in a conversation that the client keeps."""
+
+    function: FunctionCall
+    id: str = ""
+
+
 class ChatMessage(Struct, frozen=True, kw_only=True):
     """A message of a conversation that the client keeps."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | tuple[TextPart | ImagePart, ...] | None = None
+    tool_calls: tuple[AskedCall, ...] | None = None
+    tool_call_id: str | None = None
 
     @property
     def text(self) -> str:
@@ -46,6 +64,49 @@ class ChatMessage(Struct, frozen=True, kw_only=True):
         """The pictures in the content."""
         parts = self.content if isinstance(self.content, tuple) else ()
         return tuple(part.image_url.url for part in parts if isinstance(part, ImagePart))
+
+
+class Function(Struct, frozen=True, kw_only=True):
+    """A function that the client runs; `parameters` is a JSON schema."""
+
+    name: ToolName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Tool(Struct, frozen=True, kw_only=True):
+    """A tool that the client runs."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class ChosenFunction(Struct, frozen=True, kw_only=True):
+    """Its name."""
+
+    name: str
+
+
+class ToolChoice(Struct, frozen=True, kw_only=True):
+    """The one tool that must be called."""
+
+    type: Literal["function"]
+    function: ChosenFunction
+
+
+class JsonSchema(Struct, frozen=True, kw_only=True):
+    """A JSON schema, and what it is called."""
+
+    schema: dict[str, Any] | None = None
+    name: str = "answer"
+    strict: bool | None = None
+
+
+class ResponseFormat(Struct, frozen=True, kw_only=True):
+    """What form the answer must have."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
 
 
 class StreamOptions(Struct, frozen=True, kw_only=True):
@@ -66,7 +127,13 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] | None = None
-    stop: str | Annotated[tuple[str, ...], msgspec.Meta(max_length=16)] | None = None
+    stop: str | Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_STOPS)] | None = None
+    tools: Annotated[tuple[Tool, ...], msgspec.Meta(max_length=MAX_TOOLS)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=16)] | None = None
+    logprobs: bool | None = None
     user: str = ""
 
     @property
@@ -90,13 +157,6 @@ class TokenCount(Struct, frozen=True, kw_only=True):
             completion_tokens=usage.completion_tokens,
             total_tokens=usage.total_tokens,
         )
-
-
-class FunctionCall(Struct, frozen=True, kw_only=True):
-    """Which function, with which arguments as JSON."""
-
-    name: str
-    arguments: str
 
 
 class ToolCall(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from ocg.protocol.messages import Struct
+from ocg.protocol.struct import Struct
 
 MAX_TEXTS = 4096
 

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from ocg.protocol.messages import MAX_ID_CHARS, Metadata, Struct, Text
+from ocg.protocol.messages import MAX_ID_CHARS, Metadata, Text
+from ocg.protocol.struct import Struct
 
 MAX_DIM = 8192
 MAX_TOP_K = 1000

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
 from ocg.embedding import app as application
-from ocg.embedding.endpoints import document
+from ocg.lifecycle.endpoints import document
 from tests.asking import ask
 from tests.processes import running
 from tests.service.embedding import MODULE, Service, environment, serving

@@ -18,12 +18,6 @@ AGENT_MODEL = "ocg"
 _AGENT_NAMES = frozenset({AGENT_MODEL, "", "default"})
 
 
-class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """What form the answer must have."""
-
-    type: str = "text"
-
-
 class ModelNamed(msgspec.Struct, frozen=True, kw_only=True):
     """What is read of any chat completion, whoever answers it."""
 
@@ -39,11 +33,7 @@ class ModelNamed(msgspec.Struct, frozen=True, kw_only=True):
 class AgentChat(ChatRequest, frozen=True, kw_only=True):
     """A chat completion for the agent, with what it refuses."""
 
-    n: int | None = None
-    logprobs: bool | None = None
-    tools: list[Any] | None = None
     functions: list[Any] | None = None
-    response_format: ResponseFormat | None = None
     modalities: list[str] | None = None
 
 

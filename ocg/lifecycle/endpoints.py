@@ -25,7 +25,8 @@ class Endpoint:
     """What is asked by a method at a path, and what comes back.
 
     `takes` is the struct of the JSON body; `lines` that of each line where NDJSON is taken as well. `streams` is what
-    comes as events where the client asks for that. `errors` are those beside what every endpoint may answer.
+    comes as events where the client asks for that. `errors` are those beside what every endpoint may answer,
+    `scope` what a token must be good for, where any token will not do.
     """
 
     method: str
@@ -37,6 +38,7 @@ class Endpoint:
     lines: Any = None
     streams: bool = False
     errors: tuple[Code, ...] = ()
+    scope: str = ""
     is_open: bool = False
 
     @property
