@@ -12,14 +12,19 @@ from ocg.gateway.openai.models import Models
 from ocg.gateway.openai.request import AgentChat, ModelNamed, turn_of
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
 from ocg.gateway.tasks import Tasks
-from ocg.gateway.upstream import Agent
+from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint, Parameter
 from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
 from ocg.protocol.events import LAST, TextDelta, TurnCompleted, TurnEvent, TurnFailed, TurnResumed, TurnStarted
-from ocg.protocol.messages import TurnRequest
+from ocg.protocol.messages import Name, TurnRequest
+from ocg.protocol.openai import ChatAnswer, ChatChunk, ChatRequest
 
 _Beats = AsyncGenerator[TurnEvent | None, None]
+
+
+_SESSION = Parameter("X-OCG-Session", Name, "the agent's session to go on in", place="header")
 
 
 class ChatRoute:
@@ -30,7 +35,18 @@ class ChatRoute:
         self._models = models
         self._tasks = tasks
 
-    async def post(self, request: Request) -> Response:
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        unable = (Code.MODEL_UNKNOWN, Code.MODEL_MISSING, Code.CONTEXT_LENGTH, Code.LIMIT, Code.CANCELLED)
+        return (
+            Endpoint(
+                "POST", "/v1/chat/completions", "Continue a conversation", self.chat, ChatAnswer,
+                takes=ChatRequest, streams=ChatChunk, parameters=(_SESSION,), errors=(*unable, *UPSTREAM_ERRORS),
+                scope="chat", tag="OpenAI",
+            ),
+        )  # fmt: skip
+
+    async def chat(self, request: Request) -> Response:
         """Answer, whole or as a stream."""
         body = await answers.read_bytes(request)
         named = wire.decode(ModelNamed, body)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,11 +11,12 @@ from starlette.responses import Response
 from ocg.errors import Code, OcgError
 from ocg.gateway.openai.answer import error_frame
 from ocg.gateway.openai.request import AGENT_MODEL, ModelNamed
-from ocg.gateway.upstream import Embedding
+from ocg.gateway.upstream import UPSTREAM_ERRORS, Embedding
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint
 from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
-from ocg.protocol.openai import ModelItem, ModelList
+from ocg.protocol.openai import EmbeddingAnswer, EmbeddingRequest, ModelItem, ModelList
 
 # A model may have to be loaded first, and a long prompt read.
 _SILENCE_S = 600.0
@@ -27,11 +29,26 @@ class Models:
         self._embedding = embedding
         self._agent = ModelItem(id=AGENT_MODEL, kind="agent", tools=True, created=int(time.time()))
 
-    async def list(self, _: Request) -> Response:
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        shared = partial(Endpoint, scope="chat", tag="OpenAI")
+        return (
+            shared("GET", "/v1/models", "List the models", self.models, ModelList, errors=UPSTREAM_ERRORS),
+            shared(
+                "GET", "/v1/models/{id:any}", "Describe a model", self.model, ModelItem,
+                errors=(Code.MODEL_UNKNOWN, *UPSTREAM_ERRORS),
+            ),
+            shared(
+                "POST", "/v1/embeddings", "Embed texts", self.embeddings, EmbeddingAnswer,
+                takes=EmbeddingRequest, errors=(Code.MODEL_UNKNOWN, Code.CONTEXT_LENGTH, *UPSTREAM_ERRORS),
+            ),
+        )  # fmt: skip
+
+    async def models(self, _: Request) -> Response:
         """List the agent and the models."""
         return answers.answer(ModelList(data=(self._agent, *await self._local())))
 
-    async def get(self, request: Request) -> Response:
+    async def model(self, request: Request) -> Response:
         """Describe one."""
         name = request.path_params["id"]
         for model in (self._agent, *await self._local()):
