@@ -67,7 +67,7 @@ class _Endpoints:
             *Embeddings(self.encoder).endpoints(),
             Endpoint(
                 "POST", "/v1/chat/completions", "Continue a conversation", completions.answer, openai.ChatAnswer,
-                takes=LocalChat, streams=openai.ChatChunk,
+                takes=LocalChat, streams=openai.ChatChunk, last="[DONE]",
                 errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, Code.CONTEXT_LENGTH, Code.BUSY),
             ),
             Endpoint(

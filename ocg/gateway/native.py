@@ -32,7 +32,7 @@ from ocg.protocol.messages import (
 T = TypeVar("T")
 
 _MAX_MEMORIES = 1000
-_MAX_QUERY_CHARS = 8192
+_MAX_QUERY_CHARS = 4096  # percent-encoded they are 48 KiB at the most; a request's head has 64
 _CHANGED = Changed(count=1)
 _ONE = (Code.INVALID_REQUEST, Code.NOT_FOUND, *UPSTREAM_ERRORS)
 _QUERY = Parameter("q", Annotated[str, msgspec.Meta(max_length=_MAX_QUERY_CHARS)], "what to look for")

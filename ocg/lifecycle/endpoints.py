@@ -37,11 +37,11 @@ class Endpoint:
     """What is asked by a method at a path, and what comes back.
 
     `gives` is the struct of the answer, of the type `media`: None where an answer has no body, or is always a stream.
-    `streams` is what comes as events where the client asks for that. `takes` is the struct of the JSON body; `lines`
-    that of each line where NDJSON is taken as well. `named` is the type of what stands in the path's braces, which
-    with `{…:any}` has any character in it. `errors` are those beside what every endpoint may answer, and `unwell` is
-    what comes with 503 instead of an error. `scope` is what a token must be good for, where any token will not do;
-    `tag` is the group it is shown in.
+    `streams` is what comes as events where the client asks for that, up to the text `last`. `takes` is the struct of
+    the JSON body; `lines` that of each line where NDJSON is taken as well. `named` is the type of what stands in the
+    path's braces, which with `{…:any}` has any character in it. `errors` are those beside what every endpoint may
+    answer, and `unwell` is what comes with 503 instead of an error. `scope` is what a token must be good for, where
+    any token will not do; `tag` is the group it is shown in.
     """
 
     method: str
@@ -52,6 +52,7 @@ class Endpoint:
     takes: Any = None
     lines: Any = None
     streams: Any = None
+    last: str = ""
     media: str = wire.JSON
     named: Any = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     parameters: tuple[Parameter, ...] = ()

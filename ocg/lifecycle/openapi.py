@@ -60,11 +60,20 @@ def _answer(one: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
     if one.gives is not None:
         content[one.media] = {"schema": schemas[id(one.gives)]}
     if one.streams is not None:
-        # OpenAPI has no word for the type of each event before 3.2, where it is itemSchema.
-        content[sse.CONTENT_TYPE] = {"schema": {"type": "string"}, "x-itemSchema": schemas[id(one.streams)]}
+        content[sse.CONTENT_TYPE] = {"schema": _event(one, schemas)}
     if not content:
         return {"204": {"description": "Done."}}
     return {"200": {"description": "Done.", "content": content}}
+
+
+def _event(one: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
+    """Describe each event of a stream, as OpenAPI 3.2 does in itemSchema: what fails in the middle is one as well."""
+    data = [
+        {"type": "string", "contentMediaType": wire.JSON, "contentSchema": schemas[id(kind)]}
+        for kind in (one.streams, wire.ErrorBody)
+    ]
+    last = [{"type": "string", "const": one.last}] if one.last else []
+    return {"type": "object", "properties": {"data": {"anyOf": [*last, *data]}}, "required": ["data"]}
 
 
 def _parameters(one: Endpoint, schemas: dict[int, Any]) -> list[dict[str, Any]]:

@@ -12,14 +12,14 @@ from ocg.gateway.app import Parts
 from ocg.gateway.description import TAGS, describe
 from ocg.lifecycle.endpoints import Endpoint
 
-NOTHING: Any = None
 SCOPES = {"chat", "read", "admin"}
 
 
 @pytest.fixture(scope="module")
 def parts() -> Parts:
     """Parts that are never asked."""
-    return Parts(access=_Nobody(), agent=NOTHING, embedding=NOTHING, page=_Nobody(), tasks=NOTHING)
+    nobody: Any = _Nobody()
+    return Parts(access=nobody, agent=nobody, embedding=nobody, page=nobody, tasks=nobody)
 
 
 class _Nobody:

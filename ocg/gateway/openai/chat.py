@@ -41,8 +41,8 @@ class ChatRoute:
         return (
             Endpoint(
                 "POST", "/v1/chat/completions", "Continue a conversation", self.chat, ChatAnswer,
-                takes=ChatRequest, streams=ChatChunk, parameters=(_SESSION,), errors=(*unable, *UPSTREAM_ERRORS),
-                scope="chat", tag="OpenAI",
+                takes=ChatRequest, streams=ChatChunk, last="[DONE]", parameters=(_SESSION,),
+                errors=(*unable, *UPSTREAM_ERRORS), scope="chat", tag="OpenAI",
             ),
         )  # fmt: skip
 
