@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from ocg.gateway import websocket
 from ocg.gateway.access import Access, LoginRoutes
+from ocg.gateway.chats.chats import Chats
 from ocg.gateway.description import Description
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoute
@@ -14,7 +15,6 @@ from ocg.gateway.native import NativeRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
 from ocg.gateway.page import Page
-from ocg.gateway.tasks import Tasks
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
 from ocg.lifecycle.endpoints import Endpoint, routes
@@ -31,7 +31,7 @@ class Parts:
     agent: Agent
     embedding: Embedding
     page: Page
-    tasks: Tasks
+    chats: Chats
     hosts: tuple[str, ...] = ()
 
 
@@ -53,10 +53,9 @@ def create_app(parts: Parts) -> ASGIApp:
 
 def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
     """List all that is asked over HTTP; the page's files are none of it."""
-    models = Models(parts.embedding)
     listed = (
-        *ChatRoute(parts.agent, models, parts.tasks).endpoints(),
-        *models.endpoints(),
+        *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
+        *Models(parts.embedding).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *HealthRoute(parts.agent, parts.embedding).endpoints(),
         *LoginRoutes(parts.access).endpoints(),

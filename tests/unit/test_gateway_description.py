@@ -19,7 +19,7 @@ SCOPES = {"chat", "read", "admin"}
 def parts() -> Parts:
     """Parts that are never asked."""
     nobody: Any = _Nobody()
-    return Parts(access=nobody, agent=nobody, embedding=nobody, page=nobody, tasks=nobody)
+    return Parts(access=nobody, agent=nobody, embedding=nobody, page=nobody, chats=nobody)
 
 
 class _Nobody:
