@@ -6,13 +6,14 @@ import secrets
 from dataclasses import dataclass
 
 import msgspec
+from starlette.requests import HTTPConnection
+from starlette.types import Scope as AsgiScope
 
 from ocg.errors import Code, OcgError
+from ocg.lifecycle.guard import CALLER
 from ocg.protocol.access import Scope
 from ocg.protocol.messages import Name, TurnRequest
 
-# Where the guard puts it in an ASGI scope.
-KEY = "ocg.caller"
 # It has another model answer in every conversation.
 _CHANGES_MODEL = re.compile(r"\s*/model\s+\S", re.IGNORECASE)
 
@@ -24,6 +25,11 @@ class Caller:
     name: str
     scopes: frozenset[Scope]
     expires_at: float | None = None
+
+    @property
+    def limit_keys(self) -> tuple[str, ...]:
+        """The keys of the rate limits that its work counts against."""
+        return (f"token:{self.name}",)
 
     def may(self, scope: Scope) -> bool:
         """Whether its token is good for that."""
@@ -54,7 +60,7 @@ class Caller:
         """Return the turn that is meant. Raises FORBIDDEN for what only the owner may ask."""
         if asked.reply_to is not None:
             self.check("admin", "reply_to")
-        if _CHANGES_MODEL.match(asked.message):
+        if asked.kind == "chat" and _CHANGES_MODEL.match(asked.message):
             self.check("admin", "/model with a name")
         if asked.session_id is None and (self.may("read") or asked.kind == "api"):
             return asked
@@ -63,6 +69,20 @@ class Caller:
 
 # Who has the token that every installation has, or is signed in by it.
 OWNER = Caller("owner", frozenset({"admin"}))
+
+
+def of(scope: AsgiScope) -> Caller | None:
+    """Return who asks; None where nobody has to say, as on the page."""
+    found = scope.get(CALLER)
+    return found if isinstance(found, Caller) else None
+
+
+def who(request: HTTPConnection) -> Caller:
+    """Return who asks by a path that is not open."""
+    found = of(request.scope)
+    if found is None:
+        raise OcgError(Code.INTERNAL, "nobody asks", "this is a bug in OCG")
+    return found
 
 
 def _new(message_id: str | None) -> str:

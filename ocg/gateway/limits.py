@@ -8,12 +8,13 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
+from pathlib import Path
 from typing import Self
 
 from ocg.errors import Code, OcgError
 from ocg.gateway.kept import Kept
 from ocg.gateway.rate import Rate, Standing, standing
+from ocg.lifecycle.worker import Worker
 from ocg.protocol.access import RateLimit, RateLimitList
 
 FILE = "ratelimits.json"
@@ -43,27 +44,26 @@ class Verdict:
 
 
 class Limits:
-    """Keeps the limits, and counts; to be entered, which reads what is kept."""
+    """Keeps the limits, and counts."""
 
-    def __init__(self, kept: Kept[RateLimitList], *, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self, kept: Kept[RateLimitList], rates: dict[str, Rate], *, now_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
         self._kept = kept
+        self._rates = rates
         self._now_ns = now_ns
-        self._rates: dict[str, Rate] = {}
         self._empty_ns: dict[_Bucket, int] = {}
         self._changing = asyncio.Lock()
 
-    async def __aenter__(self) -> Self:
-        found = await self._kept.load()
+    @classmethod
+    async def load(cls, data_dir: Path, worker: Worker) -> Self:
+        """Read what is kept. Raises DATA_DAMAGED, and what keeps a file from being read."""
+        kept = Kept(data_dir / FILE, RateLimitList, worker)
+        found = await kept.load() or RateLimitList(limits=())
         try:
-            self._rates = {one.key: Rate.read(one.rate) for one in found.limits} if found else {}
+            return cls(kept, {one.key: Rate.read(one.rate) for one in found.limits})
         except OcgError as error:
-            raise OcgError(Code.DATA_DAMAGED, f"{FILE}: {error.message}", error.hint) from None
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave nothing behind: all is on the disk already."""
+            raise OcgError(Code.DATA_DAMAGED, f"{data_dir / FILE}: {error.message}", error.hint) from None
 
     def check(self, keys: Sequence[str]) -> Verdict:
         """Count one against the limit of each key, such as `token:laptop`, unless one of them forbids it."""

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,7 @@ import msgspec
 from ocg.errors import Code, OcgError
 from ocg.gateway.caller import OWNER, Caller
 from ocg.gateway.kept import Kept
+from ocg.lifecycle.worker import Worker
 from ocg.protocol.access import Scope, TokenItem, TokenMade, TokenRequest
 from ocg.protocol.struct import Struct
 
@@ -52,8 +54,8 @@ class TokenFile(Struct, frozen=True):
 class Tokens:
     """Makes, judges and revokes tokens; to be entered, which reads what is kept."""
 
-    def __init__(self, kept: Kept[TokenFile], *, now: Callable[[], float] = time.time) -> None:
-        self._kept = kept
+    def __init__(self, data_dir: Path, worker: Worker, *, now: Callable[[], float] = time.time) -> None:
+        self._kept = Kept(data_dir / FILE, TokenFile, worker)
         self._now = now
         self._tokens: tuple[Token, ...] = ()
         self._used: dict[str, float] = {}
