@@ -38,7 +38,7 @@ class ConnectionLostError(OcgError):
         self.was_sent = was_sent
 
 
-class _Client:
+class Client:
     """One connection pool to one service; `service` is its name in messages."""
 
     service = ""
@@ -61,6 +61,9 @@ class _Client:
     def _connector(self) -> "aiohttp.BaseConnector | None":
         return None
 
+    def _credentials(self, where: address.Address) -> dict[str, str]:
+        return {"Authorization": f"Bearer {where.token}"} if where.token else {}
+
     @asynccontextmanager
     async def send(
         self, method: str, path: str, *, data: bytes | None = None, silence_s: float | None = None
@@ -74,9 +77,7 @@ class _Client:
         where = self._locate()
         if self._session is None:
             self._session = aiohttp.ClientSession(connector=self._connector(), auto_decompress=False)
-        headers = {"Content-Type": wire.JSON}
-        if where.token:
-            headers["Authorization"] = f"Bearer {where.token}"
+        headers = {"Content-Type": wire.JSON} | self._credentials(where)
         timeout = aiohttp.ClientTimeout(
             total=None if silence_s else ANSWER_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S, sock_read=silence_s
         )
@@ -120,7 +121,7 @@ class _Client:
         return bytes(body)
 
 
-class EmbeddingClient(_Client):
+class EmbeddingClient(Client):
     """ocg-embedding, found by the address it published in `folder`."""
 
     service = "ocg-embedding"
@@ -199,7 +200,7 @@ def _within(collection: str, verb: str = "") -> str:
     return f"/collections/{quote(collection, safe='')}" + (f"/{verb}" if verb else "")
 
 
-class AgentClient(_Client):
+class AgentClient(Client):
     """ocg-agent, on its Unix socket."""
 
     service = "ocg-agent"

@@ -6,11 +6,13 @@ In a session the agent knows what came before, so only the last message counts; 
 import hashlib
 import uuid
 from dataclasses import dataclass
+from typing import Self
 
 import msgspec
+from starlette.requests import Request
 
 from ocg.errors import Code, OcgError
-from ocg.gateway.caller import Caller
+from ocg.gateway.caller import Caller, who
 from ocg.protocol.messages import (
     MAX_IMAGES,
     MAX_TEXT_CHARS,
@@ -32,6 +34,11 @@ class Asker:
 
     session: str | None
     caller: Caller
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Read it of a request."""
+        return cls(request.headers.get("x-ocg-session"), who(request))
 
 
 def turn_of(chat: ChatRequest, asker: Asker) -> TurnRequest:

@@ -7,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ocg.errors import Code, OcgError
-from ocg.gateway import caller
 from ocg.gateway.chats.chats import PATH, Answerer, Chats, Kind
 from ocg.gateway.chats.merging import merged, together
 from ocg.gateway.chats.pieces import Piece, whole
@@ -65,7 +64,7 @@ class ChatRoute:
 
     async def _turn(self, request: Request, chat: AgentChat) -> Response:
         chat.check()
-        asker = Asker(request.headers.get("x-ocg-session"), caller.who(request))
+        asker = Asker.of(request)
         if (chat.n or 1) > 1 and (asker.session is not None or chat.user):
             raise wrong("n", "a session has one answer to each message", "leave out the session, or n")
         opened = await while_listening(request, self._open(chat, asker))
