@@ -7,13 +7,14 @@ from contextlib import aclosing, suppress
 
 import pytest
 
-from ocg.agent.providers.base import Model, Piece, PromptMessage, Reasoning, Reply, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Reasoning, Reply, ToolSpec
 from ocg.agent.providers.breaker import Breaker, State
 from ocg.agent.providers.chain import Chain, Link
 from ocg.agent.providers.refusal import RefusedError
 from ocg.config import Price
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import Usage
+from ocg.protocol.replies import ReplyOptions
 
 HELLO = (PromptMessage("user", "hello"),)
 TIME = ToolSpec("time", "Tell the time.", {})
@@ -49,6 +50,7 @@ class Scripted:
         tools: Sequence[ToolSpec],
         *,
         max_tokens: int,  # noqa: ARG002 - as above
+        options: ReplyOptions = PLAIN,  # noqa: ARG002 - as above
     ) -> AsyncGenerator[Piece, None]:
         self.offered.append(len(tools))
         for step in self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]:

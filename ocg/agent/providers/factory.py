@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 
 from ocg.agent.providers.anthropic import AnthropicProvider
-from ocg.agent.providers.base import Model, Piece, PromptMessage, Provider, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Provider, ToolSpec
 from ocg.agent.providers.chain import Chain, Link
 from ocg.agent.providers.local import LocalProvider
 from ocg.agent.providers.openai import OpenAIProvider, host_of
@@ -12,6 +12,7 @@ from ocg.agent.providers.servers import Asking
 from ocg.config import AgentSettings, Thinking, value_of
 from ocg.config.presets import CUSTOM, LOCAL, Choice, Dialect, Preset, Server, find
 from ocg.errors import Code, OcgError
+from ocg.protocol.replies import ReplyOptions
 
 # What a model that thinks by itself may take for that beside its answer.
 _THINKING_TOKENS = 8192
@@ -39,6 +40,7 @@ class Keyless:
         tools: Sequence[ToolSpec],  # noqa: ARG002 - as above
         *,
         max_tokens: int,  # noqa: ARG002 - as above
+        options: ReplyOptions = PLAIN,  # noqa: ARG002 - as above
     ) -> AsyncGenerator[Piece, None]:
         """See Provider."""
         for _ in ():
