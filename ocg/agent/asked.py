@@ -1,6 +1,7 @@
 """What a request for a turn must be beside well-formed, looked at before anything of it is kept."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ContextMessage, TurnRequest
@@ -35,24 +36,26 @@ def _check_choice(options: ReplyOptions) -> None:
 
 def check_calls(context: Sequence[ContextMessage]) -> None:
     """Raise INVALID_REQUEST unless every call is answered once, before anybody speaks again: models insist on it."""
-    waiting: list[str] = []
+    waiting: set[str] = set()
     for number, one in enumerate(context, start=1):
         if one.role == "tool":
-            if one.tool_call_id not in waiting:
+            if one.tool_call_id is None or one.tool_call_id not in waiting:
                 why = f"message {number} of the conversation is a result of the call {one.tool_call_id!r}"
                 raise _wrong("messages", f"{why}, which is not made right before it", "send the call as well")
             waiting.remove(one.tool_call_id)
+        elif one.tool_calls and one.role != "assistant":
+            raise _wrong("messages", f"message {number} calls tools, which only the assistant does", "leave that out")
         elif one.role != "system":
             _check_answered(waiting)
-            waiting = [call.id for call in one.tool_calls] if one.role == "assistant" else []
-            if len(set(waiting)) < len(waiting):
+            waiting = {call.id for call in one.tool_calls}
+            if len(waiting) < len(one.tool_calls):
                 raise _wrong("messages", f"two calls of message {number} have the same id", "give each its own")
     _check_answered(waiting)
 
 
-def _check_answered(waiting: Sequence[str]) -> None:
+def _check_answered(waiting: AbstractSet[str]) -> None:
     if waiting:
-        why = f"the conversation has no result of the call {waiting[0]!r}"
+        why = f"the conversation has no result of the call {min(waiting)!r}"
         raise _wrong("messages", why, "send a message of the role `tool` for each call")
 
 

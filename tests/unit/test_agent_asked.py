@@ -1,5 +1,6 @@
 """What a request for a turn must be: what no model can be asked is refused before anything is kept, and named."""
 
+import msgspec
 import pytest
 
 from ocg.agent.asked import check
@@ -42,6 +43,7 @@ def test_results_of_the_clients_tools_are_a_message_of_their_own(context: tuple[
         ((HELLO, _called("a", "b"), _result("a")), "no result of the call 'b'"),
         ((HELLO, _called("a"), HELLO, _result("a")), "no result of the call 'a'"),
         ((HELLO, _called("a", "a"), _result("a"), _result("a")), "two calls of message 2 have the same id"),
+        ((msgspec.structs.replace(_called("a"), role="user"), _result("a")), "message 1 calls tools"),
     ],
 )
 def test_a_conversation_with_loose_ends_is_refused_and_the_end_named(

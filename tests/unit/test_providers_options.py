@@ -157,6 +157,7 @@ OPENAI_REFUSALS = {
     "temperature": "Unsupported value: 'temperature' does not support 1.5 with this model. Only the default (1) value"
     " is supported.",
     "top_p": "Unsupported parameter: 'top_p' is not supported with this model.",
+    "stop": "Argument not supported on this model: stop",
     "seed": 'Invalid JSON payload received. Unknown name "seed": Cannot find field.',
     "parallel_tool_calls": "Unsupported parameter: 'parallel_tool_calls' is not supported with this model.",
 }
@@ -173,7 +174,7 @@ async def test_what_tunes_a_reply_is_left_out_for_a_server_that_refuses_it() -> 
         finally:
             await found.close()
     assert len(seen) == len(OPENAI_REFUSALS) + 2, "it is learnt once"
-    assert seen[-1]["stop"] == ["END", "\n"]
+    assert not set(OPENAI_REFUSALS) & set(seen[-1])
 
 
 async def test_of_two_kinds_of_sampling_that_exclude_each_other_the_temperature_stays() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Provider, Reply, ToolSpec
 from ocg.agent.providers.breaker import Attempt, Breaker, State
 from ocg.agent.providers.refusal import RefusedError
+from ocg.agent.providers.stopping import stopped
 from ocg.config import Price
 from ocg.errors import Code, OcgError
 from ocg.protocol.replies import ReplyOptions
@@ -176,7 +177,10 @@ async def _replies(
     model = await link.provider.model()
     asked_for = {one.name for one in options.tools}
     offered = [one for one in tools if model.takes_tools or one.name in asked_for]
-    async with aclosing(link.provider.reply(messages, offered, max_tokens=max_tokens, options=options)) as pieces:
+    async with (
+        aclosing(link.provider.reply(messages, offered, max_tokens=max_tokens, options=options)) as whole,
+        aclosing(stopped(whole, options.stop)) as pieces,
+    ):
         async for piece in pieces:
             yield _priced(piece, link.price) if isinstance(piece, Reply) else piece
 

@@ -176,4 +176,4 @@ def _id(text: str) -> str:
 
 
 def _tool(one: ToolSpec) -> dict[str, Any]:
-    return {"name": one.name, "description": one.description, "input_schema": one.parameters}
+    return {"name": one.name, "description": one.description, "input_schema": {"type": "object"} | one.parameters}

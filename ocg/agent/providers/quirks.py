@@ -32,10 +32,11 @@ class Quirk(Enum):
     NO_STREAM_OPTIONS = "stream_options", "stream_options"
     # Mistral wants ids of calls as it makes them, also of calls that another provider made.
     SHORT_IDS = "messages", "length of 9"
-    # Models that reason take no sampling; none of the older servers knows all of it.
+    # Models that reason take no sampling, older servers do not know all of it. Where to stop is seen to in any case.
     NO_TOP_P = "top_p", _unwanted("top_p") + "|top_p.{0,9} cannot both"
     NO_TEMPERATURE = "temperature", _unwanted("temperature")
     NO_SEED = "seed", _unwanted("seed")
+    NO_STOP = "stop", _unwanted("stop")
     NO_PARALLEL = "parallel_tool_calls", _unwanted("parallel_tool_calls")
     # A form that cannot be forced is asked for in words.
     NO_SCHEMA = "response_format", _unwanted("response_format")
@@ -94,7 +95,9 @@ def fitted(body: Mapping[str, Any], quirks: AbstractSet[Quirk]) -> dict[str, Any
     return made
 
 
-_LEFT_OUT = frozenset({Quirk.NO_STREAM_OPTIONS, Quirk.NO_TOP_P, Quirk.NO_TEMPERATURE, Quirk.NO_SEED, Quirk.NO_PARALLEL})
+_LEFT_OUT = frozenset(
+    {Quirk.NO_STREAM_OPTIONS, Quirk.NO_TOP_P, Quirk.NO_TEMPERATURE, Quirk.NO_SEED, Quirk.NO_STOP, Quirk.NO_PARALLEL}
+)
 
 
 def _told(messages: list[dict[str, Any]], schema: dict[str, Any]) -> list[dict[str, Any]]:
