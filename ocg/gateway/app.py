@@ -65,7 +65,7 @@ def _own_routes(parts: Parts) -> list[BaseRoute]:
 
 
 def _openai_routes(parts: Parts) -> list[BaseRoute]:
-    models = Models(parts.embedding)
+    models = Models(parts.agent, parts.embedding)
     chat = ChatRoute(parts.chats, parts.agent, parts.embedding)
     return [
         Route("/v1/models", models.list),
