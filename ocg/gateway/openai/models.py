@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,10 +13,11 @@ from ocg.gateway.chats.chats import Answerer, Kind
 from ocg.gateway.chats.turn import AGENT_MODEL
 from ocg.gateway.openai.raw import passed
 from ocg.gateway.openai.request import ModelNamed
-from ocg.gateway.upstream import Agent, Embedding
+from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent, Embedding
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint
 from ocg.protocol import wire
-from ocg.protocol.openai import ModelItem, ModelList, with_model
+from ocg.protocol.openai import EmbeddingAnswer, EmbeddingRequest, ModelItem, ModelList, with_model
 
 
 class Models:
@@ -26,11 +28,26 @@ class Models:
         self._embedding = embedding
         self._agent = ModelItem(id=AGENT_MODEL, kind="agent", tools=True, created=int(time.time()))
 
-    async def list(self, _: Request) -> Response:
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        shared = partial(Endpoint, scope="chat", tag="OpenAI")
+        return (
+            shared("GET", "/v1/models", "List the models", self.models, ModelList, errors=UPSTREAM_ERRORS),
+            shared(
+                "GET", "/v1/models/{id:any}", "Describe a model", self.model, ModelItem,
+                errors=(Code.MODEL_UNKNOWN, *UPSTREAM_ERRORS),
+            ),
+            shared(
+                "POST", "/v1/embeddings", "Embed texts", self.embeddings, EmbeddingAnswer,
+                takes=EmbeddingRequest, errors=(Code.MODEL_UNKNOWN, Code.CONTEXT_LENGTH, *UPSTREAM_ERRORS),
+            ),
+        )  # fmt: skip
+
+    async def models(self, _: Request) -> Response:
         """List the agent, the models, and what providers would be asked for."""
         return answers.answer(ModelList(data=await self._all()))
 
-    async def get(self, request: Request) -> Response:
+    async def model(self, request: Request) -> Response:
         """Describe one."""
         name = request.path_params["id"]
         for model in await self._all():
