@@ -12,7 +12,13 @@ from ocg.agent.providers.transport import SILENCE_S, Target, Transport
 from ocg.config import Thinking
 from ocg.protocol.replies import ReplyOptions
 
+PATH = "/v1/messages"
 _VERSION = "2023-06-01"
+
+
+def head(key: str) -> dict[str, str]:
+    """Return the headers that the API wants beside the body's type."""
+    return {"anthropic-version": _VERSION} | ({"x-api-key": key} if key else {})
 
 
 class AnthropicProvider:
@@ -33,8 +39,7 @@ class AnthropicProvider:
         self._model = model
         self._thinking = thinking
         self._quirks = Quirks()
-        headers = {"anthropic-version": _VERSION} | ({"x-api-key": settings.secret} if settings.secret else {})
-        target = Target(f"{base_url.rstrip('/')}/v1/messages", headers)
+        target = Target(f"{base_url.rstrip('/')}{PATH}", head(settings.secret))
         self._transport = Transport(
             name,
             lambda: target,
