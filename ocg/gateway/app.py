@@ -65,7 +65,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
     """List all that is asked over HTTP; the page's files are none of it."""
     listed = (
         *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
-        *Models(parts.embedding).endpoints(),
+        *Models(parts.agent, parts.embedding).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *HealthRoute(parts.agent, parts.embedding).endpoints(),
         *AccessRoutes(parts.tokens, parts.limits).endpoints(),
