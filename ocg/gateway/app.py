@@ -7,10 +7,15 @@ from starlette.types import ASGIApp
 
 from ocg.gateway import websocket
 from ocg.gateway.access import Access, LoginRoutes
+from ocg.gateway.anthropic.messages import MessagesRoutes
 from ocg.gateway.chats.chats import Chats
+from ocg.gateway.dialects import render
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoute
 from ocg.gateway.native import NativeRoutes
+from ocg.gateway.ollama.embed import EmbedRoutes
+from ocg.gateway.ollama.models import ModelRoutes
+from ocg.gateway.ollama.routes import ChatRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
 from ocg.gateway.page import Page
@@ -36,13 +41,15 @@ class Parts:
 def create_app(parts: Parts) -> ASGIApp:
     """Build the application."""
     access = parts.access
+    routes = [*_own_routes(parts), *_openai_routes(parts), *NativeRoutes(parts.agent).routes()]
     guarded = Guard(
-        answers.create_app([*_own_routes(parts), *_openai_routes(parts), *NativeRoutes(parts.agent).routes()]),
+        answers.create_app([*routes, *_anthropic_routes(parts), *_ollama_routes(parts)], render=render),
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
         is_open=_is_open,
         hosts=parts.hosts,
         on_guess=access.slow_down,
+        render=render,
     )
     return SafeHeaders(guarded)
 
@@ -72,4 +79,30 @@ def _openai_routes(parts: Parts) -> list[BaseRoute]:
         Route("/v1/models/{id:path}", models.get),
         Route("/v1/embeddings", models.embeddings, methods=["POST"]),
         Route("/v1/chat/completions", chat.post, methods=["POST"]),
+    ]
+
+
+def _anthropic_routes(parts: Parts) -> list[BaseRoute]:
+    messages = MessagesRoutes(parts.chats, parts.embedding)
+    return [
+        Route("/v1/messages", messages.messages, methods=["POST"]),
+        Route("/v1/messages/count_tokens", messages.count_tokens, methods=["POST"]),
+    ]
+
+
+def _ollama_routes(parts: Parts) -> list[BaseRoute]:
+    chats, models = ChatRoutes(parts.chats), ModelRoutes(Models(parts.embedding), parts.embedding)
+    embed = EmbedRoutes(parts.agent, parts.embedding)
+    managed = [Route(f"/api/{verb}", models.refuse, methods=["POST"]) for verb in ("pull", "push", "create", "copy")]
+    return [
+        Route("/api/chat", chats.chat, methods=["POST"]),
+        Route("/api/generate", chats.generate, methods=["POST"]),
+        Route("/api/embed", embed.embed, methods=["POST"]),
+        Route("/api/embeddings", embed.embeddings, methods=["POST"]),
+        Route("/api/version", models.version),
+        Route("/api/tags", models.tags),
+        Route("/api/ps", models.running),
+        Route("/api/show", models.show, methods=["POST"]),
+        *managed,
+        Route("/api/delete", models.refuse, methods=["DELETE"]),
     ]

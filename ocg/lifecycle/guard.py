@@ -15,7 +15,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ocg.errors import Code, OcgError
-from ocg.lifecycle.answers import error_response
+from ocg.lifecycle.answers import Render, in_our_dialect
 
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost", "localhost.localdomain"})
 # A name or an IPv4 address, or an IPv6 address in brackets, and a port: what a browser sends, and nothing else.
@@ -52,7 +52,7 @@ class Guard:
 
     `is_open` says which paths need no token; `accepts` judges a token in constant time, and `accepts_cookie` the
     cookies, by name, one of which may stand for it. `hosts` are names allowed beside this machine's own. `on_guess` is
-    awaited before a wrong token is answered: it can slow a guesser down.
+    awaited before a wrong token is answered: it can slow a guesser down. `render` writes the reason why not.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Guard:
         accepts_cookie: Callable[[Mapping[str, str]], bool] = _nothing_read,
         hosts: Iterable[str] = (),
         on_guess: Callable[[], Awaitable[None]] = _nothing_done,
+        render: Render = in_our_dialect,
     ) -> None:
         self._app = app
         self._accepts = accepts
@@ -71,6 +72,7 @@ class Guard:
         self._is_open = is_open
         self._hosts = frozenset(name.lower() for name in hosts)
         self._on_guess = on_guess
+        self._render = render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it with the reason why not."""
@@ -80,7 +82,7 @@ class Guard:
             if not self._is_open(scope["path"]):
                 await self._check_token(headers)
         except OcgError as error:
-            await error_response(error)(scope, receive, send)
+            await self._render(scope, error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

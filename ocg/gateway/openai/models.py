@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ocg.errors import Code, OcgError
+from ocg.gateway.anthropic.models import ModelInfo, ModelPage, is_wanted
 from ocg.gateway.chats.turn import AGENT_MODEL
 from ocg.gateway.openai.raw import passed
 from ocg.gateway.upstream import Embedding
@@ -20,16 +21,25 @@ class Models:
         self._embedding = embedding
         self._agent = ModelItem(id=AGENT_MODEL, kind="agent", tools=True, created=int(time.time()))
 
-    async def list(self, _: Request) -> Response:
-        """List the agent and the models."""
-        return answers.answer(ModelList(data=(self._agent, *await self._local())))
+    async def list(self, request: Request) -> Response:
+        """List them, as Anthropic does for its clients."""
+        found = await self.all()
+        return answers.answer(ModelPage.of(found) if is_wanted(request) else ModelList(data=found))
 
     async def get(self, request: Request) -> Response:
         """Describe one."""
-        name = request.path_params["id"]
-        for model in (self._agent, *await self._local()):
+        found = await self.find(request.path_params["id"])
+        return answers.answer(ModelInfo.of(found) if is_wanted(request) else found)
+
+    async def all(self) -> tuple[ModelItem, ...]:
+        """Return the agent and the models."""
+        return (self._agent, *await self._local())
+
+    async def find(self, name: str) -> ModelItem:
+        """Return one of them. Raises MODEL_UNKNOWN."""
+        for model in await self.all():
             if model.id == name:
-                return answers.answer(model)
+                return model
         why = f"there is no model {name[:100]!r}"
         raise OcgError(Code.MODEL_UNKNOWN, why, "GET /v1/models lists them", param="model")
 

@@ -1,0 +1,57 @@
+"""Errors as Anthropic's clients know them (platform.claude.com/docs/en/api/errors)."""
+
+from starlette.responses import Response
+
+from ocg.errors import Code, OcgError
+from ocg.lifecycle import answers
+from ocg.protocol import sse, wire
+from ocg.protocol.struct import Struct
+
+# Its clients ask again after a while, as they should.
+_OVERLOADED = 529
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    _OVERLOADED: "overloaded_error",
+}
+
+
+class ErrorDetail(Struct, frozen=True, kw_only=True):
+    """What went wrong."""
+
+    type: str
+    message: str
+
+
+class ErrorBody(Struct, frozen=True, kw_only=True):
+    """The body of every answer that is an error."""
+
+    error: ErrorDetail
+    type: str = "error"
+
+
+def response(error: OcgError) -> Response:
+    """Answer with an error."""
+    return answers.error_response(error, body=_body(error), status=_status(error))
+
+
+def frame(error: OcgError) -> bytes:
+    """Write an error into a stream that has begun."""
+    return b"event: error\n" + sse.frame(_body(error))
+
+
+def _status(error: OcgError) -> int:
+    return _OVERLOADED if error.code in {Code.BUSY, Code.UNAVAILABLE} else error.code.http_status
+
+
+def _body(error: OcgError) -> bytes:
+    detail = ErrorDetail(type=_TYPES.get(_status(error), "api_error"), message=str(error))
+    return wire.encode(ErrorBody(error=detail))

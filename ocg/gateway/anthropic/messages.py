@@ -1,0 +1,58 @@
+"""POST /v1/messages and /v1/messages/count_tokens."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ocg.errors import OcgError
+from ocg.gateway.anthropic import errors
+from ocg.gateway.anthropic.answer import Events, Ping, frame, message
+from ocg.gateway.anthropic.chat import chat_of
+from ocg.gateway.anthropic.count import Counter
+from ocg.gateway.anthropic.request import CountRequest, MessagesRequest
+from ocg.gateway.chats.chats import Chats
+from ocg.gateway.chats.pieces import Busy, Piece, whole
+from ocg.gateway.chats.turn import Asker
+from ocg.gateway.stream import with_heartbeats
+from ocg.gateway.upstream import Embedding
+from ocg.lifecycle import answers
+from ocg.lifecycle.stream import EventStream, while_listening
+
+_PING = frame(Ping())
+
+
+class MessagesRoutes:
+    """The routes."""
+
+    def __init__(self, chats: Chats, embedding: Embedding) -> None:
+        self._chats = chats
+        self._counter = Counter(embedding)
+
+    async def messages(self, request: Request) -> Response:
+        """Answer, whole or as a stream."""
+        asked = await answers.read(request, MessagesRequest)
+        asker = Asker(request.headers.get("x-ocg-session"))
+        pieces = await while_listening(request, self._chats.open(chat_of(asked), asker))
+        if asked.stream:
+            return EventStream(_written(pieces, Events(asked.model, shows_thoughts=asked.wants_thoughts)))
+        answer = await while_listening(request, whole(pieces))
+        return answers.answer(message(answer, asked.model, shows_thoughts=asked.wants_thoughts))
+
+    async def count_tokens(self, request: Request) -> Response:
+        """Say how many tokens a request would take."""
+        asked = await answers.read(request, CountRequest)
+        return answers.answer(await while_listening(request, self._counter.count(asked)))
+
+
+async def _written(pieces: AsyncGenerator[Piece, None], events: Events) -> AsyncGenerator[bytes, None]:
+    try:
+        async with aclosing(with_heartbeats(pieces)) as beats:
+            async for piece in beats:
+                if piece is None or isinstance(piece, Busy):
+                    yield _PING
+                else:
+                    yield b"".join(map(frame, events.of(piece)))
+    except OcgError as error:
+        yield errors.frame(error)
