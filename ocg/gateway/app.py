@@ -2,28 +2,30 @@
 
 from dataclasses import dataclass
 
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from ocg.gateway import websocket
 from ocg.gateway.access import Access, LoginRoutes
 from ocg.gateway.anthropic.messages import MessagesRoutes
 from ocg.gateway.chats.chats import Chats
+from ocg.gateway.description import Description
 from ocg.gateway.dialects import render
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoute
 from ocg.gateway.native import NativeRoutes
+from ocg.gateway.ollama.chats import ChatRoutes
 from ocg.gateway.ollama.embed import EmbedRoutes
 from ocg.gateway.ollama.models import ModelRoutes
-from ocg.gateway.ollama.routes import ChatRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
 from ocg.gateway.page import Page
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint, routes
 from ocg.lifecycle.guard import Guard
 
-_OPEN = frozenset({"/", "/health", "/login", "/favicon.ico"})
+_PAGE = ("/", "/favicon.ico")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +42,14 @@ class Parts:
 
 def create_app(parts: Parts) -> ASGIApp:
     """Build the application."""
-    access = parts.access
-    routes = [*_own_routes(parts), *_openai_routes(parts), *NativeRoutes(parts.agent).routes()]
+    access, listed = parts.access, endpoints(parts)
+    is_open = frozenset((*_PAGE, *(one.path for one in listed if one.is_open)))
+    socket = WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent).connect)
     guarded = Guard(
-        answers.create_app([*routes, *_anthropic_routes(parts), *_ollama_routes(parts)], render=render),
+        answers.create_app([*routes(listed), socket, *_page_routes(parts.page)], render=render),
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
-        is_open=_is_open,
+        is_open=lambda path: path in is_open or path.startswith("/assets/"),
         hosts=parts.hosts,
         on_guess=access.slow_down,
         render=render,
@@ -54,55 +57,22 @@ def create_app(parts: Parts) -> ASGIApp:
     return SafeHeaders(guarded)
 
 
-def _is_open(path: str) -> bool:
-    return path in _OPEN or path.startswith("/assets/")
-
-
-def _own_routes(parts: Parts) -> list[BaseRoute]:
-    login, page = LoginRoutes(parts.access), parts.page
-    return [
-        Route("/health", HealthRoute(parts.agent, parts.embedding).get),
-        Route("/login", login.login, methods=["POST"]),
-        Route("/logout", login.logout, methods=["POST"]),
-        WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent).connect),
-        Route("/", page.index),
-        Route("/assets/{name}", page.asset),
-        Route("/favicon.ico", page.icon),
-    ]
-
-
-def _openai_routes(parts: Parts) -> list[BaseRoute]:
+def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
+    """List all that is asked over HTTP; the page's files are none of it."""
     models = Models(parts.embedding)
-    chat = ChatRoute(parts.chats, parts.agent, parts.embedding)
-    return [
-        Route("/v1/models", models.list),
-        Route("/v1/models/{id:path}", models.get),
-        Route("/v1/embeddings", models.embeddings, methods=["POST"]),
-        Route("/v1/chat/completions", chat.post, methods=["POST"]),
-    ]
+    listed = (
+        *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
+        *models.endpoints(),
+        *MessagesRoutes(parts.chats, parts.embedding).endpoints(),
+        *ChatRoutes(parts.chats).endpoints(),
+        *EmbedRoutes(parts.agent, parts.embedding).endpoints(),
+        *ModelRoutes(models, parts.embedding).endpoints(),
+        *NativeRoutes(parts.agent).endpoints(),
+        *HealthRoute(parts.agent, parts.embedding).endpoints(),
+        *LoginRoutes(parts.access).endpoints(),
+    )
+    return (*listed, *Description(listed).endpoints())
 
 
-def _anthropic_routes(parts: Parts) -> list[BaseRoute]:
-    messages = MessagesRoutes(parts.chats, parts.embedding)
-    return [
-        Route("/v1/messages", messages.messages, methods=["POST"]),
-        Route("/v1/messages/count_tokens", messages.count_tokens, methods=["POST"]),
-    ]
-
-
-def _ollama_routes(parts: Parts) -> list[BaseRoute]:
-    chats, models = ChatRoutes(parts.chats), ModelRoutes(Models(parts.embedding), parts.embedding)
-    embed = EmbedRoutes(parts.agent, parts.embedding)
-    managed = [Route(f"/api/{verb}", models.refuse, methods=["POST"]) for verb in ("pull", "push", "create", "copy")]
-    return [
-        Route("/api/chat", chats.chat, methods=["POST"]),
-        Route("/api/generate", chats.generate, methods=["POST"]),
-        Route("/api/embed", embed.embed, methods=["POST"]),
-        Route("/api/embeddings", embed.embeddings, methods=["POST"]),
-        Route("/api/version", models.version),
-        Route("/api/tags", models.tags),
-        Route("/api/ps", models.running),
-        Route("/api/show", models.show, methods=["POST"]),
-        *managed,
-        Route("/api/delete", models.refuse, methods=["DELETE"]),
-    ]
+def _page_routes(page: Page) -> list[Route]:
+    return [Route("/", page.index), Route("/assets/{name}", page.asset), Route("/favicon.ico", page.icon)]

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
@@ -34,7 +34,7 @@ def in_our_dialect(_: Scope, error: OcgError) -> Response:
 
 
 def create_app(routes: Sequence[BaseRoute], *, render: Render = in_our_dialect) -> Starlette:
-    """Build an application whose every error is an OcgError, rendered in one place."""
+    """Build an application whose every error becomes an answer in one place, `render`."""
     errors = _Errors(render)
     handlers = {OcgError: errors.known, HTTPException: errors.http, ClientDisconnect: errors.gone}
     return Starlette(routes=routes, exception_handlers={**handlers, Exception: errors.unknown})
@@ -119,7 +119,10 @@ class _Errors:
         assert isinstance(error, HTTPException)  # noqa: S101 - as above
         code = _STATUS_CODES.get(error.status_code, Code.INVALID_REQUEST)
         why = f"{request.url.path}: {error.detail}"
-        return self._render(request.scope, OcgError(code, why, "see the API's description"))
+        found = self._render(request.scope, OcgError(code, why, "see the API's description"))
+        if code is Code.METHOD_NOT_ALLOWED:
+            found.headers["Allow"] = ", ".join(_allowed(request))
+        return found
 
     async def gone(self, request: Request | WebSocket, error: Exception) -> Response:
         del error
@@ -128,6 +131,11 @@ class _Errors:
 
     async def unknown(self, request: Request | WebSocket, error: Exception) -> Response:
         _log.error("%s failed", request.url.path, exc_info=error)
-        return self._render(
-            request.scope, OcgError(Code.INTERNAL, "a bug in OCG; the log has its traceback", "ocg logs")
-        )
+        why, hint = "a bug in OCG; the log has its traceback", "ocg logs"
+        return self._render(request.scope, OcgError(Code.INTERNAL, why, hint))
+
+
+def _allowed(request: Request | WebSocket) -> list[str]:
+    """List the methods of all routes for a path; Starlette's own Allow header has those of the first alone."""
+    fitting = (one for one in request.app.routes if one.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for one in fitting for method in one.methods or ()})

@@ -40,7 +40,7 @@ class ErrorBody(Struct, frozen=True, kw_only=True):
 
 def response(error: OcgError) -> Response:
     """Answer with an error."""
-    return answers.error_response(error, body=_body(error), status=_status(error))
+    return answers.error_response(error, body=_body(error), status=status(error.code))
 
 
 def frame(error: OcgError) -> bytes:
@@ -48,10 +48,11 @@ def frame(error: OcgError) -> bytes:
     return b"event: error\n" + sse.frame(_body(error))
 
 
-def _status(error: OcgError) -> int:
-    return _OVERLOADED if error.code in {Code.BUSY, Code.UNAVAILABLE} else error.code.http_status
+def status(code: Code) -> int:
+    """Return the status of an answer with this code."""
+    return _OVERLOADED if code in {Code.BUSY, Code.UNAVAILABLE} else code.http_status
 
 
 def _body(error: OcgError) -> bytes:
-    detail = ErrorDetail(type=_TYPES.get(_status(error), "api_error"), message=str(error))
+    detail = ErrorDetail(type=_TYPES.get(status(error.code), "api_error"), message=str(error))
     return wire.encode(ErrorBody(error=detail))

@@ -2,22 +2,24 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ocg.errors import OcgError
+from ocg.errors import Code, OcgError
 from ocg.gateway.anthropic import errors
-from ocg.gateway.anthropic.answer import Events, Ping, frame, message
+from ocg.gateway.anthropic.answer import Event, Events, Message, Ping, frame, message
 from ocg.gateway.anthropic.chat import chat_of
-from ocg.gateway.anthropic.count import Counter
+from ocg.gateway.anthropic.count import Counter, TokenCount
 from ocg.gateway.anthropic.request import CountRequest, MessagesRequest
-from ocg.gateway.chats.chats import Chats
+from ocg.gateway.chats.chats import ERRORS, SESSION, Chats
 from ocg.gateway.chats.pieces import Busy, Piece, whole
 from ocg.gateway.chats.turn import Asker
 from ocg.gateway.stream import with_heartbeats
-from ocg.gateway.upstream import Embedding
+from ocg.gateway.upstream import UPSTREAM_ERRORS, Embedding
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint
 from ocg.lifecycle.stream import EventStream, while_listening
 
 _PING = frame(Ping())
@@ -29,6 +31,20 @@ class MessagesRoutes:
     def __init__(self, chats: Chats, embedding: Embedding) -> None:
         self._chats = chats
         self._counter = Counter(embedding)
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        shared = partial(Endpoint, failure=errors.ErrorBody, status=errors.status, scope="chat", tag="Anthropic")
+        return (
+            shared(
+                "POST", "/v1/messages", "Continue a conversation", self.messages, Message,
+                takes=MessagesRequest, streams=Event, parameters=(SESSION,), errors=ERRORS,
+            ),
+            shared(
+                "POST", "/v1/messages/count_tokens", "Count a request's tokens", self.count_tokens, TokenCount,
+                takes=CountRequest, errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, *UPSTREAM_ERRORS),
+            ),
+        )  # fmt: skip
 
     async def messages(self, request: Request) -> Response:
         """Answer, whole or as a stream."""

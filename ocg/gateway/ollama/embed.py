@@ -1,16 +1,20 @@
 """POST /api/embed and /api/embeddings."""
 
 import time
+from functools import partial
 
 from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ocg.errors import Code
 from ocg.gateway.chats.chats import Answerer, Kind
 from ocg.gateway.chats.upstream import SILENCE_S
+from ocg.gateway.ollama.errors import ErrorBody
 from ocg.gateway.ollama.request import EmbeddingsRequest, EmbedRequest, plain
-from ocg.gateway.upstream import Agent, Embedding
+from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent, Embedding
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint
 from ocg.lifecycle.stream import while_listening
 from ocg.protocol.openai import EmbeddingAnswer, EmbeddingRequest
 from ocg.protocol.struct import Struct
@@ -38,7 +42,21 @@ class EmbedRoutes:
         self._agent = agent
         self._embedding = embedding
 
-    async def embed(self, request: Request) -> Response:
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        shared = partial(
+            Endpoint, errors=(Code.MODEL_UNKNOWN, Code.CONTEXT_LENGTH, *UPSTREAM_ERRORS), failure=ErrorBody,
+            scope="chat", tag="Ollama",
+        )  # fmt: skip
+        return (
+            shared("POST", "/api/embed", "Embed texts", self.ollama_embed, EmbedAnswer, takes=EmbedRequest),
+            shared(
+                "POST", "/api/embeddings", "Embed a text", self.ollama_embeddings, EmbeddingsAnswer,
+                takes=EmbeddingsRequest,
+            ),
+        )  # fmt: skip
+
+    async def ollama_embed(self, request: Request) -> Response:
         """Embed texts; one that is too long is cut, unless the client says otherwise."""
         asked = await answers.read(request, EmbedRequest)
         began_ns = time.monotonic_ns()
@@ -54,7 +72,7 @@ class EmbedRoutes:
             )
         )
 
-    async def embeddings(self, request: Request) -> Response:
+    async def ollama_embeddings(self, request: Request) -> Response:
         """Embed one text."""
         asked = await answers.read(request, EmbeddingsRequest)
         found = await while_listening(request, self._embedded(EmbedRequest(model=asked.model, input=asked.prompt)))

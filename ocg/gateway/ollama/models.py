@@ -2,21 +2,25 @@
 
 import hashlib
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ocg.errors import Code, OcgError
+from ocg.gateway.ollama.errors import ErrorBody
 from ocg.gateway.ollama.request import ShowRequest, plain
 from ocg.gateway.openai.models import Models
-from ocg.gateway.upstream import Embedding
+from ocg.gateway.upstream import UPSTREAM_ERRORS, Embedding
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint, Handler
 from ocg.protocol.openai import ModelItem
 from ocg.protocol.struct import Struct
 
 # The version of Ollama whose API this is: clients refuse to talk to an older one.
 API_VERSION = "0.13.0"
+_REFUSED = "Not offered: models are managed by `ocg models`"
 Capability = Literal["completion", "tools", "vision", "thinking", "embedding"]
 
 
@@ -91,30 +95,52 @@ class ModelRoutes:
         self._models = models
         self._embedding = embedding
 
-    async def version(self, _: Request) -> Response:
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        shared = partial(Endpoint, failure=ErrorBody, scope="chat", tag="Ollama")
+        return (
+            shared("GET", "/api/version", "Which version of Ollama's API it is", self.ollama_version, Version),
+            shared("GET", "/api/tags", "List the models", self.ollama_tags, ModelTags, errors=UPSTREAM_ERRORS),
+            shared("GET", "/api/ps", "List those in memory", self.ollama_running, ModelTags, errors=UPSTREAM_ERRORS),
+            shared(
+                "POST", "/api/show", "Describe a model", self.ollama_show, Shown,
+                takes=ShowRequest, errors=(Code.MODEL_UNKNOWN, *UPSTREAM_ERRORS),
+            ),
+            *(
+                shared("DELETE" if verb == "delete" else "POST", f"/api/{verb}", _REFUSED, _refusal(verb), None)
+                for verb in ("pull", "push", "create", "copy", "delete")
+            ),
+        )  # fmt: skip
+
+    async def ollama_version(self, _: Request) -> Response:
         """Say which version of Ollama's API it is."""
         return answers.answer(Version(version=API_VERSION))
 
-    async def tags(self, _: Request) -> Response:
+    async def ollama_tags(self, _: Request) -> Response:
         """List the models."""
         return answers.answer(ModelTags(models=tuple(map(Listed.of, await self._models.all()))))
 
-    async def running(self, _: Request) -> Response:
+    async def ollama_running(self, _: Request) -> Response:
         """List those that are in memory."""
         details = (await self._embedding.health()).details
         told = {f"{details.get('model')} loaded", details.get("chat")}
         found = [Listed.of(one) for one in await self._models.all() if f"{one.id} loaded" in told]
         return answers.answer(ModelTags(models=tuple(found)))
 
-    async def show(self, request: Request) -> Response:
+    async def ollama_show(self, request: Request) -> Response:
         """Describe one."""
         asked = await answers.read(request, ShowRequest)
         return answers.answer(_shown(await self._models.find(plain(asked.model or asked.name))))
 
-    async def refuse(self, request: Request) -> Response:
-        """Say who manages models."""
-        verb = request.url.path.rpartition("/")[2]
+
+def _refusal(verb: str) -> Handler:
+    """Make the handler of what is not offered, under a name of its own."""
+
+    async def refuse(_: Request) -> Response:
         raise OcgError(Code.FORBIDDEN, f"{verb}: models are not managed here", "use `ocg models pull` on the machine")
+
+    refuse.__name__ = f"ollama_{verb}"
+    return refuse
 
 
 def _shown(item: ModelItem) -> Shown:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ocg.errors import OcgError
-from ocg.gateway.chats.chats import PATH, Answerer, Chats, Kind
+from ocg.gateway.chats.chats import ERRORS, PATH, SESSION, Answerer, Chats, Kind
 from ocg.gateway.chats.merging import merged, together
 from ocg.gateway.chats.pieces import Piece, whole
 from ocg.gateway.chats.turn import Asker, wrong
@@ -17,9 +17,10 @@ from ocg.gateway.openai.request import AgentChat, ModelNamed
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint
 from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
-from ocg.protocol.openai import with_model
+from ocg.protocol.openai import ChatAnswer, ChatChunk, ChatRequest, with_model
 
 _Pieces = AsyncGenerator[Piece, None]
 
@@ -32,7 +33,17 @@ class ChatRoute:
         self._agent = agent
         self._embedding = embedding
 
-    async def post(self, request: Request) -> Response:
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        return (
+            Endpoint(
+                "POST", "/v1/chat/completions", "Continue a conversation", self.chat, ChatAnswer,
+                takes=ChatRequest, streams=ChatChunk, last="[DONE]", parameters=(SESSION,),
+                errors=ERRORS, scope="chat", tag="OpenAI",
+            ),
+        )  # fmt: skip
+
+    async def chat(self, request: Request) -> Response:
         """Answer, whole or as a stream."""
         body = await answers.read_bytes(request)
         named = wire.decode(ModelNamed, body)

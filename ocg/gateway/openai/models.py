@@ -1,6 +1,7 @@
 """The list of models, and embeddings."""
 
 import time
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,9 +10,10 @@ from ocg.errors import Code, OcgError
 from ocg.gateway.anthropic.models import ModelInfo, ModelPage, is_wanted
 from ocg.gateway.chats.turn import AGENT_MODEL
 from ocg.gateway.openai.raw import passed
-from ocg.gateway.upstream import Embedding
+from ocg.gateway.upstream import UPSTREAM_ERRORS, Embedding
 from ocg.lifecycle import answers
-from ocg.protocol.openai import ModelItem, ModelList
+from ocg.lifecycle.endpoints import Endpoint
+from ocg.protocol.openai import EmbeddingAnswer, EmbeddingRequest, ModelItem, ModelList
 
 
 class Models:
@@ -21,12 +23,27 @@ class Models:
         self._embedding = embedding
         self._agent = ModelItem(id=AGENT_MODEL, kind="agent", tools=True, created=int(time.time()))
 
-    async def list(self, request: Request) -> Response:
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        shared = partial(Endpoint, scope="chat", tag="OpenAI")
+        return (
+            shared("GET", "/v1/models", "List the models", self.models, ModelList, errors=UPSTREAM_ERRORS),
+            shared(
+                "GET", "/v1/models/{id:any}", "Describe a model", self.model, ModelItem,
+                errors=(Code.MODEL_UNKNOWN, *UPSTREAM_ERRORS),
+            ),
+            shared(
+                "POST", "/v1/embeddings", "Embed texts", self.embeddings, EmbeddingAnswer,
+                takes=EmbeddingRequest, errors=(Code.MODEL_UNKNOWN, Code.CONTEXT_LENGTH, *UPSTREAM_ERRORS),
+            ),
+        )  # fmt: skip
+
+    async def models(self, request: Request) -> Response:
         """List them, as Anthropic does for its clients."""
         found = await self.all()
         return answers.answer(ModelPage.of(found) if is_wanted(request) else ModelList(data=found))
 
-    async def get(self, request: Request) -> Response:
+    async def model(self, request: Request) -> Response:
         """Describe one."""
         found = await self.find(request.path_params["id"])
         return answers.answer(ModelInfo.of(found) if is_wanted(request) else found)

@@ -2,21 +2,22 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ocg.errors import OcgError
-from ocg.gateway.chats.chats import Chats
+from ocg.gateway.chats.chats import ERRORS, SESSION, Chats
 from ocg.gateway.chats.pieces import Piece, whole
 from ocg.gateway.chats.turn import Asker
 from ocg.gateway.ollama import errors
-from ocg.gateway.ollama.answer import Line, Lines, chat_line, generate_line
+from ocg.gateway.ollama.answer import ChatLine, GenerateLine, Line, Lines, chat_line, generate_line
 from ocg.gateway.ollama.chat import chat_of, completion_of
 from ocg.gateway.ollama.request import Asked, ChatRequest, GenerateRequest
 from ocg.gateway.stream import with_heartbeats
 from ocg.lifecycle import answers
-from ocg.lifecycle.endpoints import NDJSON
+from ocg.lifecycle.endpoints import NDJSON, Endpoint
 from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import openai, wire
 
@@ -33,7 +34,24 @@ class ChatRoutes:
     def __init__(self, chats: Chats) -> None:
         self._chats = chats
 
-    async def chat(self, request: Request) -> Response:
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        shared = partial(
+            Endpoint, flow=NDJSON, parameters=(SESSION,), errors=ERRORS, failure=errors.ErrorBody,
+            scope="chat", tag="Ollama",
+        )  # fmt: skip
+        return (
+            shared(
+                "POST", "/api/chat", "Continue a conversation", self.ollama_chat, ChatLine,
+                takes=ChatRequest, streams=ChatLine,
+            ),
+            shared(
+                "POST", "/api/generate", "Answer a prompt", self.ollama_generate, GenerateLine,
+                takes=GenerateRequest, streams=GenerateLine,
+            ),
+        )  # fmt: skip
+
+    async def ollama_chat(self, request: Request) -> Response:
         """Continue a conversation."""
         asked = await answers.read(request, ChatRequest)
         lines = Lines(asked.model, chat_line, shows_thoughts=asked.wants_thoughts)
@@ -41,7 +59,7 @@ class ChatRoutes:
             return answers.answer(lines.nothing())
         return await self._answer(request, asked, chat_of(asked), lines)
 
-    async def generate(self, request: Request) -> Response:
+    async def ollama_generate(self, request: Request) -> Response:
         """Answer a prompt."""
         asked = await answers.read(request, GenerateRequest)
         lines = Lines(asked.model, generate_line, shows_thoughts=asked.wants_thoughts)
