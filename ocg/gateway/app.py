@@ -59,11 +59,11 @@ def create_app(parts: Parts) -> ASGIApp:
 
 def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
     """List all that is asked over HTTP; the page's files are none of it."""
-    models = Models(parts.embedding)
+    models = Models(parts.agent, parts.embedding)
     listed = (
         *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
         *models.endpoints(),
-        *MessagesRoutes(parts.chats, parts.embedding).endpoints(),
+        *MessagesRoutes(parts.chats, parts.agent, parts.embedding).endpoints(),
         *ChatRoutes(parts.chats).endpoints(),
         *EmbedRoutes(parts.agent, parts.embedding).endpoints(),
         *ModelRoutes(models, parts.embedding).endpoints(),

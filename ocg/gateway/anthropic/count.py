@@ -1,8 +1,9 @@
 """How many tokens a request takes: counted where the model is the local one, and estimated elsewhere."""
 
 from ocg.gateway.anthropic.chat import messages_of
+from ocg.gateway.anthropic.raw import answerer_of
 from ocg.gateway.anthropic.request import CountRequest
-from ocg.gateway.chats.chats import Answerer, Kind
+from ocg.gateway.chats.chats import Kind
 from ocg.gateway.upstream import Embedding
 from ocg.protocol import wire
 from ocg.protocol.struct import Struct
@@ -29,7 +30,7 @@ class Counter:
 
     async def count(self, asked: CountRequest) -> TokenCount:
         """Count. Raises MODEL_UNKNOWN for a local model that is not there."""
-        answerer, messages = Answerer.of(asked.model), list(messages_of(asked))
+        answerer, messages = answerer_of(asked.model), list(messages_of(asked))
         texts = [one.text + "".join(wire.encode(call).decode() for call in one.tool_calls or ()) for one in messages]
         texts += [wire.encode(tool).decode() for tool in asked.tools]
         taken = len(messages) * _MESSAGE_TOKENS + sum(len(one.image_urls) for one in messages) * _PICTURE_TOKENS

@@ -40,12 +40,12 @@ class ErrorBody(Struct, frozen=True, kw_only=True):
 
 def response(error: OcgError) -> Response:
     """Answer with an error."""
-    return answers.error_response(error, body=_body(error), status=status(error.code))
+    return answers.error_response(error, body=body(error, status(error.code)), status=status(error.code))
 
 
 def frame(error: OcgError) -> bytes:
     """Write an error into a stream that has begun."""
-    return b"event: error\n" + sse.frame(_body(error))
+    return b"event: error\n" + sse.frame(body(error, status(error.code)))
 
 
 def status(code: Code) -> int:
@@ -53,6 +53,7 @@ def status(code: Code) -> int:
     return _OVERLOADED if code in {Code.BUSY, Code.UNAVAILABLE} else code.http_status
 
 
-def _body(error: OcgError) -> bytes:
-    detail = ErrorDetail(type=_TYPES.get(status(error.code), "api_error"), message=str(error))
+def body(error: OcgError, http_status: int) -> bytes:
+    """Write the body of an answer with this status."""
+    detail = ErrorDetail(type=_TYPES.get(http_status, "api_error"), message=str(error))
     return wire.encode(ErrorBody(error=detail))

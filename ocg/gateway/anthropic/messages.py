@@ -12,15 +12,18 @@ from ocg.gateway.anthropic import errors
 from ocg.gateway.anthropic.answer import Event, Events, Message, Ping, frame, message
 from ocg.gateway.anthropic.chat import chat_of
 from ocg.gateway.anthropic.count import Counter, TokenCount
+from ocg.gateway.anthropic.raw import answerer_of, is_spoken_by, passed
 from ocg.gateway.anthropic.request import CountRequest, MessagesRequest
 from ocg.gateway.chats.chats import ERRORS, SESSION, Chats
 from ocg.gateway.chats.pieces import Busy, Piece, whole
 from ocg.gateway.chats.turn import Asker
+from ocg.gateway.openai.request import ModelNamed
 from ocg.gateway.stream import with_heartbeats
-from ocg.gateway.upstream import UPSTREAM_ERRORS, Embedding
+from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent, Embedding
 from ocg.lifecycle import answers
 from ocg.lifecycle.endpoints import Endpoint
 from ocg.lifecycle.stream import EventStream, while_listening
+from ocg.protocol import wire
 
 _PING = frame(Ping())
 
@@ -28,8 +31,9 @@ _PING = frame(Ping())
 class MessagesRoutes:
     """The routes."""
 
-    def __init__(self, chats: Chats, embedding: Embedding) -> None:
+    def __init__(self, chats: Chats, agent: Agent, embedding: Embedding) -> None:
         self._chats = chats
+        self._agent = agent
         self._counter = Counter(embedding)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -48,7 +52,11 @@ class MessagesRoutes:
 
     async def messages(self, request: Request) -> Response:
         """Answer, whole or as a stream."""
-        asked = await answers.read(request, MessagesRequest)
+        body = await answers.read_bytes(request)
+        answerer = answerer_of(wire.decode(ModelNamed, body).model)
+        if is_spoken_by(answerer):
+            return passed(self._agent, answerer.provider, request, body)
+        asked = wire.decode(MessagesRequest, body)
         asker = Asker(request.headers.get("x-ocg-session"))
         pieces = await while_listening(request, self._chats.open(chat_of(asked), asker))
         if asked.stream:
