@@ -89,9 +89,9 @@ def test_the_answer_ends_where_it_should(client: anthropic.Anthropic) -> None:
     said = [{"role": "user", "content": "Count: one, two, three"}]
     cut = client.messages.create(model=LOCAL, max_tokens=3, messages=said)
     assert (cut.stop_reason, cut.usage.output_tokens) == ("max_tokens", 3)
-    whole = client.messages.create(model=LOCAL, max_tokens=24, messages=said, temperature=0)
-    word = whole.content[0].text.split()[1]
-    ended = client.messages.create(model=LOCAL, max_tokens=24, messages=said, temperature=0, stop_sequences=[word])
+    asked = {"model": LOCAL, "max_tokens": 24, "messages": said, "extra_body": {"temperature": 0}}
+    word = client.messages.create(**asked).content[0].text.split()[1]
+    ended = client.messages.create(**asked, stop_sequences=[word])
     assert word not in ended.content[0].text
 
 

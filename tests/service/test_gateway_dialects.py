@@ -1,15 +1,20 @@
 """Anthropic's and Ollama's APIs before an agent's double: what streams, how it fails, what clients end by leaving."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ocg.gateway.page import FOLDER
+from tests import claude
+from tests.provider import KEY, Script, ScriptedProvider, fails, provider, says
+from tests.service.agent import agent as real_agent
 from tests.service.gateway import BEARER, Gateway, Reply, agent, environment, serving
 
 ANTHROPIC, OLLAMA, GENERATE = "/v1/messages", "/api/chat", "/api/generate"
@@ -150,3 +155,67 @@ def test_ollamas_clients_find_a_server_and_its_version(gateway: Gateway) -> None
     assert gateway.ask("GET", "/api/version").json["version"] >= "0.12"
     is_built = (FOLDER / "index.html").exists()
     assert gateway.ask("HEAD", "/", headers={}).status == (200 if is_built else 503)
+
+
+@contextlib.contextmanager
+def _anthropic(folder: Path, port: int, *scripts: Script) -> Iterator[tuple[ScriptedProvider, Gateway]]:
+    """A gateway, a real agent, and what plays Anthropic."""
+    with provider(*scripts) as model:
+        urls = {"OCG_PROVIDER_URLS": f"anthropic={model.base_url.removesuffix('/v1')}", "ANTHROPIC_API_KEY": KEY}
+        env = environment(folder, port, **urls)
+        with real_agent(folder, env), serving(folder, env) as found:
+            yield model, found
+
+
+def test_what_anthropic_answers_itself_passes_through(tmp_path: Path, free_port: int) -> None:
+    headers = BEARER | {"anthropic-beta": "a-beta", "anthropic-version": "2024-01-01"}
+    with _anthropic(tmp_path, free_port, claude.says("Hello, world")) as (model, gateway):
+        body = _body(
+            ANTHROPIC, "hi", stream=True, cache_control={"type": "ephemeral"}, tools=[{"type": "web_search_1"}]
+        )
+        for name in ("anthropic/claude-x", "claude-x"):
+            events = _events(gateway.ask("POST", ANTHROPIC, body | {"model": name}, headers=headers))
+            assert "".join(one["delta"].get("text", "") for one in events if "index" in one and "delta" in one) == (
+                "Hello, world"
+            )
+            assert model.asked[-1] == body | {"model": "claude-x"}
+        sent = {name.lower(): value for name, value in model.headers[-1].items()}
+        assert (sent["anthropic-beta"], sent["anthropic-version"], sent["x-api-key"]) == ("a-beta", "2024-01-01", KEY)
+        counted = gateway.ask("POST", "/v1/messages/count_tokens", {"model": "claude-x", "messages": body["messages"]})
+        assert counted.json["input_tokens"] > 0
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "kind"),
+    [
+        (claude.fails(429, "rate_limit_error", "slow down", Retry_After="7"), 429, "rate_limit_error"),
+        (claude.fails(401, "authentication_error", "bad key"), 502, "api_error"),
+        (claude.fails(400, "invalid_request_error", "odd"), 400, "invalid_request_error"),
+    ],
+)
+def test_what_anthropic_refuses_is_told_in_its_own_shape(
+    tmp_path: Path, free_port: int, script: Script, status: int, kind: str
+) -> None:
+    with _anthropic(tmp_path, free_port, script) as (_, gateway):
+        reply = _ask(gateway, ANTHROPIC, model="claude-x")
+        assert (reply.status, reply.json["type"], reply.error["type"]) == (status, "error", kind)
+        assert reply.headers["retry-after"] == ("7" if status == 429 else None)
+        assert KEY not in reply.body.decode()
+
+
+def test_who_leaves_anthropic_ends_its_work(tmp_path: Path, free_port: int) -> None:
+    with _anthropic(tmp_path, free_port, claude.never_ends) as (model, gateway):
+        _leave(gateway, ANTHROPIC, _body(ANTHROPIC, "hi", model="claude-x", stream=True), reads=True)
+        assert model.hung_up.wait(10)
+
+
+def test_other_providers_are_translated(tmp_path: Path, free_port: int) -> None:
+    with provider(says("Hello, world")) as model:
+        env = environment(tmp_path, free_port, **model.env)
+        with real_agent(tmp_path, env), serving(tmp_path, env) as gateway:
+            reply = _ask(gateway, ANTHROPIC, model="custom/scripted", system="Be brief.")
+            assert reply.json["content"] == [{"type": "text", "text": "Hello, world"}]
+            assert (model.asked[0]["model"], model.asked[0]["messages"][0]["role"]) == ("scripted", "system")
+            model.play(fails(429, {"error": {"message": "slow down"}}, Retry_After="7"))
+            reply = _ask(gateway, ANTHROPIC, model="custom/scripted")
+            assert (reply.status, reply.error["type"]) == (529, "overloaded_error")
