@@ -17,7 +17,7 @@ TOOL = {"name": "get_weather", "description": FUNCTION["description"], "input_sc
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[anthropic.Anthropic]:
-    with anthropic.Anthropic(base_url=stack.url, auth_token=stack.token, max_retries=0) as found:
+    with anthropic.Anthropic(base_url=stack.url, api_key=stack.token, max_retries=0) as found:
         yield found
 
 
@@ -123,7 +123,7 @@ def test_errors_are_anthropics(client: anthropic.Anthropic, stack: Stack) -> Non
     assert "max_tokens" in bad.value.body["error"]["message"]
     with pytest.raises(anthropic.NotFoundError):
         client.messages.create(model="gpt-9", max_tokens=64, messages=HI)
-    stranger = anthropic.Anthropic(base_url=stack.url, auth_token="wrong", max_retries=0)
+    stranger = anthropic.Anthropic(base_url=stack.url, api_key="wrong", max_retries=0)
     with stranger, pytest.raises(anthropic.AuthenticationError) as refused:
         stranger.messages.create(model="ocg", max_tokens=64, messages=HI)
     assert refused.value.body["error"]["type"] == "authentication_error"
@@ -153,10 +153,7 @@ def test_a_user_has_a_session(client: anthropic.Anthropic) -> None:
 
 
 def _langchain(stack: Stack, name: str) -> ChatAnthropic:
-    headers = {"Authorization": f"Bearer {stack.token}"}
-    return ChatAnthropic(
-        model=name, base_url=stack.url, api_key="unused", default_headers=headers, max_retries=0, max_tokens=64
-    )
+    return ChatAnthropic(model=name, base_url=stack.url, api_key=stack.token, max_retries=0, max_tokens=64)
 
 
 @tool

@@ -40,7 +40,7 @@ async def _ask(path: str, headers: dict[str, str], method: str = "POST") -> _Rep
     routes += [Route(f"{prefix}/bug", _bug, methods=["POST"]) for prefix in PREFIXES]
     app = Guard(
         answers.create_app(routes, render=render),
-        accepts=lambda token: token == "right",
+        accepts=lambda token, _: token == "right",
         is_open=lambda _: False,
         render=render,
     )
@@ -63,6 +63,7 @@ async def _nothing_more() -> Any:
 
 CASES: list[tuple[str, dict[str, str], str, int, str]] = [
     ("fail?code=busy", KEY, "POST", 429, "it broke"),
+    ("fail?code=rate_limit_exceeded", KEY, "POST", 429, "it broke"),
     ("fail?code=context_length_exceeded", KEY, "POST", 400, "it broke"),
     ("bug", KEY, "POST", 500, "a bug in OCG"),
     ("nowhere", KEY, "POST", 404, "Not Found"),
@@ -88,7 +89,7 @@ ANTHROPICS = {
     403: (403, "permission_error"),
     404: (404, "not_found_error"),
     405: (405, "invalid_request_error"),
-    429: (529, "overloaded_error"),
+    429: (429, "rate_limit_error"),
     500: (500, "api_error"),
 }
 
@@ -99,7 +100,8 @@ async def test_anthropics_clients_are_told_its_types(
 ) -> None:
     for prefix, more in (("/v1/messages", {}), ("/v1/chat", VERSION)):
         found = await _ask(f"{prefix}/{path}", headers | more, method)
-        assert (found.status, found.json["error"]["type"]) == ANTHROPICS[status]
+        expected = (529, "overloaded_error") if "busy" in path else ANTHROPICS[status]
+        assert (found.status, found.json["error"]["type"]) == expected
         assert found.json["type"] == "error"
         assert said in found.json["error"]["message"]
 

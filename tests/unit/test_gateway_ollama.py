@@ -11,7 +11,7 @@ from ocg.gateway.chats.pieces import Arguments, Begun, Busy, CallBegun, Ended, P
 from ocg.gateway.ollama.answer import Lines, chat_line, generate_line
 from ocg.gateway.ollama.chat import chat_of, completion_of
 from ocg.gateway.ollama.models import Listed
-from ocg.gateway.ollama.request import ChatRequest, GenerateRequest
+from ocg.gateway.ollama.request import OllamaChat, OllamaPrompt
 from ocg.protocol import openai, wire
 from ocg.protocol.messages import ToolUse, Usage
 
@@ -22,13 +22,13 @@ USAGE = Usage(prompt_tokens=9, completion_tokens=5)
 
 def _chat(**more: Any) -> dict[str, Any]:
     body = {"model": "ocg:latest", "messages": [HI]} | more
-    found: dict[str, Any] = json.loads(wire.encode(chat_of(wire.decode(ChatRequest, wire.encode(body)))))
+    found: dict[str, Any] = json.loads(wire.encode(chat_of(wire.decode(OllamaChat, wire.encode(body)))))
     return found
 
 
 def _completion(**more: Any) -> dict[str, Any]:
     body = {"model": "ocg", "prompt": "hi"} | more
-    found: dict[str, Any] = json.loads(wire.encode(completion_of(wire.decode(GenerateRequest, wire.encode(body)))))
+    found: dict[str, Any] = json.loads(wire.encode(completion_of(wire.decode(OllamaPrompt, wire.encode(body)))))
     return found
 
 

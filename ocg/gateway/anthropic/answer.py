@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
+from ocg.gateway.anthropic.request import TextBlock, ThinkingBlock, ToolUseBlock
 from ocg.gateway.chats.pieces import Arguments, Begun, CallBegun, Ended, Piece, Text, Thought, Whole, arguments_of
 from ocg.protocol import messages, sse, wire
 from ocg.protocol.events import Finish
@@ -13,31 +14,10 @@ StopReason = Literal["end_turn", "max_tokens", "tool_use"]
 _REASONS: dict[Finish, StopReason] = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
 
-class TextBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
-    """Text."""
-
-    text: str
-
-
-class ThinkingBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="thinking"):
-    """Thoughts; the signature is Anthropic's own, and clients want one."""
-
-    thinking: str
-    signature: str = ""
-
-
-class ToolUseBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_use"):
-    """A call of a tool of the client's."""
-
-    id: str
-    name: str
-    input: dict[str, Any]
-
-
 Block = TextBlock | ThinkingBlock | ToolUseBlock
 
 
-class Usage(Struct, frozen=True, kw_only=True):
+class AnthropicUsage(Struct, frozen=True, kw_only=True):
     """What it took; `input_tokens` are those that no cache had."""
 
     input_tokens: int = 0
@@ -46,7 +26,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     cache_creation_input_tokens: int = 0
 
     @classmethod
-    def of(cls, usage: messages.Usage) -> "Usage":
+    def of(cls, usage: messages.Usage) -> "AnthropicUsage":
         """From ours."""
         return cls(
             input_tokens=usage.prompt_tokens - usage.cached_tokens,
@@ -55,7 +35,7 @@ class Usage(Struct, frozen=True, kw_only=True):
         )
 
 
-class Message(Struct, frozen=True, kw_only=True):
+class AnthropicMessage(Struct, frozen=True, kw_only=True):
     """The answer, whole; or what a stream begins with."""
 
     id: str
@@ -63,24 +43,24 @@ class Message(Struct, frozen=True, kw_only=True):
     content: tuple[Block, ...] = ()
     stop_reason: StopReason | None = None
     stop_sequence: str | None = None
-    usage: Usage = Usage()
+    usage: AnthropicUsage = AnthropicUsage()
     role: Literal["assistant"] = "assistant"
     type: Literal["message"] = "message"
 
 
-class TextDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="text_delta"):
+class TextBlockDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="text_delta"):
     """More text."""
 
     text: str
 
 
-class ThinkingDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="thinking_delta"):
+class ThinkingBlockDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="thinking_delta"):
     """More thoughts."""
 
     thinking: str
 
 
-class InputDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="input_json_delta"):
+class InputBlockDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="input_json_delta"):
     """More of the JSON text of a call's input."""
 
     partial_json: str
@@ -96,7 +76,7 @@ class End(Struct, frozen=True, kw_only=True):
 class MessageStart(Struct, frozen=True, kw_only=True, tag_field="type", tag="message_start"):
     """The first event."""
 
-    message: Message
+    message: AnthropicMessage
 
 
 class BlockStart(Struct, frozen=True, kw_only=True, tag_field="type", tag="content_block_start"):
@@ -110,7 +90,7 @@ class BlockDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="conte
     """More of a block."""
 
     index: int
-    delta: TextDelta | ThinkingDelta | InputDelta
+    delta: TextBlockDelta | ThinkingBlockDelta | InputBlockDelta
 
 
 class BlockStop(Struct, frozen=True, kw_only=True, tag_field="type", tag="content_block_stop"):
@@ -123,7 +103,7 @@ class MessageDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="mes
     """Why it ended, and what it took."""
 
     delta: End
-    usage: Usage
+    usage: AnthropicUsage
 
 
 class MessageStop(Struct, frozen=True, kw_only=True, tag_field="type", tag="message_stop"):
@@ -143,7 +123,7 @@ def frame(event: Event) -> bytes:
     return f"event: {name}\n".encode() + sse.frame(wire.encode(event))
 
 
-def message(answer: Whole, model: str, *, shows_thoughts: bool) -> Message:
+def message(answer: Whole, model: str, *, shows_thoughts: bool) -> AnthropicMessage:
     """Put a whole answer into one object."""
     content: list[Block] = []
     if answer.thought and shows_thoughts:
@@ -151,12 +131,12 @@ def message(answer: Whole, model: str, *, shows_thoughts: bool) -> Message:
     if answer.text:
         content.append(TextBlock(text=answer.text))
     content += [ToolUseBlock(id=one.id, name=one.name, input=arguments_of(one.arguments)) for one in answer.calls]
-    return Message(
+    return AnthropicMessage(
         id=_id(answer.begun),
         model=model,
         content=tuple(content),
         stop_reason=_REASONS[answer.ended.finish],
-        usage=Usage.of(answer.ended.usage),
+        usage=AnthropicUsage.of(answer.ended.usage),
     )
 
 
@@ -173,21 +153,21 @@ class Events:
         """Give what a piece adds."""
         match piece:
             case Begun():
-                yield MessageStart(message=Message(id=_id(piece), model=self._model))
+                yield MessageStart(message=AnthropicMessage(id=_id(piece), model=self._model))
                 yield Ping()
             case Text():
                 yield from self._within(TextBlock(text=""))
-                yield self._more(TextDelta(text=piece.text))
+                yield self._more(TextBlockDelta(text=piece.text))
             case Thought() if self._shows_thoughts:
                 yield from self._within(ThinkingBlock(thinking=""))
-                yield self._more(ThinkingDelta(thinking=piece.text))
+                yield self._more(ThinkingBlockDelta(thinking=piece.text))
             case CallBegun():
                 yield from self._begin(ToolUseBlock(id=piece.id, name=piece.name, input={}))
             case Arguments():
-                yield self._more(InputDelta(partial_json=piece.text))
+                yield self._more(InputBlockDelta(partial_json=piece.text))
             case Ended():
                 yield from self._close()
-                yield MessageDelta(delta=End(stop_reason=_REASONS[piece.finish]), usage=Usage.of(piece.usage))
+                yield MessageDelta(delta=End(stop_reason=_REASONS[piece.finish]), usage=AnthropicUsage.of(piece.usage))
                 yield MessageStop()
 
     def _within(self, block: Block) -> Iterator[Event]:
@@ -204,7 +184,7 @@ class Events:
             self._open = None
             yield BlockStop(index=self._index)
 
-    def _more(self, delta: TextDelta | ThinkingDelta | InputDelta) -> Event:
+    def _more(self, delta: TextBlockDelta | ThinkingBlockDelta | InputBlockDelta) -> Event:
         return BlockDelta(index=self._index, delta=delta)
 
 

@@ -10,11 +10,11 @@ from ocg.gateway.anthropic.request import (
     DocumentBlock,
     ImageBlock,
     InputMessage,
+    InputTool,
+    InputToolChoice,
     MessagesRequest,
     OutputConfig,
     TextBlock,
-    Tool,
-    ToolChoice,
     ToolResultBlock,
     ToolUseBlock,
 )
@@ -101,12 +101,12 @@ def _pictures(blocks: tuple[Block, ...]) -> Iterator[openai.ImagePart]:
             yield openai.ImagePart(image_url=openai.ImageUrl(url=url))
 
 
-def _tool(tool: Tool) -> openai.Tool:
+def _tool(tool: InputTool) -> openai.Tool:
     function = openai.Function(name=tool.name, description=tool.description, parameters=tool.input_schema)
     return openai.Tool(type="function", function=function)
 
 
-def _choice(choice: ToolChoice | None) -> Literal["auto", "required", "none"] | openai.ToolChoice | None:
+def _choice(choice: InputToolChoice | None) -> Literal["auto", "required", "none"] | openai.ToolChoice | None:
     if choice is None or choice.type != "tool":
         return _CHOICES[choice.type] if choice else None
     if choice.name is None:

@@ -16,7 +16,7 @@ _BYTES_PER_TOKEN = 4
 _PICTURE_TOKENS = 1600
 
 
-class TokenCount(Struct, frozen=True, kw_only=True):
+class InputTokens(Struct, frozen=True, kw_only=True):
     """The answer."""
 
     input_tokens: int
@@ -28,15 +28,15 @@ class Counter:
     def __init__(self, embedding: Embedding) -> None:
         self._embedding = embedding
 
-    async def count(self, asked: CountRequest) -> TokenCount:
+    async def count(self, asked: CountRequest) -> InputTokens:
         """Count. Raises MODEL_UNKNOWN for a local model that is not there."""
         answerer, messages = answerer_of(asked.model), list(messages_of(asked))
         texts = [one.text + "".join(wire.encode(call).decode() for call in one.tool_calls or ()) for one in messages]
         texts += [wire.encode(tool).decode() for tool in asked.tools]
         taken = len(messages) * _MESSAGE_TOKENS + sum(len(one.image_urls) for one in messages) * _PICTURE_TOKENS
         if answerer.kind is Kind.LOCAL:
-            return TokenCount(input_tokens=taken + await self._of_model(answerer.model, texts))
-        return TokenCount(input_tokens=taken + sum(len(one.encode()) for one in texts) // _BYTES_PER_TOKEN)
+            return InputTokens(input_tokens=taken + await self._of_model(answerer.model, texts))
+        return InputTokens(input_tokens=taken + sum(len(one.encode()) for one in texts) // _BYTES_PER_TOKEN)
 
     async def _of_model(self, model: str, texts: list[str]) -> int:
         body = TokensRequest(model=model, texts=(*texts[: MAX_TEXTS - 1], "".join(texts[MAX_TEXTS - 1 :])))

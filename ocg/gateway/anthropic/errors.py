@@ -24,17 +24,17 @@ _TYPES = {
 }
 
 
-class ErrorDetail(Struct, frozen=True, kw_only=True):
+class AnthropicErrorDetail(Struct, frozen=True, kw_only=True):
     """What went wrong."""
 
     type: str
     message: str
 
 
-class ErrorBody(Struct, frozen=True, kw_only=True):
+class AnthropicError(Struct, frozen=True, kw_only=True):
     """The body of every answer that is an error."""
 
-    error: ErrorDetail
+    error: AnthropicErrorDetail
     type: str = "error"
 
 
@@ -55,5 +55,5 @@ def status(code: Code) -> int:
 
 def body(error: OcgError, http_status: int) -> bytes:
     """Write the body of an answer with this status."""
-    detail = ErrorDetail(type=_TYPES.get(http_status, "api_error"), message=str(error))
-    return wire.encode(ErrorBody(error=detail))
+    detail = AnthropicErrorDetail(type=_TYPES.get(http_status, "api_error"), message=str(error))
+    return wire.encode(AnthropicError(error=detail))

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from ocg.errors import Code, OcgError
 from ocg.gateway.anthropic import errors
-from ocg.gateway.anthropic.answer import Event, Events, Message, Ping, frame, message
+from ocg.gateway.anthropic.answer import AnthropicMessage, Event, Events, Ping, frame, message
 from ocg.gateway.anthropic.chat import chat_of
-from ocg.gateway.anthropic.count import Counter, TokenCount
+from ocg.gateway.anthropic.count import Counter, InputTokens
 from ocg.gateway.anthropic.raw import answerer_of, is_spoken_by, passed
 from ocg.gateway.anthropic.request import CountRequest, MessagesRequest
 from ocg.gateway.chats.chats import ERRORS, SESSION, Chats
@@ -38,15 +38,15 @@ class MessagesRoutes:
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """List them."""
-        shared = partial(Endpoint, failure=errors.ErrorBody, status=errors.status, scope="chat", tag="Anthropic")
+        shared = partial(Endpoint, failure=errors.AnthropicError, status=errors.status, scope="chat", tag="Anthropic")
         return (
             shared(
-                "POST", "/v1/messages", "Continue a conversation", self.messages, Message,
+                "POST", "/v1/messages", "Continue a conversation", self.messages, AnthropicMessage,
                 takes=MessagesRequest, streams=Event, parameters=(SESSION,), errors=ERRORS,
             ),
             shared(
-                "POST", "/v1/messages/count_tokens", "Count a request's tokens", self.count_tokens, TokenCount,
-                takes=CountRequest, errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, *UPSTREAM_ERRORS),
+                "POST", "/v1/messages/count_tokens", "Count a request's tokens", self.count_tokens, InputTokens,
+                takes=CountRequest, errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, *UPSTREAM_ERRORS), is_free=True,
             ),
         )  # fmt: skip
 
@@ -57,7 +57,7 @@ class MessagesRoutes:
         if is_spoken_by(answerer):
             return passed(self._agent, answerer.provider, request, body)
         asked = wire.decode(MessagesRequest, body)
-        asker = Asker(request.headers.get("x-ocg-session"))
+        asker = Asker.of(request)
         pieces = await while_listening(request, self._chats.open(chat_of(asked), asker))
         if asked.stream:
             return EventStream(_written(pieces, Events(asked.model, shows_thoughts=asked.wants_thoughts)))

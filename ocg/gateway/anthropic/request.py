@@ -69,7 +69,10 @@ class ToolResultBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="
 
 
 class ThinkingBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="thinking"):
-    """What the model thought; only who thought it could use it again."""
+    """What the model thought; the signature is Anthropic's own, without which nobody can use it again."""
+
+    thinking: str = ""
+    signature: str = ""
 
 
 class RedactedThinkingBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="redacted_thinking"):
@@ -91,7 +94,7 @@ class InputMessage(Struct, frozen=True, kw_only=True):
         return (TextBlock(text=self.content),) if isinstance(self.content, str) else self.content
 
 
-class Tool(Struct, frozen=True, kw_only=True):
+class InputTool(Struct, frozen=True, kw_only=True):
     """A tool that the client runs; those that Anthropic runs have another type and no schema."""
 
     name: ToolName
@@ -100,7 +103,7 @@ class Tool(Struct, frozen=True, kw_only=True):
     type: Literal["custom"] | None = None
 
 
-class ToolChoice(Struct, frozen=True, kw_only=True):
+class InputToolChoice(Struct, frozen=True, kw_only=True):
     """Which tools must be called, and whether more than one may be."""
 
     type: Literal["auto", "any", "tool", "none"]
@@ -144,7 +147,7 @@ class CountRequest(Struct, frozen=True, kw_only=True):
     model: str
     messages: Annotated[tuple[InputMessage, ...], msgspec.Meta(min_length=1, max_length=4096)]
     system: str | tuple[TextBlock, ...] = ""
-    tools: Annotated[tuple[Tool, ...], msgspec.Meta(max_length=MAX_TOOLS)] = ()
+    tools: Annotated[tuple[InputTool, ...], msgspec.Meta(max_length=MAX_TOOLS)] = ()
 
 
 class MessagesRequest(CountRequest, frozen=True, kw_only=True):
@@ -155,7 +158,7 @@ class MessagesRequest(CountRequest, frozen=True, kw_only=True):
     temperature: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     stop_sequences: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_STOPS)] | None = None
-    tool_choice: ToolChoice | None = None
+    tool_choice: InputToolChoice | None = None
     thinking: Thinking | None = None
     metadata: Metadata | None = None
     output_config: OutputConfig | None = None

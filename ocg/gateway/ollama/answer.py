@@ -20,32 +20,9 @@ from ocg.gateway.chats.pieces import (
     arguments_of,
     calls,
 )
+from ocg.gateway.ollama.request import OllamaCall, OllamaFunction, OllamaMessage
 from ocg.protocol.messages import ToolUse
 from ocg.protocol.struct import Struct
-
-
-class Function(Struct, frozen=True, kw_only=True):
-    """Which function, with which arguments."""
-
-    name: str
-    arguments: dict[str, Any]
-    index: int
-
-
-class ToolCall(Struct, frozen=True, kw_only=True):
-    """A tool the model calls."""
-
-    id: str
-    function: Function
-
-
-class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """More of the answer, or all of it."""
-
-    role: Literal["assistant"]
-    content: str
-    thinking: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,7 +42,7 @@ class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ChatLine(Line, frozen=True, kw_only=True, omit_defaults=True):
     """A line of a chat."""
 
-    message: Message
+    message: OllamaMessage
 
 
 class GenerateLine(Line, frozen=True, kw_only=True, omit_defaults=True):
@@ -81,7 +58,7 @@ class Said:
 
     text: str = ""
     thought: str = ""
-    calls: tuple[ToolCall, ...] = ()
+    calls: tuple[OllamaCall, ...] = ()
 
 
 Shape = Callable[[Said, dict[str, Any]], Line]
@@ -89,7 +66,8 @@ Shape = Callable[[Said, dict[str, Any]], Line]
 
 def chat_line(said: Said, head: dict[str, Any]) -> Line:
     """Put it into a line of a chat."""
-    message = Message(role="assistant", content=said.text, thinking=said.thought, tool_calls=said.calls)
+    thinking, calls = said.thought or None, said.calls or None
+    message = OllamaMessage(role="assistant", content=said.text, thinking=thinking, tool_calls=calls)
     return ChatLine(message=message, **head)
 
 
@@ -165,8 +143,10 @@ def now() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _calls(called: Sequence[ToolUse]) -> tuple[ToolCall, ...]:
-    return tuple(
-        ToolCall(id=one.id, function=Function(name=one.name, arguments=arguments_of(one.arguments), index=index))
-        for index, one in enumerate(called)
-    )
+def _calls(called: Sequence[ToolUse]) -> tuple[OllamaCall, ...]:
+    return tuple(_call(one, index) for index, one in enumerate(called))
+
+
+def _call(call: ToolUse, index: int) -> OllamaCall:
+    function = OllamaFunction(name=call.name, arguments=arguments_of(call.arguments), index=index)
+    return OllamaCall(id=call.id, function=function)

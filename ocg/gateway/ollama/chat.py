@@ -3,19 +3,19 @@
 from collections.abc import Iterator, Sequence
 
 from ocg.gateway.chats.turn import wrong
-from ocg.gateway.ollama.request import Asked, AskedCall, ChatRequest, GenerateRequest, Message, Options, plain
+from ocg.gateway.ollama.request import Asked, OllamaCall, OllamaChat, OllamaMessage, OllamaOptions, OllamaPrompt, plain
 from ocg.protocol import openai, wire
 
 # How files of these kinds begin, in base64: Ollama's clients do not say which kind it is.
 _KINDS = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}
 
 
-def chat_of(asked: ChatRequest) -> openai.ChatRequest:
+def chat_of(asked: OllamaChat) -> openai.ChatRequest:
     """Translate a chat. Raises INVALID_REQUEST."""
     return _chat(asked, _Laid().out(asked.messages), asked.tools or None)
 
 
-def completion_of(asked: GenerateRequest) -> openai.ChatRequest:
+def completion_of(asked: OllamaPrompt) -> openai.ChatRequest:
     """Translate a completion. Raises INVALID_REQUEST, naming what only makes sense beside a model's own template."""
     refused = {"suffix": asked.suffix, "template": asked.template, "raw": asked.raw, "context": asked.context}
     for name, is_asked in refused.items():
@@ -28,7 +28,7 @@ def completion_of(asked: GenerateRequest) -> openai.ChatRequest:
 def _chat(
     asked: Asked, messages: Sequence[openai.ChatMessage], tools: tuple[openai.Tool, ...] | None = None
 ) -> openai.ChatRequest:
-    options = asked.options or Options()
+    options = asked.options or OllamaOptions()
     return openai.ChatRequest(
         model=plain(asked.model),
         messages=tuple(messages),
@@ -63,11 +63,11 @@ class _Laid:
         self._count = 0
         self._waiting: list[openai.AskedCall] = []
 
-    def out(self, messages: Sequence[Message]) -> list[openai.ChatMessage]:
+    def out(self, messages: Sequence[OllamaMessage]) -> list[openai.ChatMessage]:
         """Lay them out. Raises INVALID_REQUEST where there is no call for a result."""
         return [self._message(one, f"messages[{number}]") for number, one in enumerate(messages)]
 
-    def _message(self, message: Message, where: str) -> openai.ChatMessage:
+    def _message(self, message: OllamaMessage, where: str) -> openai.ChatMessage:
         content = _content(message.content or "", message.images, f"{where}.images")
         if message.role == "tool":
             return openai.ChatMessage(role="tool", content=content, tool_call_id=self._answered(message, where).id)
@@ -75,13 +75,13 @@ class _Laid:
         self._waiting += calls
         return openai.ChatMessage(role=message.role, content=content, tool_calls=calls or None)
 
-    def _call(self, call: AskedCall) -> openai.AskedCall:
+    def _call(self, call: OllamaCall) -> openai.AskedCall:
         self._count += 1
-        arguments = wire.encode(call.function.arguments).decode()
+        arguments = wire.encode(call.function.arguments or {}).decode()
         function = openai.FunctionCall(name=call.function.name, arguments=arguments)
         return openai.AskedCall(id=call.id or f"call_{self._count}", function=function)
 
-    def _answered(self, message: Message, where: str) -> openai.AskedCall:
+    def _answered(self, message: OllamaMessage, where: str) -> openai.AskedCall:
         named = (one for one in self._waiting if message.tool_name in {None, one.function.name})
         found = next((one for one in self._waiting if one.id == message.tool_call_id), None) or next(named, None)
         if found is None:

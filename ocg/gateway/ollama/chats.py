@@ -14,7 +14,7 @@ from ocg.gateway.chats.turn import Asker
 from ocg.gateway.ollama import errors
 from ocg.gateway.ollama.answer import ChatLine, GenerateLine, Line, Lines, chat_line, generate_line
 from ocg.gateway.ollama.chat import chat_of, completion_of
-from ocg.gateway.ollama.request import Asked, ChatRequest, GenerateRequest
+from ocg.gateway.ollama.request import Asked, OllamaChat, OllamaPrompt
 from ocg.gateway.stream import with_heartbeats
 from ocg.lifecycle import answers
 from ocg.lifecycle.endpoints import NDJSON, Endpoint
@@ -37,23 +37,23 @@ class ChatRoutes:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """List them."""
         shared = partial(
-            Endpoint, flow=NDJSON, parameters=(SESSION,), errors=ERRORS, failure=errors.ErrorBody,
+            Endpoint, flow=NDJSON, parameters=(SESSION,), errors=ERRORS, failure=errors.OllamaError,
             scope="chat", tag="Ollama",
         )  # fmt: skip
         return (
             shared(
                 "POST", "/api/chat", "Continue a conversation", self.ollama_chat, ChatLine,
-                takes=ChatRequest, streams=ChatLine,
+                takes=OllamaChat, streams=ChatLine,
             ),
             shared(
                 "POST", "/api/generate", "Answer a prompt", self.ollama_generate, GenerateLine,
-                takes=GenerateRequest, streams=GenerateLine,
+                takes=OllamaPrompt, streams=GenerateLine,
             ),
         )  # fmt: skip
 
     async def ollama_chat(self, request: Request) -> Response:
         """Continue a conversation."""
-        asked = await answers.read(request, ChatRequest)
+        asked = await answers.read(request, OllamaChat)
         lines = Lines(asked.model, chat_line, shows_thoughts=asked.wants_thoughts)
         if not asked.messages:
             return answers.answer(lines.nothing())
@@ -61,14 +61,14 @@ class ChatRoutes:
 
     async def ollama_generate(self, request: Request) -> Response:
         """Answer a prompt."""
-        asked = await answers.read(request, GenerateRequest)
+        asked = await answers.read(request, OllamaPrompt)
         lines = Lines(asked.model, generate_line, shows_thoughts=asked.wants_thoughts)
         if not asked.prompt:
             return answers.answer(lines.nothing())
         return await self._answer(request, asked, completion_of(asked), lines)
 
     async def _answer(self, request: Request, asked: Asked, chat: openai.ChatRequest, lines: Lines) -> Response:
-        asker = Asker(request.headers.get("x-ocg-session"))
+        asker = Asker.of(request)
         pieces = lines.timed(await while_listening(request, self._chats.open(chat, asker)))
         if asked.streams:
             return LineStream(_written(pieces, lines))

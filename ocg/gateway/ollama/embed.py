@@ -10,7 +10,7 @@ from starlette.responses import Response
 from ocg.errors import Code
 from ocg.gateway.chats.chats import Answerer, Kind
 from ocg.gateway.chats.upstream import SILENCE_S
-from ocg.gateway.ollama.errors import ErrorBody
+from ocg.gateway.ollama.errors import OllamaError
 from ocg.gateway.ollama.request import EmbeddingsRequest, EmbedRequest, plain
 from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent, Embedding
 from ocg.lifecycle import answers
@@ -45,7 +45,7 @@ class EmbedRoutes:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """List them."""
         shared = partial(
-            Endpoint, errors=(Code.MODEL_UNKNOWN, Code.CONTEXT_LENGTH, *UPSTREAM_ERRORS), failure=ErrorBody,
+            Endpoint, errors=(Code.MODEL_UNKNOWN, Code.CONTEXT_LENGTH, *UPSTREAM_ERRORS), failure=OllamaError,
             scope="chat", tag="Ollama",
         )  # fmt: skip
         return (

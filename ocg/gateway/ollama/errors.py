@@ -8,7 +8,7 @@ from ocg.protocol import wire
 from ocg.protocol.struct import Struct
 
 
-class ErrorBody(Struct, frozen=True, kw_only=True):
+class OllamaError(Struct, frozen=True, kw_only=True):
     """The body of every answer that is an error, and the last line of a stream that fails."""
 
     error: str
@@ -25,4 +25,4 @@ def line(error: OcgError) -> bytes:
 
 
 def _body(error: OcgError) -> bytes:
-    return wire.encode(ErrorBody(error=str(error)))
+    return wire.encode(OllamaError(error=str(error)))

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ocg.errors import Code, OcgError
-from ocg.gateway.ollama.errors import ErrorBody
+from ocg.gateway.ollama.errors import OllamaError
 from ocg.gateway.ollama.request import ShowRequest, plain
 from ocg.gateway.openai.models import Models
 from ocg.gateway.upstream import UPSTREAM_ERRORS, Embedding
@@ -97,7 +97,7 @@ class ModelRoutes:
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """List them."""
-        shared = partial(Endpoint, failure=ErrorBody, scope="chat", tag="Ollama")
+        shared = partial(Endpoint, failure=OllamaError, scope="chat", tag="Ollama", is_free=True)
         return (
             shared("GET", "/api/version", "Which version of Ollama's API it is", self.ollama_version, Version),
             shared("GET", "/api/tags", "List the models", self.ollama_tags, ModelTags, errors=UPSTREAM_ERRORS),

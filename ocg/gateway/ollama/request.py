@@ -12,32 +12,37 @@ from ocg.protocol.struct import Struct
 _Number = int | float
 
 
-class Function(Struct, frozen=True, kw_only=True):
-    """Which function, with which arguments."""
+class OllamaFunction(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which function, with which arguments; `index` is its place among the calls of an answer."""
 
     name: str
-    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+    arguments: dict[str, Any] | None = None
+    index: int | None = None
 
 
-class AskedCall(Struct, frozen=True, kw_only=True):
-    """A call of a tool in a conversation that the client keeps; many clients send no id."""
+class OllamaCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A call of a tool; many clients send no id."""
 
-    function: Function
+    function: OllamaFunction
     id: str | None = None
 
 
-class Message(Struct, frozen=True, kw_only=True):
-    """A message of it; a tool's result says by id or name, or by its place alone, which call it answers."""
+class OllamaMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message of a conversation that the client keeps, and what the model adds to it.
+
+    A tool's result says by id or name, or by its place alone, which call it answers.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str | None = None
+    thinking: str | None = None
     images: tuple[str, ...] | None = None
-    tool_calls: tuple[AskedCall, ...] | None = None
+    tool_calls: tuple[OllamaCall, ...] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
 
 
-class Options(Struct, frozen=True, kw_only=True):
+class OllamaOptions(Struct, frozen=True, kw_only=True):
     """What tunes an answer; below zero a number means that there is none."""
 
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
@@ -53,7 +58,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     model: str
     stream: bool | None = None
     format: Literal["", "json"] | dict[str, Any] | None = None
-    options: Options | None = None
+    options: OllamaOptions | None = None
     think: bool | str | None = None
 
     @property
@@ -67,14 +72,14 @@ class Asked(Struct, frozen=True, kw_only=True):
         return self.think is not False
 
 
-class ChatRequest(Asked, frozen=True, kw_only=True):
+class OllamaChat(Asked, frozen=True, kw_only=True):
     """POST /api/chat."""
 
-    messages: Annotated[tuple[Message, ...], msgspec.Meta(max_length=4096)] = ()
+    messages: Annotated[tuple[OllamaMessage, ...], msgspec.Meta(max_length=4096)] = ()
     tools: Annotated[tuple[Tool, ...], msgspec.Meta(max_length=MAX_TOOLS)] | None = None
 
 
-class GenerateRequest(Asked, frozen=True, kw_only=True):
+class OllamaPrompt(Asked, frozen=True, kw_only=True):
     """POST /api/generate, with what is refused."""
 
     prompt: str = ""
