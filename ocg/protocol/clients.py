@@ -113,10 +113,12 @@ class Client:
         except aiohttp.ClientError as error:
             raise ConnectionLostError(f"{self.service} went away: {error}", "ocg status", was_sent=True) from None
 
-    async def call(self, method: str, path: str, answer: type[T], body: Any = None) -> T:
-        """Send a request and read its whole answer."""
+    async def call(
+        self, method: str, path: str, answer: type[T], body: Any = None, *, silence_s: float | None = None
+    ) -> T:
+        """Send a request and read its whole answer; see `send`."""
         data = None if body is None else wire.encode(body)
-        async with self.send(method, path, data=data) as response:
+        async with self.send(method, path, data=data, silence_s=silence_s) as response:
             body = await self.whole(response)
         try:
             return msgspec.json.decode(body, type=answer)
