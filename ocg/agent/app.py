@@ -15,6 +15,7 @@ from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers import Directory
+from ocg.agent.responses import Responses
 from ocg.agent.store import Store
 from ocg.agent.turns import Turns
 from ocg.errors import Code, OcgError
@@ -33,6 +34,7 @@ from ocg.protocol.messages import (
     MemoryRequest,
     TurnRequest,
 )
+from ocg.protocol.responses import MAX_KEPT_BYTES, KeptResponse
 
 _SILENCE_S = 15.0
 _MAX_LISTED = 1000
@@ -51,6 +53,7 @@ class _Endpoints:
     outbox: Outbox
     deliveries: Deliveries
     directory: Directory
+    responses: Responses
 
     async def health(self, _: Request) -> Response:
         details: dict[str, str | int | None] = {
@@ -143,6 +146,21 @@ class _Endpoints:
         await self.deliveries.fail(request.path_params["delivery_id"], again_after_s=asked.again_after_s)
         return answers.answer(Changed(count=1))
 
+    async def keep_response(self, request: Request) -> Response:
+        asked = await answers.read(request, KeptResponse, limit_bytes=MAX_KEPT_BYTES)
+        await self.responses.keep(request.path_params["response_id"], asked)
+        return answers.answer(Changed(count=1))
+
+    async def response(self, request: Request) -> Response:
+        return answers.answer(await self.responses.get(request.path_params["response_id"]))
+
+    async def response_chain(self, request: Request) -> Response:
+        return answers.answer(await self.responses.chain(request.path_params["response_id"]))
+
+    async def forget_response(self, request: Request) -> Response:
+        await self.responses.delete(request.path_params["response_id"])
+        return answers.answer(Changed(count=1))
+
 
 def create_app(
     *,
@@ -152,9 +170,10 @@ def create_app(
     outbox: Outbox,
     deliveries: Deliveries,
     directory: Directory,
+    responses: Responses,
 ) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory)
+    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, responses)
     return answers.create_app(
         [
             Route("/health", ends.health),
@@ -175,6 +194,10 @@ def create_app(
             Route("/v1/memories/export", ends.export_memories),
             Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
+            Route("/v1/responses/{response_id}", ends.keep_response, methods=["PUT"]),
+            Route("/v1/responses/{response_id}", ends.response, methods=["GET"]),
+            Route("/v1/responses/{response_id}", ends.forget_response, methods=["DELETE"]),
+            Route("/v1/responses/{response_id}/chain", ends.response_chain),
             Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
             Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),
             Route("/v1/deliveries/{delivery_id}/failed", ends.fail, methods=["POST"]),

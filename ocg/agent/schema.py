@@ -160,4 +160,19 @@ MIGRATIONS = (
     CREATE INDEX messages_of_call ON messages (session_id, tool_call_id) WHERE tool_call_id IS NOT NULL;
     CREATE INDEX tool_results_sizes ON tool_results (seq, chars);
     """,
+    # Responses of OpenAI's Responses API; each goes on from another, which may be gone.
+    """
+    CREATE TABLE responses (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        previous_id TEXT,
+        owner TEXT NOT NULL,
+        head BLOB NOT NULL,
+        input BLOB NOT NULL,
+        output BLOB NOT NULL,
+        bytes INTEGER NOT NULL,
+        used_at REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX responses_by_use ON responses (used_at, bytes);
+    """,
 )

@@ -15,6 +15,7 @@ from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.memory.notes import Notes
 from ocg.agent.outbox import Outbox
+from ocg.agent.responses import Responses
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.wishes import Wishes
@@ -82,6 +83,7 @@ class AgentService:
                 outbox=outbox,
                 deliveries=deliveries,
                 directory=directory,
+                responses=Responses(database),
             )
 
             async def apply(new: AgentSettings) -> frozenset[str]:
