@@ -13,6 +13,7 @@ from ocg.gateway.health import HealthRoute
 from ocg.gateway.native import NativeRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
+from ocg.gateway.openai.responses.routes import ResponseRoutes
 from ocg.gateway.page import Page
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
@@ -72,4 +73,5 @@ def _openai_routes(parts: Parts) -> list[BaseRoute]:
         Route("/v1/models/{id:path}", models.get),
         Route("/v1/embeddings", models.embeddings, methods=["POST"]),
         Route("/v1/chat/completions", chat.post, methods=["POST"]),
+        *ResponseRoutes(parts.chats, parts.agent).routes(),
     ]

@@ -1,13 +1,13 @@
-"""The Response object, and what a stream of it tells (platform.openai.com/docs/api-reference/responses)."""
+"""The Response object (platform.openai.com/docs/api-reference/responses/object)."""
 
 import time
 import uuid
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from ocg.errors import Code, OcgError
-from ocg.gateway.openai.responses.items import Call, Item, Message, OutputText, Reasoning, ReasoningText
+from ocg.gateway.openai.responses.items import Item, MadeItem
 from ocg.gateway.openai.responses.request import (
     Choice,
     CreateResponse,
@@ -16,7 +16,6 @@ from ocg.gateway.openai.responses.request import (
     TextOptions,
     tools_of,
 )
-from ocg.protocol import sse, wire
 from ocg.protocol.messages import Usage
 from ocg.protocol.struct import Struct
 
@@ -61,14 +60,14 @@ class ResponseUsage(Struct, frozen=True):
         )
 
 
-class Failure(Struct, frozen=True):
+class ResponseFailure(Struct, frozen=True):
     """Why it failed."""
 
     code: str
     message: str
 
     @classmethod
-    def of(cls, error: OcgError) -> "Failure":
+    def of(cls, error: OcgError) -> "ResponseFailure":
         """From our error: a code that OpenAI's clients know, and what to do in the message."""
         return cls(code=_FAILURES.get(error.code, "server_error"), message=str(error))
 
@@ -79,7 +78,7 @@ class IncompleteDetails(Struct, frozen=True):
     reason: Literal["max_output_tokens"]
 
 
-class Response(Struct, frozen=True):
+class ResponseObject(Struct, frozen=True):
     """An answer, with what was asked of it."""
 
     id: str
@@ -87,9 +86,9 @@ class Response(Struct, frozen=True):
     model: str
     status: Literal["in_progress", "completed", "incomplete", "failed"] = "in_progress"
     completed_at: int | None = None
-    error: Failure | None = None
+    error: ResponseFailure | None = None
     incomplete_details: IncompleteDetails | None = None
-    output: tuple[Message | Call | Reasoning, ...] = ()
+    output: tuple[MadeItem, ...] = ()
     usage: ResponseUsage | None = None
     previous_response_id: str | None = None
     store: bool = True
@@ -109,9 +108,9 @@ class Response(Struct, frozen=True):
     object: Literal["response"] = "response"
 
 
-def response_to(asked: CreateResponse) -> Response:
+def response_to(asked: CreateResponse) -> ResponseObject:
     """Begin the response to a request."""
-    return Response(
+    return ResponseObject(
         id=f"resp_{uuid.uuid4().hex}",
         created_at=int(time.time()),
         model=asked.model,
@@ -132,7 +131,7 @@ def response_to(asked: CreateResponse) -> Response:
     )
 
 
-class ItemList(Struct, frozen=True):
+class InputItems(Struct, frozen=True):
     """GET /v1/responses/{id}/input_items."""
 
     data: tuple[Item, ...]
@@ -142,117 +141,9 @@ class ItemList(Struct, frozen=True):
     object: Literal["list"] = "list"
 
 
-class Deleted(Struct, frozen=True):
+class DeletedResponse(Struct, frozen=True):
     """DELETE /v1/responses/{id}."""
 
     id: str
     object: Literal["response"] = "response"
     deleted: bool = True
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """What a stream tells; the numbers begin with 0 and grow by one."""
-
-    sequence_number: int
-
-
-class _OfResponse(Event, frozen=True):
-    response: Response
-
-
-class Created(_OfResponse, frozen=True, tag="response.created"):
-    """It begins."""
-
-
-class InProgress(_OfResponse, frozen=True, tag="response.in_progress"):
-    """The model is at work."""
-
-
-class Completed(_OfResponse, frozen=True, tag="response.completed"):
-    """It is whole; comes last."""
-
-
-class Incomplete(_OfResponse, frozen=True, tag="response.incomplete"):
-    """It ended at its limit of tokens; comes last."""
-
-
-class Failed(_OfResponse, frozen=True, tag="response.failed"):
-    """It failed; comes last."""
-
-
-class _OfItem(Event, frozen=True):
-    output_index: int
-    item: Message | Call | Reasoning
-
-
-class ItemAdded(_OfItem, frozen=True, tag="response.output_item.added"):
-    """An item begins."""
-
-
-class ItemDone(_OfItem, frozen=True, tag="response.output_item.done"):
-    """An item is whole."""
-
-
-class _Within(Event, frozen=True):
-    output_index: int
-    item_id: str
-
-
-class _OfPart(_Within, frozen=True):
-    content_index: int = 0
-
-
-class PartAdded(_OfPart, frozen=True, tag="response.content_part.added"):
-    """A part of an item's content begins."""
-
-    part: OutputText | ReasoningText
-
-
-class PartDone(_OfPart, frozen=True, tag="response.content_part.done"):
-    """A part of an item's content is whole."""
-
-    part: OutputText | ReasoningText
-
-
-class TextDelta(_OfPart, frozen=True, tag="response.output_text.delta"):
-    """More text."""
-
-    delta: str
-    logprobs: tuple[Any, ...] = ()
-
-
-class TextDone(_OfPart, frozen=True, tag="response.output_text.done"):
-    """The whole text."""
-
-    text: str
-    logprobs: tuple[Any, ...] = ()
-
-
-class ReasoningDelta(_OfPart, frozen=True, tag="response.reasoning_text.delta"):
-    """More thoughts."""
-
-    delta: str
-
-
-class ReasoningDone(_OfPart, frozen=True, tag="response.reasoning_text.done"):
-    """All thoughts."""
-
-    text: str
-
-
-class ArgumentsDelta(_Within, frozen=True, tag="response.function_call_arguments.delta"):
-    """More of a call's arguments."""
-
-    delta: str
-
-
-class ArgumentsDone(_Within, frozen=True, tag="response.function_call_arguments.done"):
-    """All arguments of a call."""
-
-    name: str
-    arguments: str
-
-
-def frame(event: Event) -> bytes:
-    """Write an event; OpenAI's own streams name it twice."""
-    return b"event: %s\n" % str(type(event).__struct_config__.tag).encode() + sse.frame(wire.encode(event))

@@ -4,7 +4,7 @@ One shape serves both directions, since clients send back what they got; ids and
 """
 
 import uuid
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
@@ -49,7 +49,7 @@ class ReasoningText(Struct, frozen=True, tag_field="type", tag="reasoning_text")
     text: str
 
 
-class Message(Struct, frozen=True, tag_field="type", tag="message"):
+class MessageItem(Struct, frozen=True, tag_field="type", tag="message"):
     """Somebody says something."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -58,7 +58,7 @@ class Message(Struct, frozen=True, tag_field="type", tag="message"):
     status: Status | None = None
 
 
-class Call(Struct, frozen=True, tag_field="type", tag="function_call"):
+class CallItem(Struct, frozen=True, tag_field="type", tag="function_call"):
     """The model calls a tool of the client's."""
 
     call_id: str
@@ -68,7 +68,7 @@ class Call(Struct, frozen=True, tag_field="type", tag="function_call"):
     status: Status | None = None
 
 
-class CallOutput(Struct, frozen=True, tag_field="type", tag="function_call_output"):
+class OutputItem(Struct, frozen=True, tag_field="type", tag="function_call_output"):
     """What the tool gave."""
 
     call_id: str
@@ -77,7 +77,7 @@ class CallOutput(Struct, frozen=True, tag_field="type", tag="function_call_outpu
     status: Status | None = None
 
 
-class Reasoning(Struct, frozen=True, tag_field="type", tag="reasoning"):
+class ReasoningItem(Struct, frozen=True, tag_field="type", tag="reasoning"):
     """The model thinks; a client may send it back, and models are not shown it again."""
 
     content: tuple[ReasoningText, ...] | None = ()
@@ -87,21 +87,21 @@ class Reasoning(Struct, frozen=True, tag_field="type", tag="reasoning"):
     status: Status | None = None
 
 
-Item = Message | Call | CallOutput | Reasoning
+MadeItem = MessageItem | CallItem | ReasoningItem
+Item = MessageItem | CallItem | OutputItem | ReasoningItem
 _KINDS: dict[str, type[Item]] = {
-    "message": Message,
-    "function_call": Call,
-    "function_call_output": CallOutput,
-    "reasoning": Reasoning,
+    "message": MessageItem,
+    "function_call": CallItem,
+    "function_call_output": OutputItem,
+    "reasoning": ReasoningItem,
 }
-_PREFIXES = {Message: "msg", Call: "fc", CallOutput: "fco", Reasoning: "rs"}
-OneItem = TypeVar("OneItem", Message, Call, CallOutput, Reasoning)
+_PREFIXES = {MessageItem: "msg", CallItem: "fc", OutputItem: "fco", ReasoningItem: "rs"}
 
 
 def items_of(found: str | tuple[dict[str, Any], ...]) -> tuple[Item, ...]:
     """Read a request's `input`; each item gets an id and a state. Raises INVALID_REQUEST."""
     if isinstance(found, str):
-        return (named(Message(role="user", content=(InputText(text=found),))),)
+        return (named(MessageItem(role="user", content=(InputText(text=found),))),)
     return tuple(_item(fields, f"input[{number}]") for number, fields in enumerate(found))
 
 
@@ -112,13 +112,13 @@ def _item(fields: dict[str, Any], where: str) -> Item:
     if not isinstance(kind, str) or kind not in _KINDS:
         raise wrong(f"{where}.type", f"no item {str(kind)[:40]!r} is known", f"send one of {', '.join(_KINDS)}")
     item = wire.convert(_KINDS[kind], fields | {"type": kind}, where=where)
-    if isinstance(item, Message) and isinstance(item.content, str):
+    if isinstance(item, MessageItem) and isinstance(item.content, str):
         part = OutputText(text=item.content) if item.role == "assistant" else InputText(text=item.content)
         item = msgspec.structs.replace(item, content=(part,))
     return named(item)
 
 
-def named(item: OneItem) -> OneItem:
+def named(item: Item) -> Item:
     """Give an item an id and a state if it has none."""
     return msgspec.structs.replace(item, id=item.id or new_id(type(item)), status=item.status or "completed")
 
@@ -133,19 +133,19 @@ def messages_of(items: tuple[Item, ...]) -> tuple[ChatMessage, ...]:
     messages: list[ChatMessage] = []
     for item in items:
         match item:
-            case Message():
+            case MessageItem():
                 messages.append(ChatMessage(role=item.role, content=_content(item.content)))
-            case Call():
+            case CallItem():
                 before = messages.pop() if messages and messages[-1].role == "assistant" else None
                 messages.append(_with_call(before or ChatMessage(role="assistant"), item))
-            case CallOutput():
+            case OutputItem():
                 messages.append(ChatMessage(role="tool", content=_content(item.output), tool_call_id=item.call_id))
-            case Reasoning():
+            case ReasoningItem():
                 pass
     return tuple(messages)
 
 
-def _with_call(message: ChatMessage, call: Call) -> ChatMessage:
+def _with_call(message: ChatMessage, call: CallItem) -> ChatMessage:
     asked = AskedCall(id=call.call_id, function=FunctionCall(name=call.name, arguments=call.arguments))
     return msgspec.structs.replace(message, tool_calls=(*(message.tool_calls or ()), asked))
 

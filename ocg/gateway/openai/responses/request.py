@@ -27,7 +27,7 @@ MetaKey = Annotated[str, msgspec.Meta(max_length=64)]
 MetaValue = Annotated[str, msgspec.Meta(max_length=512)]
 
 
-class Format(Struct, frozen=True, omit_defaults=True):
+class TextFormat(Struct, frozen=True, omit_defaults=True):
     """What form the answer must have."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -40,7 +40,7 @@ class Format(Struct, frozen=True, omit_defaults=True):
 class TextOptions(Struct, frozen=True):
     """How the answer's text is; `verbosity` is the model's own business."""
 
-    format: Format = Format(type="text")
+    format: TextFormat = TextFormat(type="text")
     verbosity: str | None = None
 
 
@@ -60,20 +60,20 @@ class FunctionTool(Struct, frozen=True, tag_field="type", tag="function"):
     strict: bool | None = None
 
 
-class Named(Struct, frozen=True, tag_field="type", tag="function"):
+class NamedFunction(Struct, frozen=True, tag_field="type", tag="function"):
     """The one tool that must be called."""
 
     name: ToolName
 
 
-class Allowed(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
+class AllowedTools(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
     """Only these of the tools may be called, or must be."""
 
     mode: Literal["auto", "required"]
-    tools: Annotated[tuple[Named, ...], msgspec.Meta(max_length=MAX_TOOLS)]
+    tools: Annotated[tuple[NamedFunction, ...], msgspec.Meta(max_length=MAX_TOOLS)]
 
 
-Choice = Literal["none", "auto", "required"] | Named | Allowed
+Choice = Literal["none", "auto", "required"] | NamedFunction | AllowedTools
 
 
 class CreateResponse(Struct, frozen=True):
@@ -154,7 +154,7 @@ def chat_of(asked: CreateResponse, items: tuple[Item, ...]) -> ChatRequest:
 
 def _offered(asked: CreateResponse) -> tuple[Tool, ...]:
     tools = tools_of(asked)
-    if isinstance(asked.tool_choice, Allowed):
+    if isinstance(asked.tool_choice, AllowedTools):
         names = {one.name for one in asked.tool_choice.tools}
         tools = tuple(one for one in tools if one.name in names)
     return tuple(
@@ -168,16 +168,16 @@ def _offered(asked: CreateResponse) -> tuple[Tool, ...]:
 
 def _choice(asked: CreateResponse) -> Literal["none", "auto", "required"] | ToolChoice | None:
     match asked.tool_choice:
-        case Named(name=name):
+        case NamedFunction(name=name):
             return ToolChoice(type="function", function=ChosenFunction(name=name))
-        case Allowed(mode=mode):
+        case AllowedTools(mode=mode):
             return mode
         case choice:
             return choice
 
 
 def _format(asked: CreateResponse) -> ResponseFormat | None:
-    form = asked.text.format if asked.text else Format(type="text")
+    form = asked.text.format if asked.text else TextFormat(type="text")
     if form.type != "json_schema":
         return ResponseFormat(type=form.type) if form.type == "json_object" else None
     if form.schema is None:

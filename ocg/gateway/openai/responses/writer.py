@@ -2,101 +2,90 @@
 
 import itertools
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from ocg.errors import OcgError
 from ocg.gateway.chats.pieces import Arguments, CallBegun, Ended, Piece, Text, Thought
-from ocg.gateway.openai.responses import answer
-from ocg.gateway.openai.responses.answer import Event, Failure, IncompleteDetails, Response, ResponseUsage
-from ocg.gateway.openai.responses.items import (
-    Call,
-    Message,
-    OutputText,
-    Reasoning,
-    ReasoningText,
-    Status,
-    new_id,
-)
-
-Tell = Callable[..., Event]
+from ocg.gateway.openai.responses import events
+from ocg.gateway.openai.responses.answer import IncompleteDetails, ResponseFailure, ResponseObject, ResponseUsage
+from ocg.gateway.openai.responses.events import ResponseEvent
+from ocg.gateway.openai.responses.making import SAID, THOUGHT, Called, Making, Speech, Way
 
 
 class Writer:
-    """Writes one response. `response` is how far it is; after the end it is how it ended."""
+    """Writes one response. `response` is what it was before its first piece, and how it ended after the last."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: ResponseObject) -> None:
         self.response = response
         self._numbers = itertools.count()
-        self._items: list[_Open] = []
-        self._said: _Speech | None = None
-        self._calls: dict[int, _Call] = {}
+        self._items: list[Making] = []
+        self._speech: Speech | None = None
+        self._calls: dict[int, Called] = {}
 
-    def begin(self) -> Iterator[Event]:
+    def begin(self) -> Iterator[ResponseEvent]:
         """Tell that it begins."""
-        yield self._tell(answer.Created, response=self.response)
-        yield self._tell(answer.InProgress, response=self.response)
+        yield self._tell(events.CreatedEvent, response=self.response)
+        yield self._tell(events.InProgressEvent, response=self.response)
 
-    def of(self, piece: Piece) -> Iterator[Event]:
+    def of(self, piece: Piece) -> Iterator[ResponseEvent]:
         """Tell what a piece adds."""
         match piece:
             case Text():
-                yield from self._speech(_Message, piece.text)
+                yield from self._say(SAID, piece.text)
             case Thought():
-                yield from self._speech(_Thoughts, piece.text)
+                yield from self._say(THOUGHT, piece.text)
             case CallBegun():
-                yield from self._hush()
-                # A call stays open to the end: those of a reply may come side by side.
-                call = self._calls[piece.index] = _Call(len(self._items), self._tell, piece)
+                yield from self._fall_silent()
+                # It stays open to the end: the calls of an answer may come side by side.
+                call = self._calls[piece.index] = Called(piece, len(self._items), self._tell)
                 yield from self._begin(call)
             case Arguments():
                 yield self._calls[piece.index].more(piece.text)
             case Ended():
                 yield from self._end(piece)
 
-    def last(self) -> Event:
+    def last(self) -> ResponseEvent:
         """Tell how it ended."""
-        kind = answer.Completed if self.response.status == "completed" else answer.Incomplete
+        kind = events.CompletedEvent if self.response.status == "completed" else events.IncompleteEvent
         return self._tell(kind, response=self.response)
 
-    def failed(self, error: OcgError) -> Event:
-        """Tell that it failed, and what there was of it."""
-        output = tuple(one.item("incomplete") for one in self._items)
-        self._become("failed", output=output, error=Failure.of(error))
-        return self._tell(answer.Failed, response=self.response)
+    def failed(self, error: OcgError) -> ResponseEvent:
+        """Tell that it failed, and what was whole of it."""
+        output = tuple(one.item for one in self._items if one.item.status == "completed")
+        self._become("failed", output=output, error=ResponseFailure.of(error), completed_at=None, usage=None)
+        return self._tell(events.FailedEvent, response=self.response)
 
-    def _tell(self, kind: type[Event], **fields: Any) -> Event:
+    def _tell(self, kind: type[ResponseEvent], **fields: Any) -> ResponseEvent:
         return kind(sequence_number=next(self._numbers), **fields)
 
-    def _speech(self, kind: "type[_Speech]", text: str) -> Iterator[Event]:
-        if not isinstance(self._said, kind):
-            yield from self._hush()
-            self._said = kind(len(self._items), self._tell)
-            yield from self._begin(self._said)
-        yield self._said.more(text)
+    def _say(self, way: Way, text: str) -> Iterator[ResponseEvent]:
+        if self._speech is None or self._speech.way is not way:
+            yield from self._fall_silent()
+            self._speech = Speech(way, len(self._items), self._tell)
+            yield from self._begin(self._speech)
+        yield self._speech.more(text)
 
-    def _hush(self) -> Iterator[Event]:
-        if self._said is not None:
-            yield from self._said.end("completed")
-        self._said = None
+    def _fall_silent(self) -> Iterator[ResponseEvent]:
+        if self._speech is not None:
+            yield from self._speech.end("completed")
+        self._speech = None
 
-    def _begin(self, item: "_Open") -> Iterator[Event]:
+    def _begin(self, item: Making) -> Iterator[ResponseEvent]:
         self._items.append(item)
         yield from item.begin()
 
-    def _end(self, ended: Ended) -> Iterator[Event]:
-        is_cut = ended.finish == "length"
+    def _end(self, ended: Ended) -> Iterator[ResponseEvent]:
         if not self._items:  # an answer without a word is one
-            yield from self._speech(_Message, "")
+            yield from self._say(SAID, "")
+        is_cut = ended.finish == "length"
         for one in self._items:
-            if one is self._said or one in self._calls.values():
-                yield from one.end("incomplete" if is_cut and one is self._items[-1] else "completed")
+            yield from one.end("incomplete" if is_cut and one is self._items[-1] else "completed")
         self._become(
             "incomplete" if is_cut else "completed",
-            output=tuple(one.item(one.status) for one in self._items),
+            output=tuple(one.item for one in self._items),
             usage=ResponseUsage.of(ended.usage),
             completed_at=None if is_cut else int(time.time()),
             incomplete_details=IncompleteDetails(reason="max_output_tokens") if is_cut else None,
@@ -104,111 +93,3 @@ class Writer:
 
     def _become(self, status: str, **fields: Any) -> None:
         self.response = msgspec.structs.replace(self.response, status=status, **fields)
-
-
-class _Open(ABC):
-    """An item in the making."""
-
-    def __init__(self, index: int, tell: Tell, kind: type[Message | Call | Reasoning]) -> None:
-        self.status: Status = "in_progress"
-        self._id = new_id(kind)
-        self._index = index
-        self._tell = tell
-        self._parts: list[str] = []
-
-    @property
-    def _text(self) -> str:
-        return "".join(self._parts)
-
-    @abstractmethod
-    def item(self, status: Status) -> Message | Call | Reasoning:
-        """Return it as far as it is."""
-
-    def begin(self) -> Iterator[Event]:
-        """Tell that it begins."""
-        yield self._tell(answer.ItemAdded, output_index=self._index, item=self.item("in_progress"))
-
-    @abstractmethod
-    def more(self, text: str) -> Event:
-        """Add to it."""
-
-    def end(self, status: Status) -> Iterator[Event]:
-        """Tell that it is whole."""
-        self.status = status
-        yield self._tell(answer.ItemDone, output_index=self._index, item=self.item(status))
-
-    def _within(self, kind: type[Event], **fields: Any) -> Event:
-        return self._tell(kind, output_index=self._index, item_id=self._id, **fields)
-
-
-class _Speech(_Open):
-    """Something said or thought: one part of content."""
-
-    delta: type[Event]
-    done: type[Event]
-
-    @abstractmethod
-    def part(self, text: str) -> OutputText | ReasoningText:
-        """Make the part of its content."""
-
-    def begin(self) -> Iterator[Event]:
-        yield from super().begin()
-        yield self._within(answer.PartAdded, part=self.part(""))
-
-    def more(self, text: str) -> Event:
-        self._parts.append(text)
-        return self._within(self.delta, delta=text)
-
-    def end(self, status: Status) -> Iterator[Event]:
-        yield self._within(self.done, text=self._text)
-        yield self._within(answer.PartDone, part=self.part(self._text))
-        yield from super().end(status)
-
-
-class _Message(_Speech):
-    delta = answer.TextDelta
-    done = answer.TextDone
-
-    def __init__(self, index: int, tell: Tell) -> None:
-        super().__init__(index, tell, Message)
-
-    def item(self, status: Status) -> Message:
-        content = (self.part(self._text),) if self._parts else ()
-        return Message(role="assistant", id=self._id, status=status, content=content)
-
-    def part(self, text: str) -> OutputText:
-        return OutputText(text=text)
-
-
-class _Thoughts(_Speech):
-    delta = answer.ReasoningDelta
-    done = answer.ReasoningDone
-
-    def __init__(self, index: int, tell: Tell) -> None:
-        super().__init__(index, tell, Reasoning)
-
-    def item(self, status: Status) -> Reasoning:
-        content = (self.part(self._text),) if self._parts else ()
-        return Reasoning(id=self._id, status=status, content=content)
-
-    def part(self, text: str) -> ReasoningText:
-        return ReasoningText(text=text)
-
-
-class _Call(_Open):
-    def __init__(self, index: int, tell: Tell, begun: CallBegun) -> None:
-        super().__init__(index, tell, Call)
-        self._begun = begun
-
-    def item(self, status: Status) -> Call:
-        return Call(
-            id=self._id, status=status, call_id=self._begun.id, name=self._begun.name, arguments=self._text
-        )
-
-    def more(self, text: str) -> Event:
-        self._parts.append(text)
-        return self._within(answer.ArgumentsDelta, delta=text)
-
-    def end(self, status: Status) -> Iterator[Event]:
-        yield self._within(answer.ArgumentsDone, name=self._begun.name, arguments=self._text)
-        yield from super().end(status)
