@@ -112,6 +112,25 @@ class ArgumentsDoneEvent(_Within, frozen=True, kw_only=True, tag="response.funct
     arguments: str
 
 
+StreamedEvent = (
+    CreatedEvent
+    | InProgressEvent
+    | ItemAddedEvent
+    | PartAddedEvent
+    | TextDeltaEvent
+    | TextDoneEvent
+    | ReasoningDeltaEvent
+    | ReasoningDoneEvent
+    | ArgumentsDeltaEvent
+    | ArgumentsDoneEvent
+    | PartDoneEvent
+    | ItemDoneEvent
+    | CompletedEvent
+    | IncompleteEvent
+    | FailedEvent
+)
+
+
 def frame(event: ResponseEvent) -> bytes:
     """Write an event; OpenAI's own streams name it twice."""
     return b"event: %s\n" % str(type(event).__struct_config__.tag).encode() + sse.frame(wire.encode(event))

@@ -1,32 +1,43 @@
 """POST /v1/responses, and what becomes of a response that is kept."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Annotated, Literal
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
-from ocg.errors import OcgError
+from ocg.errors import Code, OcgError
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.chats.pieces import Piece
 from ocg.gateway.chats.turn import Asker, wrong
-from ocg.gateway.openai.responses.answer import DeletedResponse, InputItems, response_to
-from ocg.gateway.openai.responses.events import frame
+from ocg.gateway.openai.chat import SESSION, UNABLE
+from ocg.gateway.openai.responses.answer import DeletedResponse, InputItems, ResponseObject, response_to
+from ocg.gateway.openai.responses.events import StreamedEvent, frame
 from ocg.gateway.openai.responses.items import Item, items_of
 from ocg.gateway.openai.responses.keeping import Keeping, Reader
 from ocg.gateway.openai.responses.request import CreateResponse, chat_of
 from ocg.gateway.openai.responses.writer import Writer
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
-from ocg.gateway.upstream import Agent
+from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint, Parameter
 from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
 from ocg.protocol.messages import Name
 
 _MAX_LISTED = 100
+_ONE = (Code.INVALID_REQUEST, Code.NOT_FOUND, *UPSTREAM_ERRORS)
+_LIMIT = Parameter(
+    "limit",
+    Annotated[int, msgspec.Meta(ge=1, le=_MAX_LISTED, extra_json_schema={"default": 20})],
+    "how many at the most",
+)
+_ORDER = Parameter("order", Literal["asc", "desc"], "the oldest first, or the newest, which is the default")
+_AFTER = Parameter("after", Name, "the id of the item behind which the page begins")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +57,28 @@ class ResponseRoutes:
         self._chats = chats
         self._keeping = Keeping(agent)
 
-    def routes(self) -> list[BaseRoute]:
-        """List the routes."""
-        return [
-            Route("/v1/responses", self.create_response, methods=["POST"]),
-            Route("/v1/responses/{id}", self.response, methods=["GET"]),
-            Route("/v1/responses/{id}", self.delete_response, methods=["DELETE"]),
-            Route("/v1/responses/{id}/input_items", self.response_input, methods=["GET"]),
-            Route("/v1/responses/{id}/cancel", self.cancel_response, methods=["POST"]),
-        ]
+    def endpoints(self) -> Iterator[Endpoint]:
+        """List them."""
+        kept = partial(Endpoint, path="/v1/responses/{id}", named=Name, errors=_ONE, scope="chat", tag="OpenAI")
+        yield Endpoint(
+            "POST", "/v1/responses", "Make a response", self.create_response, ResponseObject,
+            takes=CreateResponse, streams=StreamedEvent, parameters=(SESSION,),
+            errors=(Code.PREVIOUS_UNKNOWN, *UNABLE, *UPSTREAM_ERRORS), scope="chat", tag="OpenAI",
+        )  # fmt: skip
+        yield kept(
+            "GET", summary="Read a response that is kept", handler=self.response, gives=ResponseObject,
+        )  # fmt: skip
+        yield kept(
+            "DELETE", summary="Delete a response for good", handler=self.delete_response, gives=DeletedResponse,
+        )  # fmt: skip
+        yield kept(
+            "GET", path="/v1/responses/{id}/input_items", summary="List what was new to a response",
+            handler=self.response_input, gives=InputItems, parameters=(_LIMIT, _ORDER, _AFTER),
+        )  # fmt: skip
+        yield kept(
+            "POST", path="/v1/responses/{id}/cancel", summary="Cancel a response: refused, since what is kept is over",
+            handler=self.cancel_response, gives=ResponseObject,
+        )  # fmt: skip
 
     async def create_response(self, request: Request) -> Response:
         """Answer, whole or as a stream."""
