@@ -34,7 +34,7 @@ from ocg.protocol.messages import (
     MemoryRequest,
     TurnRequest,
 )
-from ocg.protocol.responses import MAX_KEPT_BYTES, KeptResponse
+from ocg.protocol.responses import MAX_KEPT_BYTES, ItemIds, KeptItems, KeptResponse
 
 _SILENCE_S = 15.0
 _MAX_LISTED = 1000
@@ -157,6 +157,10 @@ class _Endpoints:
     async def response_chain(self, request: Request) -> Response:
         return answers.answer(await self.responses.chain(request.path_params["response_id"]))
 
+    async def response_items(self, request: Request) -> Response:
+        asked = await answers.read(request, ItemIds)
+        return answers.answer(KeptItems(items=await self.responses.items(asked.ids)))
+
     async def forget_response(self, request: Request) -> Response:
         await self.responses.delete(request.path_params["response_id"])
         return answers.answer(Changed(count=1))
@@ -197,6 +201,7 @@ def create_app(
             Route("/v1/responses/{response_id}", ends.keep_response, methods=["PUT"]),
             Route("/v1/responses/{response_id}", ends.response, methods=["GET"]),
             Route("/v1/responses/{response_id}", ends.forget_response, methods=["DELETE"]),
+            Route("/v1/responses/items", ends.response_items, methods=["POST"]),
             Route("/v1/responses/{response_id}/chain", ends.response_chain),
             Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
             Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),

@@ -2,18 +2,22 @@
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from ocg.database import Database
 from ocg.errors import Code, OcgError
-from ocg.protocol.responses import Chain, KeptResponse, Link
+from ocg.protocol import wire
+from ocg.protocol.responses import Chain, KeptItem, KeptResponse, Link
+from ocg.protocol.struct import Struct
 
 _PUT = """
     INSERT INTO responses (id, previous_id, owner, head, input, output, bytes, used_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
+_PUT_ITEM = "INSERT INTO response_items (id, response) VALUES (?, ?) ON CONFLICT (id) DO NOTHING"
 # Whoever goes on from a response uses all that came before it, so that a conversation is dropped as a whole.
 _USE = "UPDATE responses SET used_at = ? WHERE id = ? AND used_at < ?"
 _USED_EVERY_S = 3600.0
@@ -30,6 +34,12 @@ class Bounds:
     chain_bytes: int = 32 << 20
 
 
+class _Item(Struct, frozen=True):
+    """What there is to know of an item here."""
+
+    id: str
+
+
 class Responses:
     """The part of agent.db that has them."""
 
@@ -41,9 +51,11 @@ class Responses:
         """Put one on the disk, once. Those that nobody used for long go, and of too many those used longest ago."""
         parts = [bytes(part) for part in (response.head, response.input, response.output)]
         row = (response_id, response.previous_id, response.owner, *parts, sum(map(len, parts)), time.time())
+        items = [(item.id, response_id) for item in wire.decode(tuple[_Item, ...], response.output)]
 
         def job(db: sqlite3.Connection) -> None:
             db.execute(_PUT, row)
+            db.executemany(_PUT_ITEM, items)
             _drop(db, self._bounds)
 
         await self._database.write(job)
@@ -67,6 +79,10 @@ class Responses:
         Raises PREVIOUS_UNKNOWN when a part of it is not kept, TOO_LARGE when it is too long.
         """
         return await self._database.write(lambda db: _chain(db, response_id, self._bounds))
+
+    async def items(self, ids: Sequence[str]) -> tuple[KeptItem, ...]:
+        """Return those of these items that are kept; their responses are used by that. Raises TOO_LARGE."""
+        return await self._database.write(lambda db: _items(db, ids, self._bounds))
 
     async def delete(self, response_id: str) -> None:
         """Delete one for good. Raises NOT_FOUND."""
@@ -99,10 +115,30 @@ def _chain(db: sqlite3.Connection, response_id: str, bounds: Bounds) -> Chain:
             raise OcgError(Code.TOO_LARGE, why, "begin a new one, without previous_response_id")
         rows.append(row)
         wanted = row["previous_id"]
-    now = time.time()
-    db.executemany(_USE, [(now, row["id"], now - _USED_EVERY_S) for row in rows])
+    _use(db, [row["id"] for row in rows])
     links = [Link(input=msgspec.Raw(row["input"]), output=msgspec.Raw(row["output"])) for row in reversed(rows)]
     return Chain(owner=rows[0]["owner"], links=tuple(links))
+
+
+def _items(db: sqlite3.Connection, ids: Sequence[str], bounds: Bounds) -> tuple[KeptItem, ...]:
+    named: dict[str, set[str]] = {}
+    for item_id in ids:
+        if row := db.execute("SELECT response FROM response_items WHERE id = ?", (item_id,)).fetchone():
+            named.setdefault(row["response"], set()).add(item_id)
+    found: list[KeptItem] = []
+    for response_id, wanted in named.items():
+        row = db.execute("SELECT owner, output FROM responses WHERE id = ?", (response_id,)).fetchone()
+        output = [(wire.decode(_Item, raw).id, raw) for raw in wire.decode(tuple[msgspec.Raw, ...], row["output"])]
+        found += [KeptItem(id=one, owner=row["owner"], item=raw) for one, raw in output if one in wanted]
+        if sum(len(bytes(one.item)) for one in found) > bounds.chain_bytes:
+            raise OcgError(Code.TOO_LARGE, "the items that are named are too large", "name fewer at once")
+    _use(db, list(named))
+    return tuple(found)
+
+
+def _use(db: sqlite3.Connection, ids: Sequence[str]) -> None:
+    now = time.time()
+    db.executemany(_USE, [(now, response_id, now - _USED_EVERY_S) for response_id in ids])
 
 
 def _row_of(db: sqlite3.Connection, response_id: str) -> sqlite3.Row | None:

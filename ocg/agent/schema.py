@@ -174,5 +174,11 @@ MIGRATIONS = (
         used_at REAL NOT NULL
     ) STRICT;
     CREATE INDEX responses_by_use ON responses (used_at, bytes);
+    -- Where the items are that came out of them, which clients may name instead of sending them.
+    CREATE TABLE response_items (
+        id TEXT PRIMARY KEY,
+        response TEXT NOT NULL REFERENCES responses (id) ON DELETE CASCADE
+    ) STRICT;
+    CREATE INDEX items_of_response ON response_items (response);
     """,
 )

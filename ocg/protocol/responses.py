@@ -8,6 +8,7 @@ from ocg.protocol.messages import Name
 from ocg.protocol.struct import Struct
 
 MAX_KEPT_BYTES = 40 << 20  # a request of 16 MiB, and an answer
+MAX_NAMED = 1024
 
 
 class KeptResponse(Struct, frozen=True):
@@ -32,3 +33,23 @@ class Chain(Struct, frozen=True):
 
     owner: str
     links: tuple[Link, ...]
+
+
+class ItemIds(Struct, frozen=True):
+    """Items that came out of responses, by id."""
+
+    ids: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=MAX_NAMED)]
+
+
+class KeptItem(Struct, frozen=True):
+    """One of them, and whose response it is of."""
+
+    id: str
+    owner: str
+    item: msgspec.Raw
+
+
+class KeptItems(Struct, frozen=True):
+    """Those of them that are kept."""
+
+    items: tuple[KeptItem, ...]

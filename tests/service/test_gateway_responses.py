@@ -119,6 +119,19 @@ def test_a_kept_response_is_read_listed_and_deleted(client: openai.OpenAI) -> No
             ask(made.id)
 
 
+def test_an_item_may_be_named_instead_of_sent(stack: Stack, client: openai.OpenAI) -> None:
+    (first,), (second,) = _ask(client, "one").output, _ask(client, "two").output
+    named: Any = [{"type": "item_reference", "id": first.id}, {"id": second.id}, {"role": "user", "content": "three"}]
+    client.responses.create(model="ocg", input=named)
+    assert stack.shown() == [("assistant", "you said: one"), ("assistant", "you said: two"), ("user", "three")]
+    with pytest.raises(openai.NotFoundError) as unknown:
+        client.responses.create(model="ocg", input=[{"type": "item_reference", "id": "msg_0"}])
+    assert unknown.value.param == "input[0].id"
+    with pytest.raises(openai.BadRequestError) as twice:
+        client.responses.create(model="ocg", input=[named[0], *named])
+    assert twice.value.param == "input"
+
+
 def test_a_session_of_the_agents_keeps_its_own_conversation(stack: Stack, client: openai.OpenAI) -> None:
     headers = {"X-OCG-Session": "work"}
     for text in ("one", "two"):

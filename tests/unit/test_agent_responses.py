@@ -14,12 +14,18 @@ from ocg.errors import Code, OcgError
 from ocg.protocol.responses import Chain, KeptResponse, Link
 
 DAY_S = 86400.0
+SIZE = len("{}") + len('["a"]') + len('[{"id":"a","type":"message"}]')
 
 
 def _made(text: str, previous: str | None = None, owner: str = "ann") -> KeptResponse:
-    """A response to a text, which it repeats."""
-    raw = msgspec.Raw(msgspec.json.encode([text]))
-    return KeptResponse(owner=owner, head=msgspec.Raw(b"{}"), input=raw, output=raw, previous_id=previous)
+    """A response to a text, which it repeats as an item of that id."""
+    return KeptResponse(
+        owner=owner,
+        head=msgspec.Raw(b"{}"),
+        input=msgspec.Raw(msgspec.json.encode([text])),
+        output=msgspec.Raw(msgspec.json.encode([{"id": text, "type": "message"}])),
+        previous_id=previous,
+    )
 
 
 def _said(chain: Chain) -> list[str]:
@@ -62,7 +68,7 @@ async def test_a_conversation_comes_oldest_first_with_the_owner_of_its_last(data
     await responses.keep("three", _made("c", "two", owner="bob"))
     chain = await responses.chain("three")
     assert (_said(chain), chain.owner) == (["a", "b", "c"], "bob")
-    assert chain.links[0] == Link(input=msgspec.Raw(b'["a"]'), output=msgspec.Raw(b'["a"]'))
+    assert chain.links[0] == Link(input=msgspec.Raw(b'["a"]'), output=msgspec.Raw(b'[{"id":"a","type":"message"}]'))
 
 
 async def test_a_conversation_that_lost_a_part_is_refused_and_not_told_shortened(database: Database) -> None:
@@ -85,6 +91,9 @@ async def test_a_conversation_without_end_is_refused(database: Database) -> None
     narrow = Responses(database, Bounds(chain_bytes=1))
     await narrow.keep("three", _made("c"))
     assert await _code(narrow, "three") is Code.TOO_LARGE
+    with pytest.raises(OcgError) as caught:
+        await narrow.items(["c"])
+    assert caught.value.code is Code.TOO_LARGE
 
 
 async def test_whoever_goes_on_from_a_response_keeps_all_before_it(database: Database, clock: list[float]) -> None:
@@ -100,7 +109,7 @@ async def test_whoever_goes_on_from_a_response_keeps_all_before_it(database: Dat
     assert await _code(responses, "alone") is Code.PREVIOUS_UNKNOWN
 
 
-@pytest.mark.parametrize("bounds", [Bounds(number=2), Bounds(bytes=2 * (2 + 2 * len('["a"]')))])
+@pytest.mark.parametrize("bounds", [Bounds(number=2), Bounds(bytes=2 * SIZE)])
 async def test_of_too_many_those_go_that_were_used_longest_ago(
     database: Database, clock: list[float], bounds: Bounds
 ) -> None:
@@ -114,3 +123,17 @@ async def test_of_too_many_those_go_that_were_used_longest_ago(
     assert _said(await responses.chain("a")) == ["a"]
     assert _said(await responses.chain("c")) == ["c"]
     assert await _code(responses, "b") is Code.PREVIOUS_UNKNOWN
+
+
+async def test_an_item_is_found_by_its_id_and_goes_with_its_response(database: Database, clock: list[float]) -> None:
+    responses = Responses(database)
+    for name in ("one", "two"):
+        await responses.keep(name, _made(f"item-{name}", owner=name))
+    clock[0] += 20 * DAY_S
+    (found,) = await responses.items(["item-two", "none"])
+    assert (found.id, found.owner, bytes(found.item)) == ("item-two", "two", b'{"id":"item-two","type":"message"}')
+    clock[0] += 20 * DAY_S
+    await responses.keep("later", _made("item-later"))
+    assert [one.id for one in await responses.items(["item-one", "item-two"])] == ["item-two"]
+    await responses.delete("two")
+    assert await responses.items(["item-two"]) == ()

@@ -1,7 +1,7 @@
 """The Responses API as translations: a request becomes a chat, and pieces become items and events that OpenAI's own
 types accept."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from openai import omit
@@ -13,7 +13,7 @@ from ocg.errors import Code, OcgError
 from ocg.gateway.chats.pieces import Arguments, Begun, Busy, CallBegun, Ended, Piece, Text, Thought
 from ocg.gateway.openai.responses.answer import response_to
 from ocg.gateway.openai.responses.events import frame
-from ocg.gateway.openai.responses.items import items_of
+from ocg.gateway.openai.responses.items import Item, ItemReference, items_of
 from ocg.gateway.openai.responses.request import CreateResponse, chat_of
 from ocg.gateway.openai.responses.writer import Writer
 from ocg.protocol import wire
@@ -43,7 +43,9 @@ WEATHER = {"type": "function", "name": "weather", "description": "Tell it.", "pa
 def _chat(body: dict[str, Any]) -> ChatRequest:
     asked = wire.decode(CreateResponse, wire.encode({"input": "hi"} | body))
     asked.check()
-    return chat_of(asked, items_of(asked.input))
+    items = items_of(asked.input)
+    assert not any(isinstance(item, ItemReference) for item in items)
+    return chat_of(asked, cast("tuple[Item, ...]", items))
 
 
 def _said(*items: Any) -> list[ChatMessage]:
@@ -168,7 +170,7 @@ def test_of_the_tools_only_those_allowed_are_offered() -> None:
         ({"input": []}, "input"),
         ({"input": [{"type": "computer_call"}]}, "input[0].type"),
         ({"input": [{"type": 5}]}, "input[0].type"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].type"),
+        ({"input": [{"type": "item_reference", "id": "../x"}]}, "input[0].id"),
         ({"input": [{"role": "king", "content": "x"}]}, "input[0].role"),
         ({"input": [{"role": "user"}]}, "input[0].content"),
         ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input[0].content[0].type"),

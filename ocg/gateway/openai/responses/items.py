@@ -10,6 +10,7 @@ import msgspec
 
 from ocg.gateway.chats.turn import wrong
 from ocg.protocol import wire
+from ocg.protocol.messages import Name
 from ocg.protocol.openai import AskedCall, ChatMessage, FunctionCall, ImagePart, ImageUrl, TextPart
 from ocg.protocol.struct import Struct
 
@@ -87,31 +88,39 @@ class ReasoningItem(Struct, frozen=True, tag_field="type", tag="reasoning"):
     status: Status | None = None
 
 
+class ItemReference(Struct, frozen=True, tag_field="type", tag="item_reference"):
+    """An item that came out of a response before, by its id."""
+
+    id: Name
+
+
 MadeItem = MessageItem | CallItem | ReasoningItem
 Item = MessageItem | CallItem | OutputItem | ReasoningItem
-_KINDS: dict[str, type[Item]] = {
+_KINDS: dict[str, type[Item | ItemReference]] = {
     "message": MessageItem,
     "function_call": CallItem,
     "function_call_output": OutputItem,
     "reasoning": ReasoningItem,
+    "item_reference": ItemReference,
 }
 _PREFIXES = {MessageItem: "msg", CallItem: "fc", OutputItem: "fco", ReasoningItem: "rs"}
 
 
-def items_of(found: str | tuple[dict[str, Any], ...]) -> tuple[Item, ...]:
+def items_of(found: str | tuple[dict[str, Any], ...]) -> tuple[Item | ItemReference, ...]:
     """Read a request's `input`; each item gets an id and a state. Raises INVALID_REQUEST."""
     if isinstance(found, str):
         return (named(MessageItem(role="user", content=(InputText(text=found),))),)
     return tuple(_item(fields, f"input[{number}]") for number, fields in enumerate(found))
 
 
-def _item(fields: dict[str, Any], where: str) -> Item:
-    kind = fields.get("type") or "message"  # which may be left out of a message alone
-    if kind == "item_reference":
-        raise wrong(f"{where}.type", "OCG looks up no single items", "send the item itself, or previous_response_id")
+def _item(fields: dict[str, Any], where: str) -> Item | ItemReference:
+    # Of a message and of a reference it may be left out.
+    kind = fields.get("type") or ("item_reference" if "id" in fields and "role" not in fields else "message")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise wrong(f"{where}.type", f"no item {str(kind)[:40]!r} is known", f"send one of {', '.join(_KINDS)}")
     item = wire.convert(_KINDS[kind], fields | {"type": kind}, where=where)
+    if isinstance(item, ItemReference):
+        return item
     if isinstance(item, MessageItem) and isinstance(item.content, str):
         part = OutputText(text=item.content) if item.role == "assistant" else InputText(text=item.content)
         item = msgspec.structs.replace(item, content=(part,))

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import msgspec
 
 from ocg.errors import Code, OcgError
+from ocg.gateway.chats.turn import wrong
 from ocg.gateway.openai.responses.answer import ResponseObject
-from ocg.gateway.openai.responses.items import Item, MadeItem
+from ocg.gateway.openai.responses.items import Item, ItemReference, MadeItem
 from ocg.gateway.upstream import Agent
 from ocg.protocol import wire
 from ocg.protocol.messages import Changed
-from ocg.protocol.responses import Chain, KeptResponse
+from ocg.protocol.responses import Chain, ItemIds, KeptItems, KeptResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,19 @@ class Keeping:
         raws = [raw for link in chain.links for raw in (link.input, link.output)]
         return tuple(item for raw in raws for item in wire.decode(tuple[Item, ...], raw))
 
+    async def resolved(self, items: tuple[Item | ItemReference, ...], reader: Reader) -> tuple[Item, ...]:
+        """Put in the place of each reference what it refers to. Raises NOT_FOUND."""
+        ids = [one.id for one in items if isinstance(one, ItemReference)]
+        known = await self._items(ids, reader) if ids else {}
+        return tuple(_known(one, known, at) if isinstance(one, ItemReference) else one for at, one in enumerate(items))
+
+    async def _items(self, ids: list[str], reader: Reader) -> dict[str, Item]:
+        if len(ids) > len(set(ids)):  # or a few bytes could become many
+            raise wrong("input", "an item is named twice", "name it once")
+        body = wire.convert(ItemIds, {"ids": ids}, where="input")
+        found = (await self._agent.call("POST", "/v1/responses/items", KeptItems, body)).items
+        return {one.id: msgspec.json.decode(one.item, type=Item) for one in found if reader.may_see(one.owner)}
+
     async def response(self, response_id: str, reader: Reader) -> ResponseObject:
         """Return a response. Raises NOT_FOUND."""
         found = await self._kept(response_id, reader)
@@ -71,6 +85,13 @@ class Keeping:
         if not reader.may_see(found.owner):
             raise OcgError(Code.NOT_FOUND, f"no response {response_id!r} is kept", "it may be somebody else's")
         return found
+
+
+def _known(reference: ItemReference, known: dict[str, Item], at: int) -> Item:
+    if reference.id not in known:
+        why, hint = f"item {reference.id!r} is not kept", "send the item itself"
+        raise OcgError(Code.NOT_FOUND, why, hint, param=f"input[{at}].id")
+    return known[reference.id]
 
 
 def _raw(value: object) -> msgspec.Raw:

@@ -63,7 +63,7 @@ class ResponseRoutes:
         yield Endpoint(
             "POST", "/v1/responses", "Make a response", self.create_response, ResponseObject,
             takes=CreateResponse, streams=StreamedEvent, parameters=(SESSION,),
-            errors=(Code.PREVIOUS_UNKNOWN, *UNABLE, *UPSTREAM_ERRORS), scope="chat", tag="OpenAI",
+            errors=(Code.PREVIOUS_UNKNOWN, Code.NOT_FOUND, *UNABLE, *UPSTREAM_ERRORS), scope="chat", tag="OpenAI",
         )  # fmt: skip
         yield kept(
             "GET", summary="Read a response that is kept", handler=self.response, gives=ResponseObject,
@@ -119,7 +119,7 @@ class ResponseRoutes:
     async def _begin(self, request: Request, asked: CreateResponse) -> _Work:
         asked.check()
         reader, response, session = _reader(request), response_to(asked), request.headers.get("x-ocg-session")
-        new = items_of(asked.input)
+        new = await self._keeping.resolved(items_of(asked.input), reader)
         before: tuple[Item, ...] = ()
         if asked.previous_response_id is not None:
             if session is not None:
