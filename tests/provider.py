@@ -101,6 +101,11 @@ def fails(status: int, body: Any = b"out of order", **headers: str) -> Script:
     return lambda exchange: exchange.error(status, body, **headers)
 
 
+def gives(body: Any, **headers: str) -> Script:
+    """Answer whole."""
+    return fails(200, body, **headers)
+
+
 def breaks(text: str) -> Script:
     """Begin an answer and close the connection."""
 
@@ -150,8 +155,8 @@ def never_ends(exchange: Exchange) -> None:
 class ScriptedProvider(ThreadingHTTPServer):
     """The server; `asked` are the bodies it got, `keys` the Authorization headers, `hung_up` a client that left.
 
-    `paths` and `headers` are those of the requests, and `facts` what a GET, or a POST beside, of a path is answered. A
-    GET of /hung_up waits for the event and clears it.
+    `bodies` are those as they came, `paths` and `headers` those of the requests, and `facts` what a GET, or a POST
+    beside, of a path is answered. A GET of /hung_up waits for the event and clears it.
     """
 
     daemon_threads = False
@@ -161,6 +166,7 @@ class ScriptedProvider(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.closing = threading.Event()
         self.asked: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
         self.keys: list[str] = []
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
@@ -190,6 +196,7 @@ class ScriptedProvider(ThreadingHTTPServer):
             thread.join(10)
         self._threads_seen.clear()
         self.asked.clear()
+        self.bodies.clear()
         self.keys.clear()
         self.paths.clear()
         self.headers.clear()
@@ -224,10 +231,12 @@ class _Handler(BaseHTTPRequestHandler):
         Exchange(self, {}).error(404 if found is None else 200, b"" if found is None else found)
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self.path.endswith(("/chat/completions", "/messages")):
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.loads(data)
+        if not self.path.endswith(("/chat/completions", "/messages", "/embeddings")):
             self.do_GET()
             return
+        self.server.bodies.append(data)
         try:
             self.server.next_script(self.path, dict(self.headers), body)(Exchange(self, body))
         except OSError:

@@ -15,6 +15,9 @@ from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers import Directory
+from ocg.agent.providers.passthrough import Passthrough
+from ocg.agent.raw import RawRoutes
+from ocg.agent.response_routes import ResponseRoutes
 from ocg.agent.responses import Responses
 from ocg.agent.store import Store
 from ocg.agent.turns import Turns
@@ -34,7 +37,6 @@ from ocg.protocol.messages import (
     MemoryRequest,
     TurnRequest,
 )
-from ocg.protocol.responses import MAX_KEPT_BYTES, ItemIds, KeptItems, KeptResponse
 
 _SILENCE_S = 15.0
 _MAX_LISTED = 1000
@@ -53,7 +55,6 @@ class _Endpoints:
     outbox: Outbox
     deliveries: Deliveries
     directory: Directory
-    responses: Responses
 
     async def health(self, _: Request) -> Response:
         details: dict[str, str | int | None] = {
@@ -146,25 +147,6 @@ class _Endpoints:
         await self.deliveries.fail(request.path_params["delivery_id"], again_after_s=asked.again_after_s)
         return answers.answer(Changed(count=1))
 
-    async def keep_response(self, request: Request) -> Response:
-        asked = await answers.read(request, KeptResponse, limit_bytes=MAX_KEPT_BYTES)
-        await self.responses.keep(request.path_params["response_id"], asked)
-        return answers.answer(Changed(count=1))
-
-    async def response(self, request: Request) -> Response:
-        return answers.answer(await self.responses.get(request.path_params["response_id"]))
-
-    async def response_chain(self, request: Request) -> Response:
-        return answers.answer(await self.responses.chain(request.path_params["response_id"]))
-
-    async def response_items(self, request: Request) -> Response:
-        asked = await answers.read(request, ItemIds)
-        return answers.answer(KeptItems(items=await self.responses.items(asked.ids)))
-
-    async def forget_response(self, request: Request) -> Response:
-        await self.responses.delete(request.path_params["response_id"])
-        return answers.answer(Changed(count=1))
-
 
 def create_app(
     *,
@@ -174,16 +156,18 @@ def create_app(
     outbox: Outbox,
     deliveries: Deliveries,
     directory: Directory,
+    passthrough: Passthrough,
     responses: Responses,
 ) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, responses)
+    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory)
     return answers.create_app(
         [
             Route("/health", ends.health),
             Route("/v1/providers", ends.providers),
             Route("/v1/providers/wish", ends.forget_wish, methods=["DELETE"]),
             Route("/v1/providers/{name}/test", ends.test_provider, methods=["POST"]),
+            *RawRoutes(directory, passthrough).routes(),
             Route("/v1/turns", ends.turn, methods=["POST"]),
             Route("/v1/turns/{turn_id}", ends.log),
             Route("/v1/turns/{turn_id}/events", ends.follow),
@@ -198,11 +182,7 @@ def create_app(
             Route("/v1/memories/export", ends.export_memories),
             Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
-            Route("/v1/responses/{response_id}", ends.keep_response, methods=["PUT"]),
-            Route("/v1/responses/{response_id}", ends.response, methods=["GET"]),
-            Route("/v1/responses/{response_id}", ends.forget_response, methods=["DELETE"]),
-            Route("/v1/responses/items", ends.response_items, methods=["POST"]),
-            Route("/v1/responses/{response_id}/chain", ends.response_chain),
+            *ResponseRoutes(responses).routes(),
             Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
             Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),
             Route("/v1/deliveries/{delivery_id}/failed", ends.fail, methods=["POST"]),

@@ -57,7 +57,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
     listed = (
         *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
         *ResponseRoutes(parts.chats, parts.agent).endpoints(),
-        *Models(parts.embedding).endpoints(),
+        *Models(parts.agent, parts.embedding).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *HealthRoute(parts.agent, parts.embedding).endpoints(),
         *LoginRoutes(parts.access).endpoints(),

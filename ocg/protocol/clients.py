@@ -3,8 +3,9 @@
 import os
 import stat
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -38,6 +39,13 @@ class ConnectionLostError(OcgError):
         self.was_sent = was_sent
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A request that is passed on for somebody else, with headers of theirs; its answer is theirs, whatever it is."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class _Client:
     """One connection pool to one service; `service` is its name in messages."""
 
@@ -63,18 +71,24 @@ class _Client:
 
     @asynccontextmanager
     async def send(
-        self, method: str, path: str, *, data: bytes | None = None, silence_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes | None = None,
+        silence_s: float | None = None,
+        raw: Raw | None = None,
     ) -> "AsyncIterator[aiohttp.ClientResponse]":
         """Send a request and give the answer with its body unread. Raises UNAVAILABLE, TIMEOUT or the service's error.
 
-        `silence_s` makes it a stream: any length, but no pause longer than that.
+        `silence_s` makes it a stream: any length, but no pause longer than that. With `raw`, an error is an answer too.
         """
         import aiohttp  # noqa: PLC0415
 
         where = self._locate()
         if self._session is None:
             self._session = aiohttp.ClientSession(connector=self._connector(), auto_decompress=False)
-        headers = {"Content-Type": wire.JSON}
+        headers = {"Content-Type": wire.JSON, **(raw.headers if raw else {})}
         if where.token:
             headers["Authorization"] = f"Bearer {where.token}"
         timeout = aiohttp.ClientTimeout(
@@ -84,7 +98,7 @@ class _Client:
             async with self._session.request(
                 method, where.url + path, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
-                if response.status >= 400:  # noqa: PLR2004 - HTTP's classes
+                if response.status >= 400 and raw is None:  # noqa: PLR2004 - HTTP's classes
                     raise wire.read_error(response.status, await response.content.read(65536))
                 yield response
         except TimeoutError:
