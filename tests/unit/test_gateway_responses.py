@@ -155,6 +155,12 @@ def test_tools_and_forms_become_those_of_a_chat() -> None:
     assert _chat({"text": {"format": {"type": "text"}}}).response_format is None
 
 
+def test_without_tools_nothing_is_said_of_them_unless_one_must_be_called() -> None:
+    plain = _chat({"tools": [], "tool_choice": "auto", "parallel_tool_calls": True})
+    assert (plain.tools, plain.tool_choice, plain.parallel_tool_calls) == (None, None, None)
+    assert _chat({"tool_choice": "required"}).tool_choice == "required"
+
+
 def test_of_the_tools_only_those_allowed_are_offered() -> None:
     other = WEATHER | {"name": "other"}
     choice = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "other"}]}
@@ -217,6 +223,7 @@ def test_a_text_is_told_as_openais_own_client_expects_it() -> None:
     assert (response.output_text, response.status) == ("Good day", "completed")
     assert (response.usage.input_tokens, response.usage.output_tokens, response.usage.total_tokens) == (7, 3, 10)
     assert response.usage.input_tokens_details.cached_tokens == 2
+    assert response.model == "ocg"
     assert Response.model_validate_json(wire.encode(writer.response)) == response
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from ocg.errors import Code, OcgError
+from ocg.gateway.chats.turn import AGENT_MODEL
 from ocg.gateway.openai.responses.items import Item, MadeItem
 from ocg.gateway.openai.responses.request import (
     Choice,
@@ -113,7 +114,7 @@ def response_to(asked: CreateResponse) -> ResponseObject:
     return ResponseObject(
         id=f"resp_{uuid.uuid4().hex}",
         created_at=int(time.time()),
-        model=asked.model,
+        model=asked.model or AGENT_MODEL,
         previous_response_id=asked.previous_response_id,
         store=asked.is_kept,
         instructions=asked.instructions,

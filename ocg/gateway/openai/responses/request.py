@@ -139,15 +139,18 @@ def chat_of(asked: CreateResponse, items: tuple[Item, ...]) -> ChatRequest:
         raise wrong("input", "says nothing", "send some text, or items")
     if len(said + messages) > MAX_ITEMS:
         raise wrong("input", f"more than {MAX_ITEMS} messages with those before them", "begin a new conversation")
+    tools = _offered(asked)
+    # Without tools, servers refuse even what says nothing about them.
+    has_choice = bool(tools) or asked.tool_choice not in {None, "auto", "none"}
     return ChatRequest(
         messages=said + messages,
         model=asked.model,
         max_completion_tokens=asked.max_output_tokens,
         temperature=asked.temperature,
         top_p=asked.top_p,
-        tools=_offered(asked) or None,
-        tool_choice=_choice(asked),
-        parallel_tool_calls=asked.parallel_tool_calls,
+        tools=tools or None,
+        tool_choice=_choice(asked) if has_choice else None,
+        parallel_tool_calls=asked.parallel_tool_calls if has_choice else None,
         response_format=_format(asked),
     )
 
