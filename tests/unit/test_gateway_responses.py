@@ -161,6 +161,18 @@ def test_without_tools_nothing_is_said_of_them_unless_one_must_be_called() -> No
     assert _chat({"tool_choice": "required"}).tool_choice == "required"
 
 
+def test_tools_in_a_group_are_told_by_their_full_names_and_called_by_their_own() -> None:
+    group = {"type": "namespace", "name": "sky", "description": "All about it.", "tools": [WEATHER]}
+    call = {"type": "function_call", "call_id": "c", "name": "weather", "namespace": "sky", "arguments": "{}"}
+    chat = _chat({"tools": [group, WEATHER], "input": [{"role": "user", "content": "hi"}, call]})
+    assert [one.function.name for one in chat.tools or ()] == ["sky__weather", "weather"]
+    assert [one.function.name for one in chat.messages[1].tool_calls or ()] == ["sky__weather"]
+    pieces = (CallBegun(0, "c0", "sky__weather"), CallBegun(1, "c1", "weather"), _ended("tool_calls"))
+    _, events = _told(*pieces, body={"tools": [group, WEATHER]})
+    assert [(one.name, one.namespace) for one in _final(events).output] == [("weather", "sky"), ("weather", None)]
+    assert events[-1].response.tools[0].to_dict() == group
+
+
 def test_of_the_tools_only_those_allowed_are_offered() -> None:
     other = WEATHER | {"name": "other"}
     choice = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "other"}]}

@@ -15,6 +15,7 @@ from ocg.gateway.openai.responses.request import (
     FunctionTool,
     ReasoningOptions,
     TextOptions,
+    ToolGroup,
     tools_of,
 )
 from ocg.protocol.messages import Usage
@@ -102,7 +103,7 @@ class ResponseObject(Struct, frozen=True):
     temperature: float | None = None
     text: TextOptions = TextOptions()
     tool_choice: Choice = "auto"
-    tools: tuple[FunctionTool, ...] = ()
+    tools: tuple[FunctionTool | ToolGroup, ...] = ()
     top_p: float | None = None
     truncation: Literal["auto", "disabled"] = "disabled"
     user: str | None = None

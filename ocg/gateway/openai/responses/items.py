@@ -59,12 +59,13 @@ class MessageItem(Struct, frozen=True, tag_field="type", tag="message"):
     status: Status | None = None
 
 
-class CallItem(Struct, frozen=True, tag_field="type", tag="function_call"):
-    """The model calls a tool of the client's."""
+class CallItem(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="function_call"):
+    """The model calls a tool of the client's, which may be one of a group."""
 
     call_id: str
     name: str
     arguments: str
+    namespace: str | None = None
     id: str | None = None
     status: Status | None = None
 
@@ -155,8 +156,14 @@ def messages_of(items: tuple[Item, ...]) -> tuple[ChatMessage, ...]:
 
 
 def _with_call(message: ChatMessage, call: CallItem) -> ChatMessage:
-    asked = AskedCall(id=call.call_id, function=FunctionCall(name=call.name, arguments=call.arguments))
+    function = FunctionCall(name=full_name(call.name, call.namespace), arguments=call.arguments)
+    asked = AskedCall(id=call.call_id, function=function)
     return msgspec.structs.replace(message, tool_calls=(*(message.tool_calls or ()), asked))
+
+
+def full_name(name: str, namespace: str | None) -> str:
+    """Return what a model is told that a tool is called: models know no groups of tools."""
+    return f"{namespace}__{name}" if namespace else name
 
 
 def _content(

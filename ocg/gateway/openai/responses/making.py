@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from ocg.gateway.chats.pieces import CallBegun
 from ocg.gateway.openai.responses import events
 from ocg.gateway.openai.responses.events import ResponseEvent
 from ocg.gateway.openai.responses.items import (
@@ -109,9 +108,9 @@ class Speech(Making):
 class Called(Making):
     """A call of a tool of the client's."""
 
-    def __init__(self, begun: CallBegun, index: int, tell: Tell) -> None:
-        super().__init__(CallItem(call_id=begun.id, name=begun.name, arguments=""), index, tell)
-        self._name = begun.name
+    def __init__(self, call: CallItem, index: int, tell: Tell) -> None:
+        super().__init__(call, index, tell)
+        self._name = call.name
 
     def _grown(self, text: str) -> ResponseEvent:
         return self._within(events.ArgumentsDeltaEvent, delta=text)

@@ -1,11 +1,12 @@
 """POST /v1/responses: what is asked, and the chat that it becomes."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from ocg.gateway.chats.turn import wrong
-from ocg.gateway.openai.responses.items import Item, messages_of
+from ocg.gateway.openai.responses.items import Item, full_name, messages_of
 from ocg.protocol import wire
 from ocg.protocol.messages import Name
 from ocg.protocol.openai import (
@@ -58,6 +59,14 @@ class FunctionTool(Struct, frozen=True, tag_field="type", tag="function"):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+
+
+class ToolGroup(Struct, frozen=True, tag_field="type", tag="namespace"):
+    """Tools that the client runs, and what they have in common."""
+
+    name: ToolName
+    tools: Annotated[tuple[FunctionTool, ...], msgspec.Meta(max_length=MAX_TOOLS)]
+    description: str = ""
 
 
 class NamedFunction(Struct, frozen=True, tag_field="type", tag="function"):
@@ -118,17 +127,31 @@ class CreateResponse(Struct, frozen=True):
         return self.store is not False
 
 
-def tools_of(asked: CreateResponse) -> tuple[FunctionTool, ...]:
+def tools_of(asked: CreateResponse) -> tuple[FunctionTool | ToolGroup, ...]:
     """Read the tools. Raises INVALID_REQUEST for those that OpenAI's servers run."""
     return tuple(_tool(fields, f"tools[{number}]") for number, fields in enumerate(asked.tools or ()))
 
 
-def _tool(fields: dict[str, Any], where: str) -> FunctionTool:
-    kind = fields.get("type")
-    if kind != "function":
-        hint = "leave it out: model 'ocg' has tools of its own; or pass a function that your program runs"
-        raise wrong(f"{where}.type", f"{str(kind)[:40]!r} is a tool that OCG does not have", hint)
-    return wire.convert(FunctionTool, fields, where=where)
+def _tool(fields: dict[str, Any], where: str) -> FunctionTool | ToolGroup:
+    match fields.get("type"):
+        case "function":
+            return wire.convert(FunctionTool, fields, where=where)
+        case "namespace":
+            return wire.convert(ToolGroup, fields, where=where)
+        case kind:
+            hint = "leave it out: model 'ocg' has tools of its own; or pass a function that your program runs"
+            raise wrong(f"{where}.type", f"{str(kind)[:40]!r} is a tool that OCG does not have", hint)
+
+
+def functions_of(tools: Sequence[FunctionTool | ToolGroup]) -> dict[str, tuple[FunctionTool, str | None]]:
+    """Return the functions by the names that a model is told, each with the group it is of."""
+    found: dict[str, tuple[FunctionTool, str | None]] = {}
+    for tool in tools:
+        group = tool if isinstance(tool, ToolGroup) else None
+        for one in (tool,) if isinstance(tool, FunctionTool) else tool.tools:
+            space = group.name if group else None
+            found[full_name(one.name, space)] = (one, space)
+    return found
 
 
 def chat_of(asked: CreateResponse, items: tuple[Item, ...]) -> ChatRequest:
@@ -156,16 +179,13 @@ def chat_of(asked: CreateResponse, items: tuple[Item, ...]) -> ChatRequest:
 
 
 def _offered(asked: CreateResponse) -> tuple[Tool, ...]:
-    tools = tools_of(asked)
+    functions = functions_of(tools_of(asked))
     if isinstance(asked.tool_choice, AllowedTools):
-        names = {one.name for one in asked.tool_choice.tools}
-        tools = tuple(one for one in tools if one.name in names)
+        allowed = {one.name for one in asked.tool_choice.tools}
+        functions = {name: one for name, one in functions.items() if name in allowed}
     return tuple(
-        Tool(
-            type="function",
-            function=Function(name=one.name, description=one.description, parameters=one.parameters),
-        )
-        for one in tools
+        Tool(type="function", function=Function(name=name, description=one.description, parameters=one.parameters))
+        for name, (one, _) in functions.items()
     )
 
 

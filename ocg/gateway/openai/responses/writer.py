@@ -12,7 +12,9 @@ from ocg.gateway.chats.pieces import Arguments, CallBegun, Ended, Piece, Text, T
 from ocg.gateway.openai.responses import events
 from ocg.gateway.openai.responses.answer import IncompleteDetails, ResponseFailure, ResponseObject, ResponseUsage
 from ocg.gateway.openai.responses.events import ResponseEvent
+from ocg.gateway.openai.responses.items import CallItem
 from ocg.gateway.openai.responses.making import SAID, THOUGHT, Called, Making, Speech, Way
+from ocg.gateway.openai.responses.request import functions_of
 
 
 class Writer:
@@ -20,6 +22,7 @@ class Writer:
 
     def __init__(self, response: ResponseObject) -> None:
         self.response = response
+        self._functions = functions_of(response.tools)
         self._numbers = itertools.count()
         self._items: list[Making] = []
         self._speech: Speech | None = None
@@ -40,7 +43,7 @@ class Writer:
             case CallBegun():
                 yield from self._fall_silent()
                 # It stays open to the end: the calls of an answer may come side by side.
-                call = self._calls[piece.index] = Called(piece, len(self._items), self._tell)
+                call = self._calls[piece.index] = Called(self._call(piece), len(self._items), self._tell)
                 yield from self._begin(call)
             case Arguments():
                 yield self._calls[piece.index].more(piece.text)
@@ -57,6 +60,11 @@ class Writer:
         output = tuple(one.item for one in self._items if one.item.status == "completed")
         self._become("failed", output=output, error=ResponseFailure.of(error), completed_at=None, usage=None)
         return self._tell(events.FailedEvent, response=self.response)
+
+    def _call(self, begun: CallBegun) -> CallItem:
+        function, namespace = self._functions.get(begun.name, (None, None))
+        name = function.name if function else begun.name
+        return CallItem(call_id=begun.id, name=name, namespace=namespace, arguments="")
 
     def _tell(self, kind: type[ResponseEvent], **fields: Any) -> ResponseEvent:
         return kind(sequence_number=next(self._numbers), **fields)
