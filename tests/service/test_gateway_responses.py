@@ -132,6 +132,32 @@ def test_an_item_may_be_named_instead_of_sent(stack: Stack, client: openai.OpenA
     assert twice.value.param == "input"
 
 
+def test_a_token_sees_its_own_responses_and_those_of_others_only_if_it_may_read(
+    stack: Stack, client: openai.OpenAI
+) -> None:
+    def token(name: str, *scopes: str) -> openai.OpenAI:
+        made = stack.gateway.ask("POST", "/v1/tokens", {"name": name, "scopes": scopes}).json["token"]
+        return client.with_options(api_key=made)
+
+    ann, bob, reader = token("ann", "chat"), token("bob", "chat"), token("reader", "chat", "read")
+    made = _ask(ann, "a secret of Ann's")
+    assert ann.responses.retrieve(made.id).output_text == reader.responses.retrieve(made.id).output_text
+    for ask in (bob.responses.retrieve, bob.responses.input_items.list, bob.responses.delete):
+        with pytest.raises(openai.NotFoundError):
+            ask(made.id)
+    with pytest.raises(openai.BadRequestError) as unknown:
+        _ask(bob, "what was it?", previous_response_id=made.id)
+    assert unknown.value.code == "previous_response_not_found"
+    named: Any = [{"type": "item_reference", "id": made.output[0].id}, {"role": "user", "content": "what was it?"}]
+    with pytest.raises(openai.NotFoundError):
+        bob.responses.create(model="ocg", input=named)
+    with pytest.raises(openai.PermissionDeniedError):
+        reader.responses.delete(made.id)
+    client.responses.delete(made.id)
+    with pytest.raises(openai.NotFoundError):
+        ann.responses.retrieve(made.id)
+
+
 def test_a_session_of_the_agents_keeps_its_own_conversation(stack: Stack, client: openai.OpenAI) -> None:
     headers = {"X-OCG-Session": "work"}
     for text in ("one", "two"):

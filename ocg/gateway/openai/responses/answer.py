@@ -23,6 +23,7 @@ from ocg.protocol.struct import Struct
 
 _FAILURES = {
     Code.BUSY: "rate_limit_exceeded",
+    Code.RATE_LIMIT: "rate_limit_exceeded",
     Code.CONTEXT_LENGTH: "context_length_exceeded",
     Code.INVALID_REQUEST: "invalid_prompt",
 }

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ocg.errors import Code, OcgError
+from ocg.gateway.caller import Caller, who
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.chats.pieces import Piece
 from ocg.gateway.chats.turn import Asker, wrong
@@ -18,7 +19,7 @@ from ocg.gateway.openai.chat import SESSION, UNABLE
 from ocg.gateway.openai.responses.answer import DeletedResponse, InputItems, ResponseObject, response_to
 from ocg.gateway.openai.responses.events import StreamedEvent, frame
 from ocg.gateway.openai.responses.items import Item, items_of
-from ocg.gateway.openai.responses.keeping import Keeping, Reader
+from ocg.gateway.openai.responses.keeping import Keeping
 from ocg.gateway.openai.responses.request import CreateResponse, chat_of
 from ocg.gateway.openai.responses.writer import Writer
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
@@ -47,7 +48,7 @@ class _Work:
     pieces: AsyncGenerator[Piece, None]
     writer: Writer
     new: tuple[Item, ...]
-    reader: Reader
+    asking: Caller
 
 
 class ResponseRoutes:
@@ -77,7 +78,7 @@ class ResponseRoutes:
         )  # fmt: skip
         yield kept(
             "POST", path="/v1/responses/{id}/cancel", summary="Cancel a response: refused, since what is kept is over",
-            handler=self.cancel_response, gives=ResponseObject,
+            handler=self.cancel_response, gives=ResponseObject, is_free=True,
         )  # fmt: skip
 
     async def create_response(self, request: Request) -> Response:
@@ -93,12 +94,12 @@ class ResponseRoutes:
         """Read a response that is kept."""
         if request.query_params.get("stream", "false") != "false":
             raise wrong("stream", "what is kept is whole", "leave it out")
-        return answers.answer(await self._keeping.response(_id_of(request), _reader(request)))
+        return answers.answer(await self._keeping.response(_id_of(request), who(request)))
 
     async def delete_response(self, request: Request) -> Response:
         """Delete a response for good."""
         response_id = _id_of(request)
-        await self._keeping.delete(response_id, _reader(request))
+        await self._keeping.delete(response_id, who(request))
         return answers.answer(DeletedResponse(id=response_id))
 
     async def response_input(self, request: Request) -> Response:
@@ -107,27 +108,27 @@ class ResponseRoutes:
         order = request.query_params.get("order", "desc")
         if order not in {"asc", "desc"}:
             raise wrong("order", "expected asc or desc", "correct it")
-        items = await self._keeping.input_items(_id_of(request), _reader(request))
+        items = await self._keeping.input_items(_id_of(request), who(request))
         rest = _behind(items if order == "asc" else items[::-1], request.query_params.get("after"))
         return answers.answer(_page(rest, limit))
 
     async def cancel_response(self, request: Request) -> Response:
         """Refuse: what runs ends when its client goes, and what is kept is over."""
-        await self._keeping.response(_id_of(request), _reader(request))
+        await self._keeping.response(_id_of(request), who(request))
         raise wrong("id", "this response is over", "to end one that runs, close its stream")
 
     async def _begin(self, request: Request, asked: CreateResponse) -> _Work:
         asked.check()
-        reader, response, session = _reader(request), response_to(asked), request.headers.get("x-ocg-session")
-        new = await self._keeping.resolved(items_of(asked.input), reader)
+        asker, response = Asker.of(request), response_to(asked)
+        new = await self._keeping.resolved(items_of(asked.input), asker.caller)
         before: tuple[Item, ...] = ()
         if asked.previous_response_id is not None:
-            if session is not None:
+            if asker.session is not None:
                 why = "a session knows itself what came before"
                 raise wrong("previous_response_id", why, "leave it out, or the header X-OCG-Session")
-            before = await self._keeping.conversation(asked.previous_response_id, reader)
-        pieces = await self._chats.open(chat_of(asked, before + new), Asker(session))
-        return _Work(pieces, Writer(response), new, reader)
+            before = await self._keeping.conversation(asked.previous_response_id, asker.caller)
+        pieces = await self._chats.open(chat_of(asked, before + new), asker)
+        return _Work(pieces, Writer(response), new, asker.caller)
 
     async def _whole(self, work: _Work) -> Literal[True]:
         async with aclosing(work.pieces):
@@ -154,12 +155,7 @@ class ResponseRoutes:
         """Have it on the disk before anybody hears that it is whole."""
         response = work.writer.response
         if response.store:
-            await self._keeping.keep(response, work.new, work.reader.name)
-
-
-def _reader(request: Request) -> Reader:
-    del request
-    return Reader("", sees_all=True)
+            await self._keeping.keep(response, work.new, work.asking.name)
 
 
 def _id_of(request: Request) -> str:
