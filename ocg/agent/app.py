@@ -17,6 +17,8 @@ from ocg.agent.outbox import Outbox
 from ocg.agent.providers import Directory
 from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.raw import RawRoutes
+from ocg.agent.response_routes import ResponseRoutes
+from ocg.agent.responses import Responses
 from ocg.agent.store import Store
 from ocg.agent.turns import Turns
 from ocg.errors import Code, OcgError
@@ -155,6 +157,7 @@ def create_app(
     deliveries: Deliveries,
     directory: Directory,
     passthrough: Passthrough,
+    responses: Responses,
 ) -> Starlette:
     """Build the application."""
     ends = _Endpoints(store, turns, memories, outbox, deliveries, directory)
@@ -179,6 +182,7 @@ def create_app(
             Route("/v1/memories/export", ends.export_memories),
             Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
+            *ResponseRoutes(responses).routes(),
             Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
             Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),
             Route("/v1/deliveries/{delivery_id}/failed", ends.fail, methods=["POST"]),

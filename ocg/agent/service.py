@@ -16,6 +16,7 @@ from ocg.agent.memory.capture import Capture
 from ocg.agent.memory.notes import Notes
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers.passthrough import Passthrough
+from ocg.agent.responses import Responses
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.wishes import Wishes
@@ -86,6 +87,7 @@ class AgentService:
                 deliveries=deliveries,
                 directory=directory,
                 passthrough=passthrough,
+                responses=Responses(database),
             )
 
             async def apply(new: AgentSettings) -> frozenset[str]:

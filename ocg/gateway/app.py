@@ -23,6 +23,7 @@ from ocg.gateway.ollama.embed import EmbedRoutes
 from ocg.gateway.ollama.models import ModelRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
+from ocg.gateway.openai.responses.routes import ResponseRoutes
 from ocg.gateway.page import Page
 from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding
@@ -77,6 +78,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *ChatRoutes(parts.chats).endpoints(),
         *EmbedRoutes(parts.agent, parts.embedding).endpoints(),
         *ModelRoutes(models, parts.embedding).endpoints(),
+        *ResponseRoutes(parts.chats, parts.agent).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *HealthRoute(parts.agent, parts.embedding).endpoints(),
         *AccessRoutes(parts.tokens, parts.limits).endpoints(),

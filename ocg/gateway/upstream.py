@@ -106,8 +106,8 @@ class Agent(AgentClient):
                     )
                     break
                 except ConnectionLostError as error:
-                    # What only reads does no harm when it is asked twice.
-                    if (error.was_sent and method != "GET") or not await pauses.next():
+                    # What only reads, or writes the same again, does no harm when it is asked twice.
+                    if (error.was_sent and method not in {"GET", "PUT"}) or not await pauses.next():
                         raise
             yield response
 
