@@ -15,6 +15,7 @@ from ocg.gateway.gate import gated
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoute
 from ocg.gateway.limits import Limits
+from ocg.gateway.metrics import MetricsRoute
 from ocg.gateway.native import NativeRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
@@ -39,6 +40,7 @@ class Parts:
     chats: Chats
     tokens: Tokens
     limits: Limits
+    metrics: MetricsRoute
     hosts: tuple[str, ...] = ()
 
 
@@ -68,6 +70,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *Models(parts.agent, parts.embedding).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *HealthRoute(parts.agent, parts.embedding).endpoints(),
+        *parts.metrics.endpoints(),
         *AccessRoutes(parts.tokens, parts.limits).endpoints(),
         *LoginRoutes(parts.access).endpoints(),
     )
