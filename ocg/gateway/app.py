@@ -17,6 +17,7 @@ from ocg.gateway.gate import gated
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoute
 from ocg.gateway.limits import Limits
+from ocg.gateway.metrics import MetricsRoute
 from ocg.gateway.native import NativeRoutes
 from ocg.gateway.ollama.chats import ChatRoutes
 from ocg.gateway.ollama.embed import EmbedRoutes
@@ -45,6 +46,7 @@ class Parts:
     chats: Chats
     tokens: Tokens
     limits: Limits
+    metrics: MetricsRoute
     hosts: tuple[str, ...] = ()
 
 
@@ -81,6 +83,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *ResponseRoutes(parts.chats, parts.agent).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *HealthRoute(parts.agent, parts.embedding).endpoints(),
+        *parts.metrics.endpoints(),
         *AccessRoutes(parts.tokens, parts.limits).endpoints(),
         *LoginRoutes(parts.access).endpoints(),
     )
