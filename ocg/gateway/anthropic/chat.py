@@ -45,7 +45,7 @@ def chat_of(asked: MessagesRequest) -> openai.ChatRequest:
 
 def messages_of(asked: CountRequest) -> Iterator[openai.ChatMessage]:
     """Lay out the system's prompt and the conversation."""
-    system = asked.system if isinstance(asked.system, str) else _text(asked.system)
+    system = asked.system if isinstance(asked.system, str) else "\n\n".join(one.text for one in asked.system)
     if system:
         yield openai.ChatMessage(role="system", content=system)
     for message in asked.messages:
