@@ -89,13 +89,15 @@ def _form(chat: ChatRequest) -> JsonForm | None:
         return JsonForm()
     if asked.json_schema is None or asked.json_schema.schema is None:
         raise wrong("response_format.json_schema", "is missing", "add the schema")
-    return JsonForm(schema=asked.json_schema.schema, name=asked.json_schema.name)
+    found = asked.json_schema
+    return JsonForm(schema=found.schema, name=found.name, strict=found.strict)
 
 
 def _session(chat: ChatRequest, asker: Asker) -> str | None:
     if asker.session is not None:
         return _session_name(asker.session)
-    return _session_of_user(chat.user) if chat.user else None
+    # Who brings tools keeps the conversation, in which their results stand.
+    return _session_of_user(chat.user) if chat.user and not chat.tools else None
 
 
 def _conversation(
