@@ -39,7 +39,7 @@ def chat_of(asked: MessagesRequest) -> openai.ChatRequest:
         tool_choice=_choice(asked.tool_choice),
         parallel_tool_calls=False if asked.tool_choice and asked.tool_choice.disable_parallel_tool_use else None,
         response_format=_form(asked.output_config),
-        user=_session(asked),
+        user=(asked.metadata and asked.metadata.user_id) or "",
     )
 
 
@@ -128,8 +128,3 @@ def _form(config: OutputConfig | None) -> openai.ResponseFormat | None:
     if config is None or config.format is None:
         return None
     return openai.ResponseFormat(type="json_schema", json_schema=openai.JsonSchema(schema=config.format.schema))
-
-
-def _session(asked: MessagesRequest) -> str:
-    """Return whose session it is: nobody's where the client runs tools, since it keeps that conversation itself."""
-    return "" if asked.tools or asked.metadata is None else asked.metadata.user_id or ""
