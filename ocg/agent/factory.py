@@ -20,6 +20,11 @@ from ocg.config import AgentSettings
 from ocg.database import Database
 
 
+def create_toolbox(database: Database, memories: Memories) -> Toolbox:
+    """Build it with all tools there are."""
+    return Toolbox(everything(memories, Results(database)))
+
+
 def create_turns(
     database: Database,
     *,
@@ -35,7 +40,7 @@ def create_turns(
 ) -> Turns:
     """Build it over a database; without a toolbox it has all tools there are."""
     store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
-    toolbox = toolbox or Toolbox(everything(memories, results))
+    toolbox = toolbox or create_toolbox(database, memories)
     compactor = Compactor(
         provider=provider, archive=archive, counter=counter, memories=memories, capture=settings.auto_capture
     )

@@ -9,8 +9,10 @@ from ocg.gateway import websocket
 from ocg.gateway.access import Access, LoginRoutes
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.description import Description
+from ocg.gateway.equipment import EquipmentRoutes
 from ocg.gateway.headers import SafeHeaders
-from ocg.gateway.health import HealthRoute
+from ocg.gateway.health import HealthRoutes
+from ocg.gateway.memories import MemoryRoutes
 from ocg.gateway.native import NativeRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
@@ -57,7 +59,9 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
         *Models(parts.embedding).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
-        *HealthRoute(parts.agent, parts.embedding).endpoints(),
+        *MemoryRoutes(parts.agent).endpoints(),
+        *EquipmentRoutes(parts.agent).endpoints(),
+        *HealthRoutes(parts.agent, parts.embedding).endpoints(),
         *LoginRoutes(parts.access).endpoints(),
     )
     return (*listed, *Description(listed).endpoints())

@@ -284,6 +284,10 @@ class AgentClient(_Client):
         """List the providers of replies, those in use first."""
         return await self.call("GET", "/v1/providers", messages.ProviderList)
 
+    async def use_providers(self, wish: str) -> None:
+        """Have these answer from now on. Raises INVALID_REQUEST when there is no such provider."""
+        await self.call("PUT", "/v1/providers/wish", messages.Changed, messages.ProviderWish(providers=wish))
+
     async def forget_wish(self) -> None:
         """Have the settings say again who answers, whatever `/model` chose."""
         await self.call("DELETE", "/v1/providers/wish", messages.Changed)
@@ -300,6 +304,10 @@ class AgentClient(_Client):
         """End a turn; what it said so far is kept. Raises NOT_FOUND when it is over."""
         await self.call("POST", f"/v1/turns/{turn_id}/cancel", messages.Changed)
 
+    async def tools(self) -> messages.ToolList:
+        """List the agent's tools."""
+        return await self.call("GET", "/v1/tools", messages.ToolList)
+
     async def sessions(self) -> messages.SessionList:
         """List the conversations."""
         return await self.call("GET", "/v1/sessions", messages.SessionList)
@@ -307,6 +315,11 @@ class AgentClient(_Client):
     async def transcript(self, session_id: str) -> messages.Transcript:
         """Read one conversation."""
         return await self.call("GET", f"/v1/sessions/{session_id}", messages.Transcript)
+
+    async def rename_session(self, session_id: str, title: str) -> messages.Session:
+        """Give a conversation another title."""
+        body = messages.SessionTitle(title=title)
+        return await self.call("PATCH", f"/v1/sessions/{session_id}", messages.Session, body)
 
     async def delete_session(self, session_id: str) -> None:
         """Delete one conversation for good."""
