@@ -106,6 +106,14 @@ class Agent(AgentClient):
             async for event in events:
                 yield event
 
+    async def follow(
+        self, turn_id: str, after: int = 0, *, patience_s: float = PATIENCE_S
+    ) -> AsyncGenerator[TurnEvent, None]:
+        """See AgentClient; a restart is waited for."""
+        async with aclosing(super().follow(turn_id, after, patience_s=patience_s)) as events:
+            async for event in events:
+                yield event
+
     async def health(self) -> messages.Health:
         """Ask how it is, without aiohttp and without patience."""
         self._locate()

@@ -3,7 +3,7 @@
 import os
 import stat
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -244,23 +244,25 @@ class AgentClient(_Client):
         it one turn, however often it is asked for.
         """
         asked = request if request.message_id else msgspec.structs.replace(request, message_id=str(uuid.uuid4()))
-        pauses, was_heard = Pauses(patience_s), False
-        while True:
-            try:
-                async with aclosing(self._events("POST", "/v1/turns", wire.encode(asked))) as events:
-                    async for event in events:
-                        asked, pauses = msgspec.structs.replace(asked, after=event.seq), Pauses(patience_s)
-                        was_heard = True
-                        yield event
-            except ConnectionLostError as error:
-                if not (was_heard or error.was_sent) or not await pauses.next():
-                    raise
-            else:
-                return
 
-    async def follow(self, turn_id: str, after: int = 0) -> AsyncGenerator[TurnEvent, None]:
-        """Give a turn's events behind number `after` to the last, whether it runs or is over. Raises NOT_FOUND."""
-        async with aclosing(self._events("GET", f"/v1/turns/{turn_id}/events?after={after}")) as events:
+        def ask(after: int) -> AsyncGenerator[TurnEvent, None]:
+            body = wire.encode(msgspec.structs.replace(asked, after=after))
+            return self._events("POST", "/v1/turns", body)
+
+        async with aclosing(_over_restarts(ask, asked.after, patience_s)) as events:
+            async for event in events:
+                yield event
+
+    async def follow(self, turn_id: str, after: int = 0, *, patience_s: float = 0.0) -> AsyncGenerator[TurnEvent, None]:
+        """Give a turn's events behind number `after` to the last, whether it runs or is over. Raises NOT_FOUND.
+
+        Restarts of the agent are waited for as in `turn`.
+        """
+
+        def ask(after: int) -> AsyncGenerator[TurnEvent, None]:
+            return self._events("GET", f"/v1/turns/{turn_id}/events?after={after}")
+
+        async with aclosing(_over_restarts(ask, after, patience_s)) as events:
             async for event in events:
                 yield event
 
@@ -356,3 +358,21 @@ class AgentClient(_Client):
     async def forget(self, memory_id: str) -> None:
         """Delete a memory for good."""
         await self.call("DELETE", f"/v1/memories/{memory_id}", messages.Changed)
+
+
+async def _over_restarts(
+    ask: Callable[[int], AsyncGenerator[TurnEvent, None]], after: int, patience_s: float
+) -> AsyncGenerator[TurnEvent, None]:
+    """Give the events behind a number, and ask for the rest where the agent goes away in the middle."""
+    pauses, was_heard = Pauses(patience_s), False
+    while True:
+        try:
+            async with aclosing(ask(after)) as events:
+                async for event in events:
+                    after, pauses, was_heard = event.seq, Pauses(patience_s), True
+                    yield event
+        except ConnectionLostError as error:
+            if not (was_heard or error.was_sent) or not await pauses.next():
+                raise
+        else:
+            return
