@@ -17,7 +17,7 @@ from ocg.agent.deliveries import Deliveries
 from ocg.agent.factory import create_turns
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
-from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, PromptMessage, Reply, ToolSpec
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
@@ -29,6 +29,7 @@ from ocg.database import Database
 from ocg.errors import OcgError
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.messages import ReplyTo, ToolUse, TurnRequest
+from ocg.protocol.replies import ReplyOptions
 from tests.forking import fork_for_each_line, say
 
 SESSIONS = 3
@@ -84,6 +85,7 @@ class _Model:
         tools: Sequence[ToolSpec],  # noqa: ARG002 - Provider's signature
         *,
         max_tokens: int,  # noqa: ARG002 - as above
+        options: ReplyOptions = PLAIN,  # noqa: ARG002 - as above
     ) -> AsyncGenerator[str | Reply, None]:
         at = max(at for at, one in enumerate(messages) if one.role == "user")
         asked, done = messages[at].content, sum(one.role == "tool" for one in messages[at:])

@@ -14,6 +14,8 @@ from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers import Directory
+from ocg.agent.providers.passthrough import Passthrough
+from ocg.agent.raw import RawRoutes
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
 from ocg.agent.turns import Turns
@@ -172,6 +174,7 @@ def create_app(
     deliveries: Deliveries,
     directory: Directory,
     toolbox: Toolbox,
+    passthrough: Passthrough,
 ) -> Starlette:
     """Build the application."""
     ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox)
@@ -183,6 +186,7 @@ def create_app(
             Route("/v1/providers/wish", ends.use_providers, methods=["PUT"]),
             Route("/v1/providers/wish", ends.forget_wish, methods=["DELETE"]),
             Route("/v1/providers/{name}/test", ends.test_provider, methods=["POST"]),
+            *RawRoutes(directory, passthrough).routes(),
             Route("/v1/turns", ends.turn, methods=["POST"]),
             Route("/v1/turns/{turn_id}", ends.log),
             Route("/v1/turns/{turn_id}/events", ends.follow),

@@ -7,16 +7,21 @@ from starlette.types import ASGIApp
 
 from ocg.gateway import websocket
 from ocg.gateway.access import Access, LoginRoutes
+from ocg.gateway.administration import AccessRoutes
+from ocg.gateway.admission import Admission
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.description import Description
 from ocg.gateway.equipment import EquipmentRoutes
+from ocg.gateway.gate import gated
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoutes
+from ocg.gateway.limits import Limits
 from ocg.gateway.memories import MemoryRoutes
 from ocg.gateway.native import NativeRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
 from ocg.gateway.page import Page
+from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
 from ocg.lifecycle.endpoints import Endpoint, routes
@@ -34,6 +39,8 @@ class Parts:
     embedding: Embedding
     page: Page
     chats: Chats
+    tokens: Tokens
+    limits: Limits
     hosts: tuple[str, ...] = ()
 
 
@@ -41,9 +48,12 @@ def create_app(parts: Parts) -> ASGIApp:
     """Build the application."""
     access, listed = parts.access, endpoints(parts)
     is_open = frozenset((*_PAGE, *(one.path for one in listed if one.is_open)))
-    socket = WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent).connect)
+    socket = WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent, parts.limits).connect)
+    routed = gated(
+        [*routes(listed), socket, *_page_routes(parts.page)], listed, parts.limits, sockets={socket.path: "chat"}
+    )
     guarded = Guard(
-        answers.create_app([*routes(listed), socket, *_page_routes(parts.page)]),
+        Admission(answers.create_app(routed), parts.tokens),
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
         is_open=lambda path: path in is_open or path.startswith("/assets/"),
@@ -57,11 +67,12 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
     """List all that is asked over HTTP; the page's files are none of it."""
     listed = (
         *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
-        *Models(parts.embedding).endpoints(),
+        *Models(parts.agent, parts.embedding).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *MemoryRoutes(parts.agent).endpoints(),
         *EquipmentRoutes(parts.agent).endpoints(),
         *HealthRoutes(parts.agent, parts.embedding).endpoints(),
+        *AccessRoutes(parts.tokens, parts.limits).endpoints(),
         *LoginRoutes(parts.access).endpoints(),
     )
     return (*listed, *Description(listed).endpoints())

@@ -25,6 +25,7 @@ TAGS = (
     ("Sessions", "The agent's conversations."),
     ("Memories", "What the agent remembers."),
     ("Agent", "What the agent works with."),
+    ("Access", "Who may talk to the gateway, and how often."),
     ("Gateway", "The gateway itself."),
 )
 

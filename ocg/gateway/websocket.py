@@ -9,7 +9,9 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ocg.errors import Code, OcgError
+from ocg.gateway import caller
 from ocg.gateway.frames import Asked, CancelAsked, FollowAsked, Marks, Problem, TurnAsked
+from ocg.gateway.limits import Limits
 from ocg.gateway.upstream import Agent
 from ocg.lifecycle.answers import error_response
 from ocg.protocol import wire
@@ -27,8 +29,9 @@ _log = logging.getLogger(__name__)
 class ChatRoute:
     """Accepts sockets, up to a limit."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, limits: Limits) -> None:
         self._agent = agent
+        self._limits = limits
         self._open = 0
 
     async def connect(self, socket: WebSocket) -> None:
@@ -40,7 +43,7 @@ class ChatRoute:
         self._open += 1
         try:
             await socket.accept()
-            await _Chat(socket, self._agent).serve()
+            await _Chat(socket, self._agent, self._limits).serve()
         finally:
             self._open -= 1
 
@@ -48,9 +51,11 @@ class ChatRoute:
 class _Chat:
     """One socket: a task that sends, one a turn, and the loop that reads."""
 
-    def __init__(self, socket: WebSocket, agent: Agent) -> None:
+    def __init__(self, socket: WebSocket, agent: Agent, limits: Limits) -> None:
         self._socket = socket
+        self._caller = caller.who(socket)
         self._agent = agent
+        self._limits = limits
         self._outbox = _Outbox()
         self._turns: set[asyncio.Task[None]] = set()
 
@@ -81,6 +86,8 @@ class _Chat:
         )
         if len(self._turns) >= _MAX_TURNS * (2 if is_urgent else 1):
             raise OcgError(Code.BUSY, f"{_MAX_TURNS} turns run on this socket", "wait for one to end")
+        if isinstance(asked, TurnAsked) and not is_urgent:
+            self._limits.check(self._caller.limit_keys).check()
         task = asyncio.create_task(self._do(asked))
         self._turns.add(task)
         task.add_done_callback(self._turns.discard)
@@ -90,7 +97,7 @@ class _Chat:
         try:
             match asked:
                 case TurnAsked():
-                    await self._tell(self._agent.turn(asked.request()))
+                    await self._tell(self._agent.turn(self._caller.turn(asked.request())))
                 case FollowAsked():
                     await self._tell(self._agent.follow(asked.turn_id, asked.after))
                 case CancelAsked():

@@ -13,7 +13,7 @@ from ocg.agent.deliveries import Deliveries
 from ocg.agent.factory import create_turns
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
-from ocg.agent.providers.base import Model, Piece, PromptMessage, Reply, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Reply, ToolSpec
 from ocg.agent.providers.openai import OpenAIProvider
 from ocg.agent.providers.refusal import Settings
 from ocg.agent.queue import Limits
@@ -27,6 +27,7 @@ from ocg.errors import Code, OcgError
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.events import TurnEvent
 from ocg.protocol.messages import ContextMessage, Image, Mode, ToolUse, TurnRequest
+from ocg.protocol.replies import ReplyOptions
 from tests.provider import Exchange, provider, says, waits
 
 
@@ -74,6 +75,7 @@ class CallingModel:
         tools: Sequence[ToolSpec],  # noqa: ARG002 - Provider's signature
         *,
         max_tokens: int,  # noqa: ARG002 - as above
+        options: ReplyOptions = PLAIN,  # noqa: ARG002 - as above
     ) -> AsyncGenerator[str | Reply, None]:
         if messages[-1].role == "tool":
             yield Reply(f"told: {messages[-1].content}")

@@ -1,5 +1,6 @@
 """The page that shows the documents: it has all of them, links that lead somewhere, and nothing that runs."""
 
+import dataclasses
 import json
 from html.parser import HTMLParser
 from typing import Any
@@ -45,8 +46,8 @@ class Page(HTMLParser):
 def documents() -> tuple[dict[str, Any], dict[str, Any]]:
     """Both, as they are served."""
     nothing: Any = None
-    parts = Parts(access=nothing, agent=nothing, embedding=nothing, page=nothing, chats=nothing)
-    openapi, events = describe(endpoints(parts)), asyncapi.describe()
+    named = {one.name: nothing for one in dataclasses.fields(Parts)}
+    openapi, events = describe(endpoints(Parts(**named))), asyncapi.describe()
     return json.loads(json.dumps(openapi)), json.loads(json.dumps(events))
 
 

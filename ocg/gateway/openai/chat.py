@@ -11,13 +11,14 @@ from ocg.gateway.chats.chats import PATH, Answerer, Chats, Kind
 from ocg.gateway.chats.merging import merged, together
 from ocg.gateway.chats.pieces import Piece, whole
 from ocg.gateway.chats.turn import Asker, wrong
-from ocg.gateway.openai.answer import Chunks, completion, error_frame
+from ocg.gateway.openai.answer import Chunks, completion
 from ocg.gateway.openai.raw import passed
 from ocg.gateway.openai.request import AgentChat, ModelNamed
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
 from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent, Embedding
 from ocg.lifecycle import answers
 from ocg.lifecycle.endpoints import Endpoint, Parameter
+from ocg.lifecycle.relay import error_frame
 from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
 from ocg.protocol.messages import Name
@@ -55,16 +56,16 @@ class ChatRoute:
         match answerer.kind:
             case Kind.LOCAL:
                 sent = body if answerer.model == named.model else with_model(body, answerer.model)
-                return await passed(request, self._embedding, PATH, sent, stream=named.stream)
+                return passed(self._embedding, PATH, sent)
             case Kind.PROVIDER:
                 path = f"/v1/providers/{answerer.provider}/chat/completions"
-                return await passed(request, self._agent, path, body, stream=named.stream)
+                return passed(self._agent, path, body)
             case Kind.AGENT:
                 return await self._turn(request, wire.decode(AgentChat, body))
 
     async def _turn(self, request: Request, chat: AgentChat) -> Response:
         chat.check()
-        asker = Asker(request.headers.get("x-ocg-session"))
+        asker = Asker.of(request)
         if (chat.n or 1) > 1 and (asker.session is not None or chat.user):
             raise wrong("n", "a session has one answer to each message", "leave out the session, or n")
         opened = await while_listening(request, self._open(chat, asker))
