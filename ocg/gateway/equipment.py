@@ -37,7 +37,7 @@ class EquipmentRoutes:
         yield shared(
             "POST", "/v1/providers/{id}/test", "Have a provider answer something short", self.test_provider,
             ProviderTest, named=Name, parameters=_MODEL, scope="admin",
-            errors=(Code.INVALID_REQUEST, Code.NOT_FOUND, Code.CONTEXT_LENGTH, Code.MODEL_MISSING, *UPSTREAM_ERRORS),
+            errors=(Code.NOT_FOUND, Code.CONTEXT_LENGTH, Code.MODEL_MISSING, *UPSTREAM_ERRORS),
         )  # fmt: skip
         yield shared(
             "PUT", "/v1/providers/wish", "Have these answer from now on, whatever the settings say",

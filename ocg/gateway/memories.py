@@ -65,7 +65,7 @@ class MemoryRoutes:
         )  # fmt: skip
         yield write(
             "DELETE", "/v1/memories/{id}", "Delete a memory for good", self.forget, Changed,
-            named=Name, errors=(Code.INVALID_REQUEST, *unknown),
+            named=Name, errors=unknown,
         )  # fmt: skip
 
     async def memories(self, request: Request) -> Response:

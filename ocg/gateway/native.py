@@ -33,7 +33,7 @@ from ocg.protocol.messages import (
 
 _MARKDOWN = "text/markdown"
 _CHANGED = Changed(count=1)
-_ONE = (Code.INVALID_REQUEST, Code.NOT_FOUND, *UPSTREAM_ERRORS)
+_ONE = (Code.NOT_FOUND, *UPSTREAM_ERRORS)
 _SEQ = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
 _AFTER = Parameter("after", _SEQ, "the number of the last event that was seen")
 _LAST_EVENT_ID = Parameter("Last-Event-ID", _SEQ, "the same, as browsers send it", place="header")

@@ -53,7 +53,7 @@ def test_every_route_but_the_pages_is_described_and_nothing_else(parts: Parts, d
         app = app._app
     routes = {
         (re.sub(r":\w+}", "}", route.path), method.lower())
-        for route in app._app._app._app.routes
+        for route in app.routes
         for method in getattr(route, "methods", set()) - {"HEAD"}
     }
     page = {("/", "get"), ("/assets/{name}", "get"), ("/favicon.ico", "get")}
