@@ -12,10 +12,13 @@ from starlette.routing import Route
 
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
+from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers import Directory
 from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.raw import RawRoutes
+from ocg.agent.response_routes import ResponseRoutes
+from ocg.agent.responses import Responses
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
 from ocg.agent.turns import Turns
@@ -38,6 +41,7 @@ from ocg.protocol.messages import (
     ToolList,
     TurnRequest,
 )
+from ocg.telemetry.metrics import CONTENT_TYPE
 
 _SILENCE_S = 15.0
 _MAX_LISTED = 1000
@@ -57,6 +61,7 @@ class _Endpoints:
     deliveries: Deliveries
     directory: Directory
     toolbox: Toolbox
+    metrics: Metrics
 
     async def health(self, _: Request) -> Response:
         running, waiting = self.turns.depths
@@ -73,6 +78,17 @@ class _Endpoints:
     async def tools(self, _: Request) -> Response:
         found = (ToolItem(one.name, one.description, one.parameters) for one in self.toolbox.specs())
         return answers.answer(ToolList(tools=tuple(found)))
+
+    async def show_metrics(self, _: Request) -> Response:
+        running, waiting = self.turns.depths
+        self.metrics.look(
+            running=running,
+            waiting=waiting,
+            deliveries=await self.deliveries.waiting(),
+            outbox=await self.outbox.pending(),
+            links=self.directory.links,
+        )
+        return Response(self.metrics.meter.text(), media_type=CONTENT_TYPE)
 
     async def providers(self, _: Request) -> Response:
         return answers.answer(self.directory.list())
@@ -174,19 +190,22 @@ def create_app(
     deliveries: Deliveries,
     directory: Directory,
     toolbox: Toolbox,
+    metrics: Metrics,
     passthrough: Passthrough,
+    responses: Responses,
 ) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox)
+    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics)
     return answers.create_app(
         [
             Route("/health", ends.health),
+            Route("/metrics", ends.show_metrics),
             Route("/v1/providers", ends.providers),
             Route("/v1/tools", ends.tools),
             Route("/v1/providers/wish", ends.use_providers, methods=["PUT"]),
             Route("/v1/providers/wish", ends.forget_wish, methods=["DELETE"]),
             Route("/v1/providers/{name}/test", ends.test_provider, methods=["POST"]),
-            *RawRoutes(directory, passthrough).routes(),
+            *RawRoutes(directory, passthrough, metrics).routes(),
             Route("/v1/turns", ends.turn, methods=["POST"]),
             Route("/v1/turns/{turn_id}", ends.log),
             Route("/v1/turns/{turn_id}/events", ends.follow),
@@ -202,6 +221,7 @@ def create_app(
             Route("/v1/memories/export", ends.export_memories),
             Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
+            *ResponseRoutes(responses).routes(),
             Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
             Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),
             Route("/v1/deliveries/{delivery_id}/failed", ends.fail, methods=["POST"]),
