@@ -1,6 +1,5 @@
 """The gateway's documents: valid, whole, and made from what really answers."""
 
-import dataclasses
 import json
 import re
 from typing import Any
@@ -11,9 +10,8 @@ import pytest
 from ocg.gateway import app as application
 from ocg.gateway.app import Parts
 from ocg.gateway.description import TAGS, describe
-from ocg.gateway.metrics import MetricsRoute
 from ocg.lifecycle.endpoints import Endpoint
-from ocg.telemetry.metrics import Meter
+from tests.gateway_parts import idle_parts
 
 SCOPES = {"chat", "read", "admin"}
 
@@ -21,16 +19,7 @@ SCOPES = {"chat", "read", "admin"}
 @pytest.fixture(scope="module")
 def parts() -> Parts:
     """Parts that are never asked."""
-    nobody: Any = _Nobody()
-    named = {one.name: nobody for one in dataclasses.fields(Parts)}
-    return Parts(**named | {"metrics": MetricsRoute(nobody, nobody, Meter("ocg-gateway")), "hosts": ()})
-
-
-class _Nobody:
-    """Has every method there is."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
+    return idle_parts()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The page that shows the documents: it has all of them, links that lead somewhere, and nothing that runs."""
 
-import dataclasses
 import json
 from html.parser import HTMLParser
 from typing import Any
@@ -8,10 +7,11 @@ from typing import Any
 import pytest
 
 from ocg.gateway import asyncapi
-from ocg.gateway.app import Parts, endpoints
+from ocg.gateway.app import endpoints
 from ocg.gateway.description import describe
 from ocg.gateway.reference.page import STYLE_PATH, written
 from ocg.gateway.reference.types import example, line
+from tests.gateway_parts import idle_parts
 
 VOID = {"meta", "link", "wbr"}
 
@@ -45,9 +45,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def documents() -> tuple[dict[str, Any], dict[str, Any]]:
     """Both, as they are served."""
-    nothing: Any = None
-    named = {one.name: nothing for one in dataclasses.fields(Parts)}
-    openapi, events = describe(endpoints(Parts(**named))), asyncapi.describe()
+    openapi, events = describe(endpoints(idle_parts())), asyncapi.describe()
     return json.loads(json.dumps(openapi)), json.loads(json.dumps(events))
 
 
