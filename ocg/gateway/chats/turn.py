@@ -30,10 +30,18 @@ AGENT_MODEL = "ocg"
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: in the `session` of that name (X-OCG-Session), if in any; as the `caller` may."""
+    """Who asks: in the `session` of that name (X-OCG-Session), if in any; as the `caller` may.
+
+    Raises INVALID_REQUEST when that is no session's name.
+    """
 
     session: str | None
     caller: Caller
+
+    def __post_init__(self) -> None:
+        """Check the name, whoever the answer comes from."""
+        if self.session is not None:
+            _check_session_name(self.session)
 
     @classmethod
     def of(cls, request: Request) -> Self:
@@ -93,9 +101,9 @@ def _form(chat: ChatRequest) -> JsonForm | None:
 
 
 def _session(chat: ChatRequest, asker: Asker) -> str | None:
-    if asker.session is not None:
-        return _session_name(asker.session)
-    return _session_of_user(chat.user) if chat.user else None
+    if asker.session is None and chat.user:
+        return _session_of_user(chat.user)
+    return asker.session
 
 
 def _conversation(
@@ -151,9 +159,9 @@ def _context_message(message: ChatMessage, number: int) -> ContextMessage:
     )
 
 
-def _session_name(name: str) -> str:
+def _check_session_name(name: str) -> None:
     try:
-        return msgspec.convert(name, Name)
+        msgspec.convert(name, Name)
     except msgspec.ValidationError:
         raise wrong("X-OCG-Session", "not a session's name", "use up to 128 of A-Z a-z 0-9 . _ @ -") from None
 

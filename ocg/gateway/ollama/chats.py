@@ -53,22 +53,23 @@ class ChatRoutes:
 
     async def ollama_chat(self, request: Request) -> Response:
         """Continue a conversation."""
-        asked = await answers.read(request, OllamaChat)
+        asker, asked = Asker.of(request), await answers.read(request, OllamaChat)
         lines = Lines(asked.model, chat_line, shows_thoughts=asked.wants_thoughts)
         if not asked.messages:
             return answers.answer(lines.nothing())
-        return await self._answer(request, asked, chat_of(asked), lines)
+        return await self._answer(request, asker, asked, chat_of(asked), lines)
 
     async def ollama_generate(self, request: Request) -> Response:
         """Answer a prompt."""
-        asked = await answers.read(request, OllamaPrompt)
+        asker, asked = Asker.of(request), await answers.read(request, OllamaPrompt)
         lines = Lines(asked.model, generate_line, shows_thoughts=asked.wants_thoughts)
         if not asked.prompt:
             return answers.answer(lines.nothing())
-        return await self._answer(request, asked, completion_of(asked), lines)
+        return await self._answer(request, asker, asked, completion_of(asked), lines)
 
-    async def _answer(self, request: Request, asked: Asked, chat: openai.ChatRequest, lines: Lines) -> Response:
-        asker = Asker.of(request)
+    async def _answer(
+        self, request: Request, asker: Asker, asked: Asked, chat: openai.ChatRequest, lines: Lines
+    ) -> Response:
         pieces = lines.timed(await while_listening(request, self._chats.open(chat, asker)))
         if asked.streams:
             return LineStream(_written(pieces, lines))
