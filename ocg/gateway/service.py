@@ -24,14 +24,9 @@ from ocg.lifecycle.worker import Worker
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-# A peer that takes nothing for so long is gone, or holds our memory on purpose: the kernel resets the connection.
-_STUCK_PEER_MS = 30_000
-_PASSING_S = 65.0  # TCP's TIME_WAIT is 60 s on Linux
-_PASSING_PAUSE_S = 0.1
-# The listener's name in the manager's store of descriptors.
-_FDNAME = "http"
 # What a reload can take over.
-_LIVE = frozenset({TOKEN_KEY, "OCG_ALLOWED_HOSTS"})
+_LIVE = frozenset({TOKEN_KEY, "OCG_ALLOWED_HOSTS", "OCG_CORS_ORIGINS", "OCG_TRUSTED_PROXIES"})
+_LIVE_WITH_TLS = _LIVE | {"OCG_TLS_CERT", "OCG_TLS_KEY"}
 
 
 class GatewayService:
@@ -96,53 +91,3 @@ class _Switch:
 
 async def _token(settings: GatewaySettings, worker: Worker) -> str:
     return settings.ui_token or await worker.run(functools.partial(token.ensure, settings.data_dir))
-
-
-async def _kept(inherited: list[socket.socket], settings: GatewaySettings, notifier: Notifier) -> socket.socket | None:
-    """Return the listener that outlived a restart, unless the settings name another place by now."""
-    if not inherited:
-        return None
-    if inherited[0].getsockname()[:2] in await _addresses(settings):
-        return inherited[0]
-    notifier.forget(_FDNAME)
-    for one in inherited:
-        one.close()
-    return None
-
-
-async def _addresses(settings: GatewaySettings) -> set[Any]:
-    """Look up what the settings name; nothing where the name has no address, which listening there will tell."""
-    try:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
-    except OSError:
-        return set()
-    return {one[4][:2] for one in found}
-
-
-async def _listen(settings: GatewaySettings, notifier: Notifier) -> socket.socket:
-    """Listen; a port that somebody's outgoing connection has, or has had a minute ago, is waited for.
-
-    55003 is among the ports that the kernel gives to those (net.ipv4.ip_local_port_range).
-    """
-    deadline = time.monotonic() + _PASSING_S
-    while True:
-        try:
-            listener = sockets.listen_tcp(settings.host, [settings.port], key="OCG_PORT")
-            break
-        except OcgError as error:
-            passing = error.code is Code.PORT_IN_USE and not sockets.is_served(settings.host, settings.port)
-            if not passing or time.monotonic() > deadline:
-                raise
-            notifier.status(f"Waiting for port {settings.port}, which is an outgoing connection's for the moment")
-            notifier.extend_start(_PASSING_S)
-            await asyncio.sleep(_PASSING_PAUSE_S)
-    # Connections accepted inherit it (tcp(7)); it counts for a closed receive window too.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_PEER_MS)
-    notifier.keep(listener, _FDNAME)
-    return listener
-
-
-def _where(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
