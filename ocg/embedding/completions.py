@@ -98,7 +98,7 @@ class _Chunks:
             case str():
                 return self._chunk(openai.ChunkChoice(delta=openai.Delta(content=piece)))
             case Call():
-                return self._chunk(openai.ChunkChoice(delta=openai.Delta(tool_calls=(_tool_call(piece, index=0),))))
+                return self._chunk(openai.ChunkChoice(delta=openai.Delta(tool_calls=(_begun(piece),))))
             case Finish():
                 end = self._chunk(openai.ChunkChoice(delta=openai.Delta(), finish_reason=piece.reason))
                 return end + (self._chunk(usage=_usage(piece)) if self.wants_usage else b"")
@@ -122,9 +122,19 @@ async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenera
         await rest.aclose()
 
 
-def _tool_call(call: Call, *, index: int | None = None) -> openai.ToolCall:
+def _tool_call(call: Call) -> openai.ToolCall:
     function = openai.FunctionCall(name=call.name, arguments=call.arguments)
-    return openai.ToolCall(id=f"call_{uuid.uuid4().hex[:24]}", function=function, type="function", index=index)
+    return openai.ToolCall(id=_call_id(), function=function, type="function")
+
+
+def _begun(call: Call) -> openai.ToolCallDelta:
+    """Write a call as a chunk has it: it comes as a whole."""
+    function = openai.FunctionDelta(name=call.name, arguments=call.arguments)
+    return openai.ToolCallDelta(index=0, id=_call_id(), type="function", function=function)
+
+
+def _call_id() -> str:
+    return f"call_{uuid.uuid4().hex[:24]}"
 
 
 def _usage(finish: Finish) -> openai.TokenCount:

@@ -7,13 +7,13 @@ from starlette.types import ASGIApp
 
 from ocg.gateway import websocket
 from ocg.gateway.access import Access, LoginRoutes
+from ocg.gateway.chats.chats import Chats
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoute
 from ocg.gateway.native import NativeRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
 from ocg.gateway.page import Page
-from ocg.gateway.tasks import Tasks
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
 from ocg.lifecycle.guard import Guard
@@ -29,7 +29,7 @@ class Parts:
     agent: Agent
     embedding: Embedding
     page: Page
-    tasks: Tasks
+    chats: Chats
     hosts: tuple[str, ...] = ()
 
 
@@ -66,9 +66,10 @@ def _own_routes(parts: Parts) -> list[BaseRoute]:
 
 def _openai_routes(parts: Parts) -> list[BaseRoute]:
     models = Models(parts.embedding)
+    chat = ChatRoute(parts.chats, parts.agent, parts.embedding)
     return [
         Route("/v1/models", models.list),
         Route("/v1/models/{id:path}", models.get),
         Route("/v1/embeddings", models.embeddings, methods=["POST"]),
-        Route("/v1/chat/completions", ChatRoute(parts.agent, models, parts.tasks).post, methods=["POST"]),
+        Route("/v1/chat/completions", chat.post, methods=["POST"]),
     ]

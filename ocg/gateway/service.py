@@ -13,6 +13,7 @@ from ocg.config import TOKEN_KEY, GatewaySettings, token
 from ocg.errors import Code, OcgError
 from ocg.gateway.access import Access
 from ocg.gateway.app import Parts, create_app
+from ocg.gateway.chats.chats import Chats
 from ocg.gateway.page import FOLDER, Page
 from ocg.gateway.tasks import Tasks
 from ocg.gateway.upstream import Agent, Embedding, Warmth
@@ -56,7 +57,7 @@ class GatewayService:
                 agent=agent,
                 embedding=embedding,
                 page=Page(FOLDER, worker),
-                tasks=await stack.enter_async_context(Tasks()),
+                chats=Chats(agent, embedding, await stack.enter_async_context(Tasks())),
                 hosts=(settings.host, *settings.allowed_hosts),
             )
             warmth.begin()

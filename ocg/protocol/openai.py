@@ -42,9 +42,10 @@ class AskedCall(Struct, frozen=True, kw_only=True):
 
     function: FunctionCall
     id: str = ""
+    type: Literal["function"] = "function"
 
 
-class ChatMessage(Struct, frozen=True, kw_only=True):
+class ChatMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message of a conversation that the client keeps."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -66,7 +67,7 @@ class ChatMessage(Struct, frozen=True, kw_only=True):
         return tuple(part.image_url.url for part in parts if isinstance(part, ImagePart))
 
 
-class Function(Struct, frozen=True, kw_only=True):
+class Function(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A function that the client runs; `parameters` is a JSON schema."""
 
     name: ToolName
@@ -94,7 +95,7 @@ class ToolChoice(Struct, frozen=True, kw_only=True):
     function: ChosenFunction
 
 
-class JsonSchema(Struct, frozen=True, kw_only=True):
+class JsonSchema(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A JSON schema, and what it is called."""
 
     schema: dict[str, Any] | None = None
@@ -102,7 +103,7 @@ class JsonSchema(Struct, frozen=True, kw_only=True):
     strict: bool | None = None
 
 
-class ResponseFormat(Struct, frozen=True, kw_only=True):
+class ResponseFormat(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What form the answer must have."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -115,7 +116,7 @@ class StreamOptions(Struct, frozen=True, kw_only=True):
     include_usage: bool = False
 
 
-class ChatRequest(Struct, frozen=True, kw_only=True):
+class ChatRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """POST /v1/chat/completions."""
 
     messages: Annotated[tuple[ChatMessage, ...], msgspec.Meta(min_length=1, max_length=4096)]
@@ -142,6 +143,12 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
         return self.stream_options is not None and self.stream_options.include_usage
 
 
+def with_model(body: bytes, model: str) -> bytes:
+    """Return a request's body with another model's name, and else as it is. Raises what msgspec does."""
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode(fields | {"model": model})
+
+
 class TokenCount(Struct, frozen=True, kw_only=True):
     """`usage` as OpenAI has it."""
 
@@ -159,20 +166,35 @@ class TokenCount(Struct, frozen=True, kw_only=True):
         )
 
 
-class ToolCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A tool the model calls; in a chunk it has an `index`."""
+class ToolCall(Struct, frozen=True, kw_only=True):
+    """A tool the model calls."""
 
     id: str
     function: FunctionCall
     type: Literal["function"]
-    index: int | None = None
+
+
+class FunctionDelta(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a chunk adds to a function's name and arguments."""
+
+    arguments: str
+    name: str | None = None
+
+
+class ToolCallDelta(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a chunk adds to the call of that index; the first has its id, type and name."""
+
+    index: int
+    function: FunctionDelta
+    id: str | None = None
+    type: Literal["function"] | None = None
 
 
 class AnswerMessage(Struct, frozen=True, kw_only=True):
     """The answer, whole."""
 
     content: str | None
-    role: str = "assistant"
+    role: Literal["assistant"] = "assistant"
     tool_calls: tuple[ToolCall, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -200,7 +222,8 @@ class Delta(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     role: str | None = None
     content: str | None = None
-    tool_calls: tuple[ToolCall, ...] | None = None
+    reasoning_content: str | None = None
+    tool_calls: tuple[ToolCallDelta, ...] | None = None
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):

@@ -65,6 +65,20 @@ def test_a_stream_ends_with_its_usage_where_it_is_wanted(gateway: Gateway) -> No
     assert (last["choices"], last["usage"]["total_tokens"], done) == ([], 5, "[DONE]")
 
 
+def test_several_answers_are_several_turns(gateway: Gateway) -> None:
+    found = _chat(gateway, n=2).json
+    assert [(one["index"], one["message"]["content"]) for one in found["choices"]] == [
+        (0, "Hello, world"),
+        (1, "Hello, world"),
+    ]
+    assert found["usage"]["total_tokens"] == 10
+    *chunks, done = _chunks(_chat(gateway, n=2, stream=True).body)
+    said = {0: "", 1: ""}
+    for choice in (choice for chunk in chunks for choice in chunk["choices"]):
+        said[choice["index"]] += choice["delta"].get("content", "")
+    assert (said, done) == ({0: "Hello, world", 1: "Hello, world"}, "[DONE]")
+
+
 def test_a_turn_that_fails_at_once_has_a_status_streamed_or_not(gateway: Gateway) -> None:
     for stream in (False, True):
         reply = _chat(gateway, "fails at once", stream=stream)
@@ -106,7 +120,7 @@ async def test_a_session_is_named_by_header_or_user(gateway: Gateway) -> None:
         ({"messages": "hi"}, 400, "invalid_request", "messages"),
         ({"messages": [{"role": "user", "content": 7}]}, 400, "invalid_request", "messages[0].content"),
         ({"messages": HI, "model": 1}, 400, "invalid_request", "model"),
-        ({"messages": HI, "n": 2}, 400, "invalid_request", "n"),
+        ({"messages": HI, "n": 2, "user": "ann"}, 400, "invalid_request", "n"),
         ({"messages": HI, "temperature": "hot"}, 400, "invalid_request", "temperature"),
         (b"x" * ((16 << 20) + 1), 413, "too_large", None),
     ],
@@ -148,6 +162,13 @@ async def test_a_turn_of_no_session_ends_with_its_client(
     await asyncio.to_thread(_leave, gateway, body, after_bytes=after_bytes if "long" in text else 0)
     assert len((await gateway.seen(cancelled=before + 1)).cancelled) == before + 1
     assert "Traceback" not in gateway.log
+
+
+async def test_all_of_several_answers_end_with_their_client(gateway: Gateway) -> None:
+    before = len((await gateway.seen()).cancelled)
+    body = {"messages": [{"role": "user", "content": "is long"}], "stream": True, "n": 3}
+    await asyncio.to_thread(_leave, gateway, body, after_bytes=300)
+    assert len((await gateway.seen(cancelled=before + 3)).cancelled) == before + 3
 
 
 async def test_a_turn_of_a_session_goes_on_without_its_client(gateway: Gateway) -> None:

@@ -102,7 +102,7 @@ def test_embeddings_come_in_both_encodings(client: openai.OpenAI) -> None:
 
 def test_openais_client_raises_its_own_errors(client: openai.OpenAI, gateway: Gateway) -> None:
     with pytest.raises(openai.BadRequestError) as bad:
-        client.chat.completions.create(model="ocg", messages=SAID, n=2)
+        client.chat.completions.create(model="ocg", messages=SAID, n=2, user="ann")
     assert (bad.value.code, bad.value.param, bad.value.type) == ("invalid_request", "n", "invalid_request_error")
     with pytest.raises(openai.NotFoundError) as unknown:
         client.chat.completions.create(model="gpt-9", messages=SAID)

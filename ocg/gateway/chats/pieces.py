@@ -1,9 +1,20 @@
-"""What a chat is answered with, whoever answers it: pieces, as they come, and the end."""
+"""What a chat is answered with, whoever answers it: its beginning, pieces as they come, and the end."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
+from ocg.errors import Code, OcgError
 from ocg.protocol.events import Finish
-from ocg.protocol.messages import Usage
+from ocg.protocol.messages import ToolUse, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An answer begins; it comes first. `id` names it, `model` is who gives it."""
+
+    id: str
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +33,7 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class CallBegun:
-    """The model begins to call a tool of the client's; `index` counts the calls of a reply from 0."""
+    """The model begins to call a tool of the client's; `index` counts the calls of an answer from 0."""
 
     index: int
     id: str
@@ -38,11 +49,74 @@ class Arguments:
 
 
 @dataclass(frozen=True, slots=True)
+class Busy:
+    """Nothing to show: who answers is at work, such as with a tool of its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """The reply is whole."""
+    """The answer is whole; it comes last."""
 
     finish: Finish
     usage: Usage
 
 
-Piece = Text | Thought | CallBegun | Arguments | Ended
+Piece = Begun | Text | Thought | CallBegun | Arguments | Busy | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole answer."""
+
+    begun: Begun
+    text: str
+    thought: str
+    calls: tuple[ToolUse, ...]
+    ended: Ended
+
+
+async def whole(pieces: AsyncGenerator[Piece, None]) -> Whole:
+    """Put an answer together. Raises what its pieces raise."""
+    begun, ended = Begun("", ""), None
+    text: list[str] = []
+    thought: list[str] = []
+    calls: list[ToolUse] = []
+    async with aclosing(pieces):
+        async for piece in pieces:
+            match piece:
+                case Begun():
+                    begun = piece
+                case Text():
+                    text.append(piece.text)
+                case Thought():
+                    thought.append(piece.text)
+                case CallBegun():
+                    calls.append(ToolUse(id=piece.id, name=piece.name, arguments=""))
+                case Arguments():
+                    calls[piece.index] = _with_more(calls[piece.index], piece.text)
+                case Ended():
+                    ended = piece
+    if ended is None:
+        raise OcgError(Code.INTERNAL, "an answer has no end", "this is a bug in OCG")
+    return Whole(begun, "".join(text), "".join(thought), tuple(calls), ended)
+
+
+def _with_more(call: ToolUse, arguments: str) -> ToolUse:
+    return ToolUse(id=call.id, name=call.name, arguments=call.arguments + arguments)
+
+
+async def begun(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+    """Wait for the first piece, so that what fails before it fails here; give all of them."""
+    entered = _entered(pieces)
+    await anext(entered)
+    return entered
+
+
+async def _entered(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+    """Give a piece for having come in: closing a generator that never ran closes nothing in it. Then all there are."""
+    async with aclosing(pieces):
+        first = await anext(pieces)
+        yield Busy()
+        yield first
+        async for piece in pieces:
+            yield piece

@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions: a turn of the agent, or a local model's own answer."""
+"""POST /v1/chat/completions: a turn of the agent, or a model's own answer."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -6,118 +6,83 @@ from contextlib import aclosing
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ocg.errors import Code, OcgError
-from ocg.gateway.openai.answer import Chunks, completion, error_frame, failure
-from ocg.gateway.openai.models import Models
-from ocg.gateway.openai.request import AgentChat, ModelNamed, turn_of
+from ocg.errors import OcgError
+from ocg.gateway.chats.chats import PATH, Answerer, Chats, Kind
+from ocg.gateway.chats.merging import merged, together
+from ocg.gateway.chats.pieces import Piece, whole
+from ocg.gateway.chats.turn import Asker, wrong
+from ocg.gateway.openai.answer import Chunks, completion, error_frame
+from ocg.gateway.openai.raw import passed
+from ocg.gateway.openai.request import AgentChat, ModelNamed
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
-from ocg.gateway.tasks import Tasks
-from ocg.gateway.upstream import Agent
+from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
 from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
-from ocg.protocol.events import LAST, TextDelta, TurnCompleted, TurnEvent, TurnFailed, TurnResumed, TurnStarted
-from ocg.protocol.messages import TurnRequest
+from ocg.protocol.openai import with_model
 
-_Beats = AsyncGenerator[TurnEvent | None, None]
+_Pieces = AsyncGenerator[Piece, None]
 
 
 class ChatRoute:
-    """Hands each request to whom its model names."""
+    """Hands each request to whom its model names; what a model answers itself is passed through as it is."""
 
-    def __init__(self, agent: Agent, models: Models, tasks: Tasks) -> None:
+    def __init__(self, chats: Chats, agent: Agent, embedding: Embedding) -> None:
+        self._chats = chats
         self._agent = agent
-        self._models = models
-        self._tasks = tasks
+        self._embedding = embedding
 
     async def post(self, request: Request) -> Response:
         """Answer, whole or as a stream."""
         body = await answers.read_bytes(request)
         named = wire.decode(ModelNamed, body)
-        if not named.is_for_agent:
-            return await self._models.chat(request, named, body)
-        chat = wire.decode(AgentChat, body)
-        asked = turn_of(chat, request.headers.get("x-ocg-session"))
-        if chat.stream:
-            return await self._stream(request, chat, asked)
-        return answers.answer(completion(await while_listening(request, self._whole(asked))))
+        answerer = Answerer.of(named.model)
+        match answerer.kind:
+            case Kind.LOCAL:
+                sent = body if answerer.model == named.model else with_model(body, answerer.model)
+                return await passed(request, self._embedding, PATH, sent, stream=named.stream)
+            case Kind.PROVIDER:
+                path = f"/v1/providers/{answerer.provider}/chat/completions"
+                return await passed(request, self._agent, path, body, stream=named.stream)
+            case Kind.AGENT:
+                return await self._turn(request, wire.decode(AgentChat, body))
 
-    async def _whole(self, asked: TurnRequest) -> TurnCompleted:
-        async with aclosing(self._turn(asked)) as events:
-            async for event in events:
-                if isinstance(event, TurnCompleted):
-                    return event
-                if isinstance(event, TurnFailed):
-                    raise failure(event)
-        raise OcgError(Code.INTERNAL, "a turn ended without a last event", "see ocg-agent's log")
+    async def _turn(self, request: Request, chat: AgentChat) -> Response:
+        chat.check()
+        asker = Asker(request.headers.get("x-ocg-session"))
+        if (chat.n or 1) > 1 and (asker.session is not None or chat.user):
+            raise wrong("n", "a session has one answer to each message", "leave out the session, or n")
+        opened = await while_listening(request, self._open(chat, asker))
+        if not chat.stream:
+            return answers.answer(completion(await while_listening(request, together(map(whole, opened)))))
+        return EventStream(_written(merged(opened), Chunks(wants_usage=chat.wants_usage)))
 
-    async def _stream(self, request: Request, chat: AgentChat, asked: TurnRequest) -> Response:
-        events = with_heartbeats(self._turn(asked))
+    async def _open(self, chat: AgentChat, asker: Asker) -> list[_Pieces]:
+        """Begin as many answers as are asked for, all or none."""
+        begun: list[_Pieces] = []
+
+        async def begin() -> None:
+            begun.append(await self._chats.open(chat, asker))
+
         try:
-            first = await while_listening(request, _first_said(events))
+            await together(begin() for _ in range(chat.n or 1))
         except BaseException:
-            await events.aclose()
+            for one in begun:
+                await one.aclose()
             raise
-        return EventStream(_chunks(first, events, Chunks(first, wants_usage=chat.wants_usage)))
-
-    async def _turn(self, asked: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
-        """Run a turn; one that belongs to no session ends with whoever waits for it."""
-        is_over = False
-        try:
-            async with aclosing(self._agent.turn(asked)) as events:
-                async for event in events:
-                    is_over = isinstance(event, LAST)
-                    yield event
-        except OcgError:
-            is_over = True  # or out of reach
-            raise
-        finally:
-            if not is_over and asked.kind == "api":
-                self._tasks.start(self._abandon(asked))
-
-    async def _abandon(self, asked: TurnRequest) -> None:
-        """Cancel a turn; joined by its message id, it says its own, even if its client left before it began."""
-        async with aclosing(self._agent.turn(asked)) as events:
-            async for event in events:
-                if not isinstance(event, LAST):
-                    await self._agent.cancel(event.turn_id)
-                break
+        return begun
 
 
-async def _first_said(events: _Beats) -> TurnEvent:
-    """Return the first event that shows how the turn fares, so that one that fails at once has an HTTP status."""
-    async for event in events:
-        if isinstance(event, TurnFailed):
-            raise failure(event)
-        if event is not None and not isinstance(event, TurnStarted):
-            return event
-    raise OcgError(Code.INTERNAL, "a turn ended without a last event", "see ocg-agent's log")
-
-
-async def _chunks(first: TurnEvent, events: _Beats, chunks: Chunks) -> AsyncGenerator[bytes, None]:
+async def _written(pieces: AsyncGenerator[tuple[int, Piece], None], chunks: Chunks) -> AsyncGenerator[bytes, None]:
     try:
-        yield chunks.role() + _chunk(first, chunks)
-        async for event in events:
-            if chunk := _chunk(event, chunks):
-                yield chunk
+        async with aclosing(with_heartbeats(pieces)) as beats:
+            async for found in beats:
+                if found is None:
+                    yield HEARTBEAT
+                    continue
+                index, piece = found
+                for chunk in chunks.of(piece, index):
+                    yield chunk
+        yield chunks.end()
     except OcgError as error:
         yield error_frame(error)
-    finally:
-        await events.aclose()
-
-
-def _chunk(event: TurnEvent | None, chunks: Chunks) -> bytes:
-    """Write what an event adds; the agent's own tool calls add nothing."""
-    match event:
-        case None:
-            return HEARTBEAT
-        case TextDelta():
-            return chunks.text(event.text)
-        case TurnCompleted():
-            return chunks.end(event)
-        case TurnFailed():
-            return error_frame(failure(event))
-        case TurnResumed():
-            raise OcgError(Code.UNAVAILABLE, "the agent was restarted in the middle of its answer", "ask again")
-        case _:
-            return b""
