@@ -45,18 +45,30 @@ class Networks:
     parts: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     has_unix: bool = False
 
+    def __bool__(self) -> bool:
+        """Whether anybody is among them at all."""
+        return bool(self.parts) or self.has_unix
+
     def __contains__(self, host: str) -> bool:
         """Whether an address is one of them; an empty one is that of a Unix socket's client."""
         if not host:
             return self.has_unix
         if not self.parts:
             return False
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
+        if not is_address(host):
             return False
+        address = ipaddress.ip_address(host)
         mapped = getattr(address, "ipv4_mapped", None) or address
         return any(mapped in part for part in self.parts)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def boolean(text: str) -> bool:

@@ -14,6 +14,7 @@ from ocg.gateway.native import NativeRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
 from ocg.gateway.page import Page
+from ocg.gateway.reach import Reach
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
 from ocg.lifecycle.guard import Guard
@@ -23,14 +24,14 @@ _OPEN = frozenset({"/", "/health", "/login", "/favicon.ico"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the application is made of; `hosts` are names it may be called by beside this machine's own."""
+    """What the application is made of; `reach` says from where it may be asked."""
 
     access: Access
     agent: Agent
     embedding: Embedding
     page: Page
     chats: Chats
-    hosts: tuple[str, ...] = ()
+    reach: Reach = Reach()
 
 
 def create_app(parts: Parts) -> ASGIApp:
@@ -41,10 +42,11 @@ def create_app(parts: Parts) -> ASGIApp:
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
         is_open=_is_open,
-        hosts=parts.hosts,
+        hosts=parts.reach.hosts,
+        origins=parts.reach.origins,
         on_guess=access.slow_down,
     )
-    return SafeHeaders(guarded)
+    return SafeHeaders(parts.reach.around(guarded))
 
 
 def _is_open(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""TLS by a certificate and its key, which a reload takes anew: connections there are go on with the one they began with."""
+"""TLS by a certificate and its key. A reload takes them anew: connections go on with what they began with."""
 
 import logging
 import ssl
@@ -47,7 +47,7 @@ class Certificate:
         self.context.sni_callback = self._choose
 
     def reload(self, files: Files) -> None:
-        """Show the one that the files hold now. Raises CONFIG_INVALID, and goes on with the old one, when they are bad."""
+        """Show the one that the files hold now. Raises CONFIG_INVALID, and keeps the old one, when they are bad."""
         self._now = _load(files)
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
@@ -90,7 +90,10 @@ def _explained(error: ssl.SSLError, files: Files) -> tuple[str, str]:
     if "ENCRYPTED" in files.key.read_text(errors="replace"):
         return f"OCG_TLS_KEY: {files.key} wants a password", "save it without one, readable by ocg-gateway alone"
     why = (error.reason or "no PEM").replace("_", " ").lower()
-    return f"OCG_TLS_CERT, OCG_TLS_KEY: OpenSSL says: {why}", "name PEM files: the certificate with its chain, and the key"
+    return (
+        f"OCG_TLS_CERT, OCG_TLS_KEY: OpenSSL says: {why}",
+        "name PEM files: the certificate with its chain, and the key",
+    )
 
 
 def _warn(context: ssl.SSLContext, files: Files) -> None:

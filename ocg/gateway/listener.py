@@ -29,9 +29,7 @@ class _Tokens(msgspec.Struct, frozen=True):
     tokens: list[msgspec.Raw] = []
 
 
-async def open_listener(
-    settings: GatewaySettings, inherited: list[socket.socket], notifier: Notifier
-) -> socket.socket:
+async def open_listener(settings: GatewaySettings, inherited: list[socket.socket], notifier: Notifier) -> socket.socket:
     """Return the listener that outlived a restart, or listen. Raises PORT_IN_USE, CONFIG_INVALID or UNSAFE_PATH."""
     return await _kept(inherited, settings, notifier) or await _listen(settings, notifier)
 

@@ -1,23 +1,24 @@
 """ocg-gateway as a service: what it opens to serve, and closes after."""
 
-import asyncio
 import functools
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ocg.config import TOKEN_KEY, GatewaySettings, token
-from ocg.errors import Code, OcgError
 from ocg.gateway.access import Access
 from ocg.gateway.app import Parts, create_app
+from ocg.gateway.certificate import Certificate, files_of
 from ocg.gateway.chats.chats import Chats
+from ocg.gateway.listener import check_reach, has_tokens, open_listener, where
 from ocg.gateway.page import FOLDER, Page
+from ocg.gateway.reach import Reach
 from ocg.gateway.tasks import Tasks
 from ocg.gateway.upstream import Agent, Embedding, Warmth
-from ocg.lifecycle import sockets
+from ocg.lifecycle.door import Door, Limits
 from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
 from ocg.lifecycle.worker import Worker
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 # What a reload can take over.
 _LIVE = frozenset({TOKEN_KEY, "OCG_ALLOWED_HOSTS", "OCG_CORS_ORIGINS", "OCG_TRUSTED_PROXIES"})
-_LIVE_WITH_TLS = _LIVE | {"OCG_TLS_CERT", "OCG_TLS_KEY"}
+_LIVE_WITH_TLS = frozenset({"OCG_TLS_CERT", "OCG_TLS_KEY"})
 
 
 class GatewayService:
@@ -45,10 +46,12 @@ class GatewayService:
         notifier.status("Opening the port")
         settings = self._settings
         async with AsyncExitStack() as stack:
-            listener = await _kept(inherited, settings, notifier) or await _listen(settings, notifier)
-            stack.callback(listener.close)
             worker = Worker("ocg-gateway-files")
             stack.push_async_callback(worker.close)
+            await _check_reach(settings, worker)
+            certificate = await _certificate(settings, worker)
+            listener = await open_listener(settings, inherited, notifier)
+            stack.callback(listener.close)
             warmth = Warmth(worker)
             agent = await stack.enter_async_context(Agent(settings.agent_sock, warmth))
             embedding = await stack.enter_async_context(Embedding(settings.address_dir, warmth))
@@ -58,16 +61,22 @@ class GatewayService:
                 embedding=embedding,
                 page=Page(FOLDER, worker),
                 chats=Chats(agent, embedding, await stack.enter_async_context(Tasks())),
-                hosts=(settings.host, *settings.allowed_hosts),
+                reach=Reach.of(settings),
             )
             warmth.begin()
             switch = _Switch(parts)
 
             async def apply(new: GatewaySettings) -> frozenset[str]:
-                switch.apply(await _token(new, worker), (settings.host, *new.allowed_hosts))
-                return _LIVE
+                await _check_reach(replace(new, host=settings.host), worker)
+                live = await _renewed(certificate, new, worker)
+                switch.apply(await _token(new, worker), Reach.of(new))
+                return _LIVE | live
 
-            yield Serving(switch, [listener], _where(listener), workers=(worker,), apply=apply)
+            tls = certificate.context if certificate else None
+            door = Door(listener, Limits.fitting(switch.is_proxy), is_tls=bool(tls))
+            stack.callback(door.close)
+            address = where(door, is_tls=bool(tls))
+            yield Serving(switch, [door], address, workers=(worker,), apply=apply, tls=tls)
 
 
 class _Switch:
@@ -81,14 +90,36 @@ class _Switch:
         """Answer by the application there is."""
         await self._app(scope, receive, send)
 
-    def apply(self, token: str, hosts: tuple[str, ...]) -> None:
+    def is_proxy(self, host: str) -> bool:
+        """Whether an address is that of a proxy, as the settings want it now."""
+        return host in self._parts.reach.proxies
+
+    def apply(self, token: str, reach: Reach) -> None:
         """Build it anew; codes that were used stay used unless the token they hang on has changed."""
         access = self._parts.access
         if not access.is_of(token):
             access = Access(token, started_s=time.time())
-        self._parts = replace(self._parts, access=access, hosts=hosts)
+        self._parts = replace(self._parts, access=access, reach=reach)
         self._app = create_app(self._parts)
 
 
 async def _token(settings: GatewaySettings, worker: Worker) -> str:
     return settings.ui_token or await worker.run(functools.partial(token.ensure, settings.data_dir))
+
+
+async def _check_reach(settings: GatewaySettings, worker: Worker) -> None:
+    await check_reach(settings, has_tokens=await worker.run(functools.partial(has_tokens, settings)))
+
+
+async def _certificate(settings: GatewaySettings, worker: Worker) -> Certificate | None:
+    files = files_of(settings)
+    return await worker.run(functools.partial(Certificate, files)) if files else None
+
+
+async def _renewed(certificate: Certificate | None, new: GatewaySettings, worker: Worker) -> frozenset[str]:
+    """Show the certificate that is there now; to begin with TLS, or to leave it, takes a restart."""
+    files = files_of(new)
+    if certificate is None or files is None:
+        return frozenset()
+    await worker.run(functools.partial(certificate.reload, files))
+    return _LIVE_WITH_TLS
