@@ -54,6 +54,12 @@ models: bin/ocg
 	$(BIN)/python -m pip install --quiet --require-hashes -r constraints-dev.txt
 	@touch $@
 
+# Clients that people have, as they have them.
+.make/clients: constraints-clients.txt | .make/venv
+	$(PYTHON) -m venv --clear $@
+	$@/bin/python -m pip install --quiet --require-hashes -r constraints-clients.txt
+	@touch $@
+
 test: lint unit
 
 lint: all .make/dev
@@ -65,7 +71,7 @@ lint: all .make/dev
 	shellcheck packaging/*.sh packaging/deb/ocg.p* .ci/run
 	$(NPM) run --silent check
 
-unit: all .make/dev deb rpm
+unit: all .make/dev .make/clients deb rpm
 	$(BIN)/pytest
 
 # What the packages are made of. The first time, llama.cpp compiles for every kind of CPU, for about 10 minutes.
@@ -98,6 +104,7 @@ bench: all .make/dev
 constraints:
 	uv pip compile pyproject.toml --group build --generate-hashes --python-version 3.11 --no-header --upgrade -o constraints.txt
 	uv pip compile pyproject.toml --group build --group package --group dev --generate-hashes --python-version 3.11 --no-header -c constraints.txt -o constraints-dev.txt
+	uv pip compile --group clients --generate-hashes --python-version 3.11 --no-header --upgrade -o constraints-clients.txt
 
 clean:
 	rm -rf .make bin dist $(VENV) web/node_modules ocg/gateway/page

@@ -11,6 +11,8 @@ import pytest
 
 from ocg.models import store
 
+# Those are run by a Python of their own.
+collect_ignore = ["clients"]
 MODELS = Path(os.environ.get("OCG_DATA_DIR", "~/.ocg")).expanduser() / "models"
 
 

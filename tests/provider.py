@@ -150,7 +150,8 @@ def never_ends(exchange: Exchange) -> None:
 class ScriptedProvider(ThreadingHTTPServer):
     """The server; `asked` are the bodies it got, `keys` the Authorization headers, `hung_up` a client that left.
 
-    `paths` and `headers` are those of the requests, and `facts` what a GET, or a POST beside, of a path is answered.
+    `paths` and `headers` are those of the requests, and `facts` what a GET, or a POST beside, of a path is answered. A
+    GET of /hung_up waits for the event and clears it.
     """
 
     daemon_threads = False
@@ -214,6 +215,11 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        if self.path.endswith("/hung_up"):
+            has_left = self.server.hung_up.wait(10)
+            self.server.hung_up.clear()
+            Exchange(self, {}).error(200, {"hung_up": has_left})
+            return
         found = self.server.facts.get(self.path)
         Exchange(self, {}).error(404 if found is None else 200, b"" if found is None else found)
 

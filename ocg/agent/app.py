@@ -37,7 +37,7 @@ from ocg.protocol.messages import (
 _SILENCE_S = 15.0
 _MAX_LISTED = 1000
 _MAX_WAIT_S = 30
-_MAX_QUERY_CHARS = 8192
+_MAX_QUERY_CHARS = 4096  # percent-encoded they are 48 KiB at the most; a request's head has 64
 _MAX_MODEL_CHARS = 256
 _MAX_DIGITS = 18
 _MAX_MEMORY_BYTES = 128 << 10

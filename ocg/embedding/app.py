@@ -1,6 +1,6 @@
 """The HTTP of ocg-embedding: pure composition, everything passed in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,9 @@ from ocg.embedding.tokens import Tokens
 from ocg.embedding.vectors import VectorStore
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
-from ocg.lifecycle.endpoints import Endpoint, document, routes
+from ocg.lifecycle.endpoints import Endpoint, routes
 from ocg.lifecycle.guard import Guard
+from ocg.lifecycle.openapi import document
 from ocg.lifecycle.stream import while_listening
 from ocg.protocol import openai
 from ocg.protocol.messages import Health
@@ -66,7 +67,7 @@ class _Endpoints:
             *Embeddings(self.encoder).endpoints(),
             Endpoint(
                 "POST", "/v1/chat/completions", "Continue a conversation", completions.answer, openai.ChatAnswer,
-                takes=LocalChat, streams=True,
+                takes=LocalChat, streams=openai.ChatChunk, last="[DONE]",
                 errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, Code.CONTEXT_LENGTH, Code.BUSY),
             ),
             Endpoint(
@@ -81,10 +82,16 @@ def endpoints(*, encoder: Encoder, vectors: VectorStore, chat: ChatModel, tokens
     listed = (*_Endpoints(encoder, vectors, chat, tokens).endpoints(), *Collections(vectors).endpoints())
 
     async def openapi(_: Request) -> Response:
-        return answers.answer(document((*listed, described), version=__version__))
+        return answers.answer(describe((*listed, described)))
 
     described = Endpoint("GET", "/openapi.json", "This document", openapi, dict[str, Any], is_open=True)
     return (*listed, described)
+
+
+def describe(listed: Sequence[Endpoint]) -> dict[str, Any]:
+    """Make the document that says what the service answers."""
+    about = "Models, embeddings and vectors of OCG."
+    return document(listed, title="ocg-embedding", version=__version__, description=about)
 
 
 def create_app(

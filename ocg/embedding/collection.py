@@ -40,7 +40,7 @@ class Collections:
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """List them."""
-        one, missing = "/collections/{name}", (Code.NOT_FOUND,)
+        one, missing = "/collections/{name:any}", (Code.NOT_FOUND,)
         changed = (Code.NOT_FOUND, *_WRITING)
         upserted = (Code.CONFLICT, *_EMBEDDING, *_WRITING)
         return (

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint
 from ocg.lifecycle.guard import same_token
 from ocg.protocol import login
 
@@ -104,6 +105,16 @@ class LoginRoutes:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        return (
+            Endpoint(
+                "POST", "/login", "Sign a browser in by the token or by a one-time code", self.login, None,
+                takes=LoginRequest, errors=(Code.UNAUTHORIZED, Code.BUSY), tag="Gateway", is_open=True,
+            ),
+            Endpoint("POST", "/logout", "Sign a browser out", self.logout, None, scope="chat", tag="Gateway"),
+        )  # fmt: skip
 
     async def login(self, request: Request) -> Response:
         """Give the browser its cookie."""

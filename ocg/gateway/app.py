@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from ocg.gateway import websocket
 from ocg.gateway.access import Access, LoginRoutes
 from ocg.gateway.chats.chats import Chats
+from ocg.gateway.description import Description
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoute
 from ocg.gateway.native import NativeRoutes
@@ -17,9 +18,10 @@ from ocg.gateway.page import Page
 from ocg.gateway.reach import Reach
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint, routes
 from ocg.lifecycle.guard import Guard
 
-_OPEN = frozenset({"/", "/health", "/login", "/favicon.ico"})
+_PAGE = ("/", "/favicon.ico")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +38,14 @@ class Parts:
 
 def create_app(parts: Parts) -> ASGIApp:
     """Build the application."""
-    access = parts.access
+    access, listed = parts.access, endpoints(parts)
+    is_open = frozenset((*_PAGE, *(one.path for one in listed if one.is_open)))
+    socket = WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent).connect)
     guarded = Guard(
-        answers.create_app([*_own_routes(parts), *_openai_routes(parts), *NativeRoutes(parts.agent).routes()]),
+        answers.create_app([*routes(listed), socket, *_page_routes(parts.page)]),
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
-        is_open=_is_open,
+        is_open=lambda path: path in is_open or path.startswith("/assets/"),
         hosts=parts.reach.hosts,
         origins=parts.reach.origins,
         on_guess=access.slow_down,
@@ -49,29 +53,17 @@ def create_app(parts: Parts) -> ASGIApp:
     return SafeHeaders(parts.reach.around(guarded))
 
 
-def _is_open(path: str) -> bool:
-    return path in _OPEN or path.startswith("/assets/")
+def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
+    """List all that is asked over HTTP; the page's files are none of it."""
+    listed = (
+        *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
+        *Models(parts.embedding).endpoints(),
+        *NativeRoutes(parts.agent).endpoints(),
+        *HealthRoute(parts.agent, parts.embedding).endpoints(),
+        *LoginRoutes(parts.access).endpoints(),
+    )
+    return (*listed, *Description(listed).endpoints())
 
 
-def _own_routes(parts: Parts) -> list[BaseRoute]:
-    login, page = LoginRoutes(parts.access), parts.page
-    return [
-        Route("/health", HealthRoute(parts.agent, parts.embedding).get),
-        Route("/login", login.login, methods=["POST"]),
-        Route("/logout", login.logout, methods=["POST"]),
-        WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent).connect),
-        Route("/", page.index),
-        Route("/assets/{name}", page.asset),
-        Route("/favicon.ico", page.icon),
-    ]
-
-
-def _openai_routes(parts: Parts) -> list[BaseRoute]:
-    models = Models(parts.embedding)
-    chat = ChatRoute(parts.chats, parts.agent, parts.embedding)
-    return [
-        Route("/v1/models", models.list),
-        Route("/v1/models/{id:path}", models.get),
-        Route("/v1/embeddings", models.embeddings, methods=["POST"]),
-        Route("/v1/chat/completions", chat.post, methods=["POST"]),
-    ]
+def _page_routes(page: Page) -> list[Route]:
+    return [Route("/", page.index), Route("/assets/{name}", page.asset), Route("/favicon.ico", page.icon)]

@@ -9,6 +9,7 @@ from ocg import __version__
 from ocg.errors import OcgError
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint
 from ocg.protocol.messages import SystemHealth
 
 _LIMIT_S = 1.5
@@ -21,7 +22,17 @@ class HealthRoute:
         self._agent = agent
         self._embedding = embedding
 
-    async def get(self, _: Request) -> Response:
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        gives = SystemHealth
+        return (
+            Endpoint(
+                "GET", "/health", "How all three services are", self.health, gives, unwell=gives,
+                tag="Gateway", is_open=True,
+            ),
+        )  # fmt: skip
+
+    async def health(self, _: Request) -> Response:
         """Answer 200 when all is well, 503 when a service is down."""
         embedding, agent = await asyncio.gather(_state(self._embedding), _state(self._agent))
         services = {"ocg-embedding": embedding, "ocg-agent": agent, "ocg-gateway": "ok"}

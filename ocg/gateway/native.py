@@ -1,27 +1,49 @@
 """The agent's own API, passed through: each body and each answer is read and written anew, so nothing else crosses."""
 
-from collections.abc import AsyncGenerator
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Iterator
+from functools import partial
+from typing import Annotated, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 from ocg.errors import Code, OcgError
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
-from ocg.gateway.upstream import Agent
+from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent
 from ocg.lifecycle import answers
+from ocg.lifecycle.endpoints import Endpoint, Parameter
 from ocg.lifecycle.stream import EventStream
 from ocg.protocol import sse, wire
 from ocg.protocol.events import TurnEvent
-from ocg.protocol.messages import MAX_SEQ, Changed, MemoryRequest, Name, TurnRequest
+from ocg.protocol.messages import (
+    MAX_SEQ,
+    Changed,
+    Memory,
+    MemoryList,
+    MemoryRequest,
+    Name,
+    SessionList,
+    Transcript,
+    TurnLog,
+    TurnRequest,
+)
 
 T = TypeVar("T")
 
 _MAX_MEMORIES = 1000
-_MAX_QUERY_CHARS = 8192
+_MAX_QUERY_CHARS = 4096  # percent-encoded they are 48 KiB at the most; a request's head has 64
 _CHANGED = Changed(count=1)
+_ONE = (Code.INVALID_REQUEST, Code.NOT_FOUND, *UPSTREAM_ERRORS)
+_QUERY = Parameter("q", Annotated[str, msgspec.Meta(max_length=_MAX_QUERY_CHARS)], "what to look for")
+_LIMIT = Parameter(
+    "limit",
+    Annotated[int, msgspec.Meta(ge=1, le=_MAX_MEMORIES, extra_json_schema={"default": 20})],
+    "how many at the most",
+)
+_SEQ = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
+_AFTER = Parameter("after", _SEQ, "the number of the last event that was seen")
+_LAST_EVENT_ID = Parameter("Last-Event-ID", _SEQ, "the same, as browsers send it", place="header")
 
 
 class NativeRoutes:
@@ -30,20 +52,46 @@ class NativeRoutes:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
-    def routes(self) -> list[BaseRoute]:
-        """List the routes."""
-        return [
-            Route("/v1/sessions", self.sessions),
-            Route("/v1/sessions/{id}", self.transcript, methods=["GET"]),
-            Route("/v1/sessions/{id}", self.delete_session, methods=["DELETE"]),
-            Route("/v1/memories", self.memories, methods=["GET"]),
-            Route("/v1/memories", self.remember, methods=["POST"]),
-            Route("/v1/memories/{id}", self.forget, methods=["DELETE"]),
-            Route("/v1/turns", self.turn, methods=["POST"]),
-            Route("/v1/turns/{id}", self.log),
-            Route("/v1/turns/{id}/events", self.follow),
-            Route("/v1/turns/{id}/cancel", self.cancel, methods=["POST"]),
-        ]
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        return (*self._turns(), *self._sessions(), *self._memories())
+
+    def _turns(self) -> Iterator[Endpoint]:
+        turn = partial(Endpoint, named=Name, scope="chat", tag="Turns")
+        yield turn(
+            "POST", "/v1/turns", "Start a turn, or join it, and stream its events", self.turn, None,
+            takes=TurnRequest, streams=TurnEvent, errors=(Code.CONFLICT, *UPSTREAM_ERRORS),
+        )  # fmt: skip
+        yield turn("GET", "/v1/turns/{id}", "Read all that is kept of a turn", self.log, TurnLog, errors=_ONE)
+        yield turn(
+            "GET", "/v1/turns/{id}/events", "Stream a turn's events behind the last one that was seen", self.follow,
+            None, streams=TurnEvent, parameters=(_AFTER, _LAST_EVENT_ID), errors=_ONE,
+        )  # fmt: skip
+        yield turn("POST", "/v1/turns/{id}/cancel", "End a turn", self.cancel, Changed, errors=_ONE)
+
+    def _sessions(self) -> Iterator[Endpoint]:
+        one = partial(Endpoint, path="/v1/sessions/{id}", named=Name, errors=_ONE, tag="Sessions")
+        yield Endpoint(
+            "GET", "/v1/sessions", "List the conversations", self.sessions, SessionList,
+            errors=UPSTREAM_ERRORS, scope="read", tag="Sessions",
+        )  # fmt: skip
+        yield one(method="GET", summary="Read a conversation", handler=self.transcript, gives=Transcript, scope="read")
+        yield one(
+            method="DELETE", summary="Delete a conversation for good", handler=self.delete_session, gives=Changed,
+            scope="admin",
+        )  # fmt: skip
+
+    def _memories(self) -> Iterator[Endpoint]:
+        memory = partial(Endpoint, errors=UPSTREAM_ERRORS, tag="Memories")
+        yield memory(
+            "GET", "/v1/memories", "Find memories, or list the newest", self.memories, MemoryList,
+            parameters=(_QUERY, _LIMIT), scope="read",
+        )  # fmt: skip
+        yield memory("POST", "/v1/memories", "Keep a memory", self.remember, Memory, takes=MemoryRequest, scope="admin")
+        yield Endpoint(
+            "DELETE", "/v1/memories/{id}", "Delete a memory for good", self.forget, Changed,
+            named=Name, errors=_ONE, scope="admin", tag="Memories",
+        )  # fmt: skip
 
     async def sessions(self, _: Request) -> Response:
         """List the conversations."""

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ocg.errors import Code
 from ocg.gateway import probe
 from ocg.lifecycle.worker import Worker
 from ocg.protocol import messages
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # How long a restart of the agent may take before its callers hear of it.
 PATIENCE_S = 5.0
+# What may come of a request to a service behind the gateway.
+UPSTREAM_ERRORS = (Code.BUSY, Code.PROVIDER, Code.UNAVAILABLE, Code.TIMEOUT)
 
 _log = logging.getLogger(__name__)
 

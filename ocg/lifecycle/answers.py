@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.websockets import WebSocket
 
 from ocg.errors import Code, OcgError
@@ -104,7 +104,16 @@ async def _known(request: Request | WebSocket, error: Exception) -> Response:
 async def _http(request: Request | WebSocket, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     code = _STATUS_CODES.get(error.status_code, Code.INVALID_REQUEST)
-    return error_response(OcgError(code, f"{request.url.path}: {error.detail}", "see the API's description"))
+    found = error_response(OcgError(code, f"{request.url.path}: {error.detail}", "see the API's description"))
+    if code is Code.METHOD_NOT_ALLOWED:
+        found.headers["Allow"] = ", ".join(_allowed(request))
+    return found
+
+
+def _allowed(request: Request | WebSocket) -> list[str]:
+    """List the methods of all routes for a path; Starlette's own Allow header has those of the first alone."""
+    fitting = (one for one in request.app.routes if one.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for one in fitting for method in one.methods or ()})
 
 
 async def _gone(request: Request | WebSocket, error: Exception) -> Response:

@@ -14,6 +14,9 @@ import termios
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from ocg.errors import Code, OcgError
+from ocg.protocol import wire
+
 _HEAD_BYTES = 64 << 10
 _HEAD_S = 20.0
 # Who takes less than so much in so long of what waits for it is gone, or holds our memory on purpose.
@@ -21,6 +24,9 @@ _TAKEN_BYTES = 4 << 10
 _LOOK_S = 20.0
 # How long a stop waits for the first request of who has connected and not asked yet.
 _GRACE_S = 0.25
+_JSON_400 = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+)
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -111,6 +117,12 @@ class Connection(_Taking, HttpToolsProtocol):
         if self._end_timer is not None:
             self._end_timer.cancel()
             super().shutdown()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP in the one shape of an error; uvicorn's own answer is plain text."""
+        body = wire.error_body(OcgError(Code.INVALID_REQUEST, msg, "send HTTP/1.1"))
+        self.transport.write(_JSON_400 % (len(body), body))
+        self.transport.close()
 
     def shutdown(self) -> None:
         """Close after the answer to what was asked; at once when nothing was and nothing is on its way."""

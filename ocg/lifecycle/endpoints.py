@@ -1,8 +1,9 @@
-"""One table of what the service answers; Starlette's routes and the OpenAPI document are both made from it."""
+"""One table of what a service answers; Starlette's routes and the OpenAPI document are both made from it."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from starlette.convertors import Convertor, register_url_convertor
@@ -11,9 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ocg.errors import Code
-from ocg.protocol import sse, wire
+from ocg.protocol import wire
 
 Handler = Callable[[Request], Awaitable[Response]]
+Scope = Literal["", "chat", "read", "admin"]
 NDJSON = "application/x-ndjson"
 # What every endpoint but the open ones may answer.
 _ALWAYS = (Code.UNAUTHORIZED, Code.FORBIDDEN)
@@ -21,12 +23,25 @@ _BODY = (Code.INVALID_REQUEST, Code.TOO_LARGE, Code.TIMEOUT)
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value in the query or in a header; `kind` is its type, with its bounds."""
+
+    name: str
+    kind: Any
+    about: str
+    place: Literal["query", "header"] = "query"
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """What is asked by a method at a path, and what comes back.
 
-    `takes` is the struct of the JSON body; `lines` that of each line where NDJSON is taken as well. `streams` is what
-    comes as events where the client asks for that. `errors` are those beside what every endpoint may answer,
-    `scope` what a token must be good for, where any token will not do.
+    `gives` is the struct of the answer, of the type `media`: None where an answer has no body, or is always a stream.
+    `streams` is what comes as events where the client asks for that, up to the text `last`. `takes` is the struct of
+    the JSON body; `lines` that of each line where NDJSON is taken as well. `named` is the type of what stands in the
+    path's braces, which with `{…:any}` has any character in it. `errors` are those beside what every endpoint may
+    answer, and `unwell` is what comes with 503 instead of an error. `scope` is what a token must be good for, where
+    any token will not do; `tag` is the group it is shown in.
     """
 
     method: str
@@ -36,19 +51,38 @@ class Endpoint:
     gives: Any
     takes: Any = None
     lines: Any = None
-    streams: bool = False
+    streams: Any = None
+    last: str = ""
+    media: str = wire.JSON
+    named: Any = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    parameters: tuple[Parameter, ...] = ()
     errors: tuple[Code, ...] = ()
-    scope: str = ""
+    unwell: Any = None
+    scope: Scope = ""
+    tag: str = ""
     is_open: bool = False
+
+    @property
+    def template(self) -> str:
+        """The path with names alone in its braces."""
+        return re.sub(r":\w+}", "}", self.path)
 
     @property
     def codes(self) -> frozenset[Code]:
         """The codes of all errors it may answer."""
         always = () if self.is_open else _ALWAYS
-        return frozenset((*always, *(_BODY if self.takes is not None else ()), *self.errors))
+        given = (Code.INVALID_REQUEST,) if self.parameters else ()
+        return frozenset((*always, *given, *(_BODY if self.takes is not None else ()), *self.errors))
+
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """The types of all that goes in and out."""
+        bodies = (self.takes, self.lines, self.gives, self.streams, self.unwell)
+        named = self.named if "{" in self.path else None
+        return tuple(one for one in (*bodies, named, *(each.kind for each in self.parameters)) if one is not None)
 
 
-class _NameConvertor(Convertor[str]):
+class _AnyConvertor(Convertor[str]):
     """A name in a path, which may have any character in it, percent-encoded; Starlette sees it decoded."""
 
     regex = "(?s:.+)"
@@ -64,57 +98,7 @@ class _NameConvertor(Convertor[str]):
 
 def routes(endpoints: Iterable[Endpoint]) -> list[Route]:
     """Make Starlette's routes. Of two that fit a path, its method and its end decide."""
-    register_url_convertor("name", _NameConvertor())
-    # The one with the longest end comes first, or {name} would take it for its own.
+    register_url_convertor("any", _AnyConvertor())
+    # The one with the longest end comes first, or {name:any} would take it for its own.
     ordered = sorted(endpoints, key=lambda one: one.path.endswith("}"))
-    return [Route(one.path.replace("{name}", "{name:name}"), one.handler, methods=[one.method]) for one in ordered]
-
-
-def document(endpoints: Sequence[Endpoint], *, version: str) -> dict[str, Any]:
-    """Make the OpenAPI 3.1 document."""
-    kinds = {id(kind): kind for one in endpoints for kind in (one.takes, one.lines, one.gives) if kind is not None}
-    kinds[id(wire.ErrorBody)] = wire.ErrorBody
-    schemas, components = msgspec.json.schema_components(
-        list(kinds.values()), ref_template="#/components/schemas/{name}"
-    )
-    known = dict(zip(kinds, schemas, strict=True))
-    paths: dict[str, dict[str, Any]] = {}
-    for one in endpoints:
-        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, known)
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "ocg-embedding", "version": version, "description": "Models, embeddings and vectors of OCG."},
-        "security": [{"token": []}],
-        "paths": paths,
-        "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
-    }
-
-
-def _operation(one: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
-    answer = {wire.JSON: {"schema": schemas[id(one.gives)]}}
-    if one.streams:
-        answer[sse.CONTENT_TYPE] = {"schema": {"type": "string"}}
-    made: dict[str, Any] = {
-        "operationId": one.handler.__name__.strip("_"),
-        "summary": one.summary,
-        "responses": {"200": {"description": "Done.", "content": answer}} | _errors(one, schemas),
-    }
-    if one.is_open:
-        made["security"] = []
-    if "{name}" in one.path:
-        name = {"type": "string", "minLength": 1, "maxLength": 128}
-        made["parameters"] = [{"name": "name", "in": "path", "required": True, "schema": name}]
-    if one.takes is not None:
-        body = {wire.JSON: {"schema": schemas[id(one.takes)]}}
-        if one.lines is not None:
-            body[NDJSON] = {"schema": schemas[id(one.lines)]}
-        made["requestBody"] = {"required": True, "content": body}
-    return made
-
-
-def _errors(one: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
-    by_status: dict[str, list[str]] = {}
-    for code in sorted(one.codes):
-        by_status.setdefault(str(code.http_status), []).append(code.value)
-    body = {wire.JSON: {"schema": schemas[id(wire.ErrorBody)]}}
-    return {status: {"description": ", ".join(codes), "content": body} for status, codes in sorted(by_status.items())}
+    return [Route(one.path, one.handler, methods=[one.method]) for one in ordered]

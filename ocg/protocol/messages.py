@@ -27,6 +27,8 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Moment = Annotated[float, msgspec.Meta(ge=0.0, le=1e11)]
 Role = Literal["user", "assistant", "tool"]
 Mode = Literal["queue", "steer", "interrupt"]
+# What msgspec decodes to bytes (RFC 4648, 4).
+_BASE64 = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 Metadata = dict[str, str | int | float | bool | None]
 
 
@@ -103,7 +105,7 @@ class Image(Struct, frozen=True):
     """A picture; its data are base64 in JSON."""
 
     media_type: Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
-    data: bytes
+    data: Annotated[bytes, msgspec.Meta(extra_json_schema={"pattern": _BASE64})]
 
 
 class ContextMessage(Struct, frozen=True):

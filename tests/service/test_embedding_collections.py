@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
 from ocg.embedding import app as application
-from ocg.lifecycle.endpoints import document
 from tests.asking import ask
 from tests.processes import running
 from tests.service.embedding import MODULE, Service, environment, serving
@@ -117,12 +116,12 @@ class TestDescription:
             encoder=nothing, vectors=nothing, chat=nothing, tokens=nothing, accepts=bool
         )
         routes = {
-            (route.path.replace(":name", ""), method.lower())
+            (route.path.replace(":any", ""), method.lower())
             for route in guarded._app.routes
             for method in route.methods - {"HEAD"}
         }
         listed = application.endpoints(encoder=nothing, vectors=nothing, chat=nothing, tokens=nothing)
-        described = document(listed, version="0")
+        described = application.describe(listed)
         assert routes == {(path, method) for path, each in described["paths"].items() for method in each}
 
     def test_answers_of_the_other_endpoints_fit_it(self, shared: Described) -> None:

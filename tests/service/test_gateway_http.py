@@ -203,6 +203,19 @@ def test_bad_input_is_named(
     assert "Traceback" not in gateway.log
 
 
+def test_a_wrong_method_is_told_the_right_ones_of_every_route(gateway: Gateway) -> None:
+    assert gateway.ask("PATCH", "/v1/memories/m-1").headers["allow"] == "DELETE"
+    assert gateway.ask("DELETE", "/v1/memories").headers["allow"] == "GET, HEAD, POST"
+
+
+def test_what_is_no_http_is_refused_in_the_one_shape(gateway: Gateway) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as raw:
+        raw.sendall(b"GET /health HTTP/9\r\n\r\n")
+        head, _, body = b"".join(iter(lambda: raw.recv(4096), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["error"]["code"] == "invalid_request"
+
+
 def test_a_body_over_the_limit_is_refused_without_being_read(gateway: Gateway) -> None:
     reply = gateway.ask("POST", "/login", b"x" * 5000, headers={})
     assert (reply.status, reply.error["code"]) == (413, "too_large")

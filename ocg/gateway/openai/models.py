@@ -1,6 +1,7 @@
 """The list of models, and embeddings."""
 
 import time
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,9 +9,10 @@ from starlette.responses import Response
 from ocg.errors import Code, OcgError
 from ocg.gateway.chats.turn import AGENT_MODEL
 from ocg.gateway.openai.raw import passed
-from ocg.gateway.upstream import Embedding
+from ocg.gateway.upstream import UPSTREAM_ERRORS, Embedding
 from ocg.lifecycle import answers
-from ocg.protocol.openai import ModelItem, ModelList
+from ocg.lifecycle.endpoints import Endpoint
+from ocg.protocol.openai import EmbeddingAnswer, EmbeddingRequest, ModelItem, ModelList
 
 
 class Models:
@@ -20,11 +22,26 @@ class Models:
         self._embedding = embedding
         self._agent = ModelItem(id=AGENT_MODEL, kind="agent", tools=True, created=int(time.time()))
 
-    async def list(self, _: Request) -> Response:
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """List them."""
+        shared = partial(Endpoint, scope="chat", tag="OpenAI")
+        return (
+            shared("GET", "/v1/models", "List the models", self.models, ModelList, errors=UPSTREAM_ERRORS),
+            shared(
+                "GET", "/v1/models/{id:any}", "Describe a model", self.model, ModelItem,
+                errors=(Code.MODEL_UNKNOWN, *UPSTREAM_ERRORS),
+            ),
+            shared(
+                "POST", "/v1/embeddings", "Embed texts", self.embeddings, EmbeddingAnswer,
+                takes=EmbeddingRequest, errors=(Code.MODEL_UNKNOWN, Code.CONTEXT_LENGTH, *UPSTREAM_ERRORS),
+            ),
+        )  # fmt: skip
+
+    async def models(self, _: Request) -> Response:
         """List the agent and the models."""
         return answers.answer(ModelList(data=(self._agent, *await self._local())))
 
-    async def get(self, request: Request) -> Response:
+    async def model(self, request: Request) -> Response:
         """Describe one."""
         name = request.path_params["id"]
         for model in (self._agent, *await self._local()):
