@@ -9,6 +9,8 @@ And it stops politely: who has just connected, or has just asked, is still answe
 import array
 import asyncio
 import fcntl
+import socket
+import struct
 import termios
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -19,6 +21,7 @@ from ocg.protocol import wire
 
 _HEAD_BYTES = 64 << 10
 _HEAD_S = 20.0
+_PIECE_BYTES = 16 << 10
 # Who takes less than so much in so long of what waits for it is gone, or holds our memory on purpose.
 _TAKEN_BYTES = 4 << 10
 _LOOK_S = 20.0
@@ -58,6 +61,9 @@ class _Taking(asyncio.Protocol):
 
     def _look(self) -> None:
         if self._waiting_bytes - self.transport.get_write_buffer_size() < _TAKEN_BYTES:
+            # Or the kernel would go on with what it has, for as long as the peer likes (socket(7), SO_LINGER).
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()
         else:
             self._watch()
@@ -93,7 +99,13 @@ class Connection(_Taking, HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what comes."""
+        """Take what comes, in pieces so small that no head outgrows its bound unseen."""
+        for start in range(0, len(data), _PIECE_BYTES):
+            if self.transport.is_closing() or self.transport.get_protocol() is not self:  # it became a WebSocket's
+                return
+            self._take(data[start : start + _PIECE_BYTES])
+
+    def _take(self, data: bytes) -> None:
         was_in_head = self._in_head
         super().data_received(data)
         if not self._in_head:
