@@ -11,7 +11,7 @@ from ocg.agent.compaction import Compactor
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.prompting import Prompter
-from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, PromptMessage, Reply, ToolSpec
 from ocg.agent.rows import Entry, Turn
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
@@ -19,6 +19,7 @@ from ocg.agent.workspace import Workspace
 from ocg.database import Database
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.messages import Message, TurnRequest, Usage
+from ocg.protocol.replies import ReplyOptions
 
 Answer = Callable[[Sequence[PromptMessage]], str]
 
@@ -50,9 +51,14 @@ class PlayedModel:
         pass
 
     async def reply(
-        self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
+        self,
+        messages: Sequence[PromptMessage],
+        tools: Sequence[ToolSpec],
+        *,
+        max_tokens: int,
+        options: ReplyOptions = PLAIN,
     ) -> AsyncGenerator[str | Reply, None]:
-        del tools, max_tokens
+        del tools, max_tokens, options
         self.asked.append(messages)
         yield Reply(self.answer(messages), usage=Usage(prompt_tokens=7, completion_tokens=3))
 

@@ -47,14 +47,17 @@ class Exchange:
 
     def delta(self, finish: str | None = None, **delta: Any) -> None:
         """Send a chunk."""
-        chunk = {"id": "c", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+        self._chunk(choices=[{"index": 0, "delta": delta, "finish_reason": finish}])
+
+    def _chunk(self, **fields: Any) -> None:
+        chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"} | fields
         self.raw(b"data: " + json.dumps(chunk).encode() + b"\n\n")
 
     def end(self, finish: str = "stop") -> None:
         """End a stream well, with usage."""
         self.delta(finish)
-        usage = {"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}}
-        self.raw(b"data: " + json.dumps(usage).encode() + b"\n\ndata: [DONE]\n\n")
+        self._chunk(choices=[], usage={"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16})
+        self.raw(b"data: [DONE]\n\n")
 
 
 def says(text: str) -> Script:
@@ -99,6 +102,11 @@ def calls(name: str, arguments: str, *, call_id: str = "call_0", text: str = "")
 def fails(status: int, body: Any = b"out of order", **headers: str) -> Script:
     """Answer with an error."""
     return lambda exchange: exchange.error(status, body, **headers)
+
+
+def gives(body: Any, **headers: str) -> Script:
+    """Answer whole."""
+    return fails(200, body, **headers)
 
 
 def breaks(text: str) -> Script:
@@ -150,8 +158,8 @@ def never_ends(exchange: Exchange) -> None:
 class ScriptedProvider(ThreadingHTTPServer):
     """The server; `asked` are the bodies it got, `keys` the Authorization headers, `hung_up` a client that left.
 
-    `paths` and `headers` are those of the requests, and `facts` what a GET, or a POST beside, of a path is answered. A
-    GET of /hung_up waits for the event and clears it.
+    `bodies` are those as they came, `paths` and `headers` those of the requests, and `facts` what a GET, or a POST
+    beside, of a path is answered. A GET of /hung_up waits for the event and clears it.
     """
 
     daemon_threads = False
@@ -161,6 +169,7 @@ class ScriptedProvider(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.closing = threading.Event()
         self.asked: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
         self.keys: list[str] = []
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
@@ -190,6 +199,7 @@ class ScriptedProvider(ThreadingHTTPServer):
             thread.join(10)
         self._threads_seen.clear()
         self.asked.clear()
+        self.bodies.clear()
         self.keys.clear()
         self.paths.clear()
         self.headers.clear()
@@ -224,10 +234,12 @@ class _Handler(BaseHTTPRequestHandler):
         Exchange(self, {}).error(404 if found is None else 200, b"" if found is None else found)
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self.path.endswith(("/chat/completions", "/messages")):
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.loads(data)
+        if not self.path.endswith(("/chat/completions", "/messages", "/embeddings")):
             self.do_GET()
             return
+        self.server.bodies.append(data)
         try:
             self.server.next_script(self.path, dict(self.headers), body)(Exchange(self, body))
         except OSError:

@@ -15,6 +15,8 @@ from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers import Directory
+from ocg.agent.providers.passthrough import Passthrough
+from ocg.agent.raw import RawRoutes
 from ocg.agent.store import Store
 from ocg.agent.turns import Turns
 from ocg.errors import Code, OcgError
@@ -152,6 +154,7 @@ def create_app(
     outbox: Outbox,
     deliveries: Deliveries,
     directory: Directory,
+    passthrough: Passthrough,
 ) -> Starlette:
     """Build the application."""
     ends = _Endpoints(store, turns, memories, outbox, deliveries, directory)
@@ -161,6 +164,7 @@ def create_app(
             Route("/v1/providers", ends.providers),
             Route("/v1/providers/wish", ends.forget_wish, methods=["DELETE"]),
             Route("/v1/providers/{name}/test", ends.test_provider, methods=["POST"]),
+            *RawRoutes(directory, passthrough).routes(),
             Route("/v1/turns", ends.turn, methods=["POST"]),
             Route("/v1/turns/{turn_id}", ends.log),
             Route("/v1/turns/{turn_id}/events", ends.follow),

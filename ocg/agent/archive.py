@@ -4,6 +4,7 @@ A mark is set by comparing with the one before it, in the transaction that write
 or half, changes nothing.
 """
 
+import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -82,6 +83,12 @@ class Archive:
         for row in rows:
             found[row["message_id"]] = (Image(row["media_type"], row["data"]), *found.get(row["message_id"], ()))
         return found
+
+    async def opaque(self, calls: Sequence[str]) -> dict[str, str]:
+        """Return what providers want back with calls that clients ran, by the calls' ids."""
+        sql = "SELECT call_id, opaque FROM client_calls WHERE call_id IN (SELECT value FROM json_each(?))"
+        found = await self._database.read(lambda db: db.execute(sql, (json.dumps(calls),)).fetchall())
+        return {row["call_id"]: row["opaque"] for row in found if row["opaque"]}
 
     async def advance(
         self, session_id: str, *, before: Message, old: Mark, summary: str, kind: Kind, usage: Usage

@@ -199,12 +199,12 @@ class Compactor:
 def _is_crowded(laid: Laid) -> bool:
     if laid.model.is_small and len(laid.older) > _SMALL_EXCHANGES:
         return True
-    return laid.tokens > context.room(laid.model) * _CROWDED_SHARE
+    return laid.tokens > laid.room * _CROWDED_SHARE
 
 
 def _kept(laid: Laid) -> int:
     """Return how many exchanges before the newest stay as they are."""
-    room = context.room(laid.model)
+    room = laid.room
     tokens = min(room * _KEPT_SHARE, room * _AFTER_SHARE - laid.needed)
     kept = len(context.newest_within(laid.older, max(int(tokens), 0)))
     return min(kept, _SMALL_EXCHANGES) if laid.model.is_small else kept

@@ -1,10 +1,11 @@
 """What the model is shown: who it is, what is remembered, and as much of the conversation as fits."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ocg.agent.providers.base import Image, Model, PromptMessage
+from ocg.agent.providers.forms import told
 from ocg.agent.results import cut_middle
 from ocg.agent.sentences import few
 from ocg.agent.summary import EXTRACT_LINE
@@ -12,6 +13,7 @@ from ocg.agent.tools.time import say
 from ocg.agent.workspace import AGENTS, INSTRUCTIONS, SOUL, USER, Texts
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ContextMessage, Memory, Message
+from ocg.protocol.replies import ReplyOptions
 
 MAX_ANSWER_TOKENS = 1024
 # Two cores read some 200 tokens a second, and a model that small gains nothing from a conversation read for longer.
@@ -45,13 +47,22 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """All that could be sent: what stands before, the exchanges from the oldest on, the newest of which is answered."""
+    """All that could be sent: what stands before, the exchanges from the oldest on, the newest of which is answered.
+
+    `asked_tokens` is how long a client lets the answer be.
+    """
 
     model: Model
     system: Sized
     tools_tokens: int
     older: tuple[tuple[Sized, ...], ...]
     newest: tuple[Sized, ...]
+    asked_tokens: int | None = None
+
+    @property
+    def room(self) -> int:
+        """How many tokens the prompt should take at the most."""
+        return room(self.model, self.asked_tokens)
 
     @property
     def tokens(self) -> int:
@@ -69,7 +80,7 @@ class Laid:
         `older_share` is how much of what would fit of them older exchanges may take. Raises CONTEXT_LENGTH with both
         numbers when the newest exchange alone does not fit.
         """
-        answer, kept_free = answer_tokens(self.model), reserved(self.model)
+        answer, kept_free = answer_tokens(self.model, self.asked_tokens), reserved(self.model, self.asked_tokens)
         if self.needed + kept_free > self.model.context_tokens:
             raise OcgError(
                 Code.CONTEXT_LENGTH,
@@ -77,26 +88,26 @@ class Laid:
                 f" the model has {self.model.context_tokens}",
                 "send less at once, or use a model with a longer context",
             )
-        space = min(room(self.model) - self.needed, sum(map(sum_of, self.older)))
+        space = min(self.room - self.needed, sum(map(sum_of, self.older)))
         kept = newest_within(self.older, int(space * older_share))
         laid = (one.message for exchange in [*kept, self.newest] for one in exchange)
         return Prompt((self.system.message, *laid), answer, len(kept))
 
 
-def answer_tokens(model: Model) -> int:
-    """How many tokens an answer may take."""
-    return max(min(MAX_ANSWER_TOKENS, model.context_tokens // 4), 1)
+def answer_tokens(model: Model, asked: int | None = None) -> int:
+    """How many tokens an answer may take: as many as were asked for, and never more than a quarter of the context."""
+    return max(min(asked or MAX_ANSWER_TOKENS, model.context_tokens // 4), 1)
 
 
-def reserved(model: Model) -> int:
+def reserved(model: Model, asked: int | None = None) -> int:
     """How many tokens a prompt leaves free: for the answer, and for thinking as far as a quarter is left to it."""
-    answer = answer_tokens(model)
+    answer = answer_tokens(model, asked)
     return answer + model.thinking_beside(answer)
 
 
-def room(model: Model) -> int:
+def room(model: Model, asked: int | None = None) -> int:
     """How many tokens a prompt should take at the most; a small model is soon too slow, so its prompts are short."""
-    available = model.context_tokens - reserved(model)
+    available = model.context_tokens - reserved(model, asked)
     return min(available, SMALL_TOKENS) if model.is_small else available
 
 
@@ -134,9 +145,10 @@ def _time_for(model: Model, moment: dt.datetime) -> str:
     return f"It is {say(moment)}."
 
 
-def asked_by(context: Sequence[ContextMessage]) -> str:
-    """Return what a client that keeps its own conversation wants to stand before it."""
-    return "\n\n".join(one.content for one in context if one.role == "system")
+def asked_by(context: Sequence[ContextMessage], options: ReplyOptions) -> str:
+    """Return what a client wants to stand before the conversation. A form without a schema is for words to say."""
+    said = [one.content for one in context if one.role == "system"]
+    return "\n\n".join([*said, *([told(options.form)] if options.form and options.form.schema is None else [])])
 
 
 def skills(summaries: Sequence[str]) -> str:
@@ -163,8 +175,11 @@ def earlier(model: Model, summary: str) -> str:
     return f"{_SUMMED_UP}\n{summary}" if summary else ""
 
 
-def given(context: Sequence[ContextMessage]) -> list[list[PromptMessage]]:
-    """Return the exchanges of a conversation that the client keeps."""
+def given(context: Sequence[ContextMessage], opaque: Mapping[str, str]) -> list[list[PromptMessage]]:
+    """Return the exchanges of a conversation that the client keeps.
+
+    `opaque` is, by the ids of its calls, what their providers want back with them.
+    """
     found: list[list[PromptMessage]] = []
     for one in context:
         if one.role == "system":
@@ -172,7 +187,10 @@ def given(context: Sequence[ContextMessage]) -> list[list[PromptMessage]]:
         if one.role == "user" or not found:
             found.append([])
         images = tuple(Image(image.media_type, image.data) for image in one.images)
-        found[-1].append(PromptMessage(one.role, one.content, images=images))
+        kept = next((opaque[call.id] for call in one.tool_calls if call.id in opaque), "")
+        found[-1].append(
+            PromptMessage(one.role, one.content, one.tool_calls, one.tool_call_id, images=images, opaque=kept)
+        )
     return found
 
 

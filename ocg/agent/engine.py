@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from ocg import log
-from ocg.agent import loops, retelling
+from ocg.agent import loops, offer, retelling
 from ocg.agent.commands import Commands
 from ocg.agent.context import Laid, Prompt
 from ocg.agent.deliveries import Deliveries
@@ -129,7 +129,7 @@ class Engine:
         await self._end(live)
 
     async def _advance(self, live: LiveTurn, queue: TurnQueue, limits: TurnLimits) -> None:
-        memories = await self._recall(live.turn.message)
+        memories = await self._recall(live.turn.question)
         while True:
             steps = await self._store.steps(live.turn.id)
             if next_step(steps) is not Step.CALL and await self._let_join(live, queue):
@@ -149,7 +149,7 @@ class Engine:
         told = await self._store.told(live.turn.id)
         live.tell(retelling.retold(live.turn, told)[1:])
         for call in open_calls([one.message for one in told]):
-            if not self._toolbox.is_repeatable(call):
+            if not (offer.is_clients(call.name, live.turn.options) or self._toolbox.is_repeatable(call)):
                 await self._call(live, call, (), is_interrupted=True)
 
     async def _let_join(self, live: LiveTurn, queue: TurnQueue) -> bool:
@@ -182,7 +182,7 @@ class Engine:
 
     async def _reply(self, live: LiveTurn, memories: tuple[Memory, ...]) -> Reply:
         model = await self._provider.model()
-        tools = self._toolbox.specs() if model.takes_tools else ()
+        tools = offer.offered(self._toolbox.specs(), live.turn.options, takes_tools=model.takes_tools)
         history = await self._store.history(live.turn.session_id)
         lay = functools.partial(self._prompter.lay, live.turn, history, model=model, memories=memories, tools=tools)
         refused: OcgError | None = None
@@ -202,7 +202,7 @@ class Engine:
 
     async def _stream(self, live: LiveTurn, prompt: Prompt, tools: Sequence[ToolSpec]) -> Reply:
         live.begin_step()
-        pieces = self._provider.reply(prompt.messages, tools, max_tokens=prompt.max_tokens)
+        pieces = self._provider.reply(prompt.messages, tools, max_tokens=prompt.max_tokens, options=live.turn.options)
         async with aclosing(pieces):
             async for piece in pieces:
                 match piece:
@@ -217,16 +217,19 @@ class Engine:
         raise OcgError(Code.INTERNAL, f"{self._provider.name} gave no reply", "this is a bug in OCG")
 
     async def _keep(self, live: LiveTurn, reply: Reply) -> None:
+        are_clients = offer.are_clients(reply.tool_calls, live.turn.options)
         entry = Entry(
             "assistant",
             live.text,
             live.seq,
-            tool_calls=reply.tool_calls,
+            tool_calls=() if are_clients else reply.tool_calls,
+            client_calls=reply.tool_calls if are_clients else (),
             reasoning=live.reasoning,
             spans=tuple(live.spans),
             opaque=reply.opaque,
             model=self._provider.model_name,
             usage=reply.usage,
+            is_cut=reply.is_cut,
         )
         await self._store.add(live.turn, entry)
         live.end_step()
@@ -235,7 +238,10 @@ class Engine:
         self, live: LiveTurn, call: ToolUse, steps: Sequence[Message], *, is_interrupted: bool = False
     ) -> None:
         live.emit(events.ToolCall, call_id=call.id, name=call.name, arguments=call.arguments)
-        outcome = self._toolbox.interrupted(call) if is_interrupted else await self._toolbox.run(call)
+        if offer.is_clients(call.name, live.turn.options):
+            outcome = Outcome(offer.DEFERRED.format(name=call.name))
+        else:
+            outcome = self._toolbox.interrupted(call) if is_interrupted else await self._toolbox.run(call)
         outcome = replace(outcome, content=await self._results.shorten(live.turn.session_id, outcome.content))
         times = loops.count(steps, call, outcome.content)
         content = loops.noted(outcome.content, times)
@@ -259,14 +265,14 @@ class Engine:
         if live.is_over:
             return
         kept = TurnError(error.code, error.message, error.hint) if error else None
-        text = ""
+        last: Message | None = None
         try:
             said = Entry("assistant", live.text, live.seq, reasoning=live.reasoning, spans=tuple(live.spans))
             cut_off = said if live.text else None
             turn = await _whole(self._store.finish(live.turn, kept, cut_off=cut_off, event_seq=live.seq))
             if turn.error is None and turn.joined is None:
-                text = (await self._store.steps(turn.id))[-1].content
-            live.tell([retelling.end(turn, live.seq, text)])
+                last = (await self._store.steps(turn.id))[-1]
+            live.tell([retelling.end(turn, live.seq, last)])
             kept = turn.error
         except OcgError as worse:
             _log.info("the end of turn %s could not be kept: %s", live.turn.id, worse)
@@ -280,7 +286,7 @@ class Engine:
 
     async def _recall(self, message: str) -> tuple[Memory, ...]:
         settings = self._settings
-        if not settings.auto_recall or not settings.recall_limit:
+        if not message or not settings.auto_recall or not settings.recall_limit:
             return ()
         return await self._memories.recall(message, settings.recall_limit, min_score=settings.recall_min_score)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ocg.agent import context
 from ocg.agent.archive import Archive, Mark, View
-from ocg.agent.budget import BYTES_A_TOKEN, Counter, digest
+from ocg.agent.budget import BYTES_A_TOKEN, Counter, digest, text_of
 from ocg.agent.compaction import Compactor
 from ocg.agent.context import Laid, Prompt, Sized
 from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
@@ -14,12 +14,14 @@ from ocg.agent.rows import Turn
 from ocg.agent.transcript import exchanges, paired
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
-from ocg.protocol.messages import ContextMessage, Memory, Message
+from ocg.protocol.messages import Memory, Message
 
 # What each part that stands before the conversation may take of the room, as one part in so many.
 _FILES_PART, _SKILLS_PART, _MEMORIES_PART, _SUMMARY_PART = 4, 16, 8, 4
 _CUT_ROUNDS = 4
 _LEAST_RESULT_CHARS = 400
+
+_Keyed = list[list[tuple[str, PromptMessage]]]
 
 
 class Prompter:
@@ -60,10 +62,10 @@ class Prompter:
         cut further, for a model that has refused the prompt.
         """
         view = await self._archive.view(turn.session_id, history)
-        laid = await self._laid(view, model, turn.context, memories, tools, free_share)
+        laid = await self._laid(view, model, turn, memories, tools, free_share)
         if free_share == 1.0 and len(laid.newest) == 1 and await self._compactor.relieve(turn.session_id, view, laid):
             view = await self._archive.view(turn.session_id, history)
-            laid = await self._laid(view, model, turn.context, memories, tools)
+            laid = await self._laid(view, model, turn, memories, tools)
         return laid
 
     async def measure(
@@ -71,7 +73,7 @@ class Prompter:
     ) -> int:
         """Return how many tokens a session's next prompt takes, without the message to come."""
         view = await self._archive.view(session_id, history)
-        laid = await self._laid(view, model, (), (), tools)
+        laid = await self._laid(view, model, None, (), tools)
         return laid.tokens
 
     def learn(self, laid: Laid, prompt: Prompt, tools: Sequence[ToolSpec], reply: Reply) -> None:
@@ -82,20 +84,26 @@ class Prompter:
         self,
         view: View,
         model: Model,
-        asked: Sequence[ContextMessage],
+        turn: Turn | None,
         memories: Sequence[Memory],
         tools: Sequence[ToolSpec],
         free_share: float = 1.0,
     ) -> Laid:
-        keyed = [[(digest(one.content), one) for one in each] for each in context.given(asked)]
-        keyed += _keyed(model, view)
-        system = await self._system(model, view.mark, asked, memories)
+        asked_tokens = turn.options.max_tokens if turn else None
+        keyed = _joined(await self._given(turn), _keyed(model, view)) if turn else _keyed(model, view)
+        system = await self._system(model, view.mark, turn, memories)
         tools_tokens = await self._counter.tools(model, tools)
         *older, newest = keyed or [[]]
         sized = await self._sized(model, newest)
-        free = model.context_tokens - context.reserved(model) - system.tokens - tools_tokens
+        free = model.context_tokens - context.reserved(model, asked_tokens) - system.tokens - tools_tokens
         sized = await self._squeezed(model, sized, int(min(free, context.sum_of(sized)) * free_share))
-        return Laid(model, system, tools_tokens, await self._recent(model, older), tuple(sized))
+        return Laid(model, system, tools_tokens, await self._recent(model, older), tuple(sized), asked_tokens)
+
+    async def _given(self, turn: Turn) -> "_Keyed":
+        """Part the conversation that a turn's client keeps into exchanges, and key each message by its text."""
+        calls = [call.id for one in turn.context for call in one.tool_calls]
+        given = context.given(turn.context, await self._archive.opaque(calls) if calls else {})
+        return [[(digest(text_of(one)), one) for one in each] for each in given]
 
     async def _recent(
         self, model: Model, older: Sequence[Sequence[tuple[str, PromptMessage]]]
@@ -134,15 +142,13 @@ class Prompter:
             newest = [sized if one is longest else one for one in newest]
         return newest
 
-    async def _system(
-        self, model: Model, mark: Mark, asked: Sequence[ContextMessage], memories: Sequence[Memory]
-    ) -> Sized:
+    async def _system(self, model: Model, mark: Mark, turn: Turn | None, memories: Sequence[Memory]) -> Sized:
         """Write what stands before the conversation; no part may take more of the room than its share."""
         room = context.room(model)
         notes = context.notes(memories, room * BYTES_A_TOKEN // _MEMORIES_PART)
         parts = [
             await self._fitted(model, context.identity(model, await self._workspace.texts()), room // _FILES_PART),
-            context.asked_by(asked),
+            context.asked_by(turn.context, turn.options) if turn else "",
             await self._fitted(model, context.skills(self._skills()), room // _SKILLS_PART),
             await self._fitted(model, notes, room // _MEMORIES_PART),
             await self._fitted(model, context.earlier(model, mark.summary), room // _SUMMARY_PART),
@@ -160,7 +166,14 @@ class Prompter:
         return ""
 
 
-def _keyed(model: Model, view: View) -> list[list[tuple[str, PromptMessage]]]:
+def _joined(given: _Keyed, own: _Keyed) -> _Keyed:
+    """Put a turn behind what its client keeps: where the user said nothing, it goes on with the last exchange."""
+    if given and own and own[0][0][1].role != "user":
+        return [*given[:-1], given[-1] + own[0], *own[1:]]
+    return given + own
+
+
+def _keyed(model: Model, view: View) -> _Keyed:
     """Part messages into exchanges and key each by its id, or by what it is shortened to."""
     parted = exchanges(paired(view.messages))
     keyed = [[(one.id, context.shown(one, view.images.get(one.id, ()))) for one in each] for each in parted]

@@ -12,7 +12,7 @@ import msgspec
 
 from ocg.agent.rows import Told, Turn
 from ocg.protocol import events
-from ocg.protocol.events import LAST, Event, ReasoningDelta, TextDelta, TurnEvent, TurnResumed
+from ocg.protocol.events import LAST, Event, Finish, ReasoningDelta, TextDelta, TurnEvent, TurnResumed
 from ocg.protocol.messages import Message, ToolUse
 
 ATTEMPT = 1 << 32
@@ -42,14 +42,20 @@ def retold(turn: Turn, told: Sequence[Told]) -> list[TurnEvent]:
     return list(_Retelling(turn, told).events())
 
 
-def end(turn: Turn, after: int, text: str) -> TurnEvent:
-    """Tell how a turn ended; `after` is the number before, which counts where the turn itself kept none."""
+def end(turn: Turn, after: int, last: Message | None) -> TurnEvent:
+    """Tell how a turn ended, with its `last` message, if it has any.
+
+    `after` is the number before, which counts where the turn itself kept none.
+    """
     key: dict[str, Any] = {"turn_id": turn.id, "session_id": turn.session_id, "seq": turn.event_seq or after + 1}
     if turn.joined is not None:
         return events.TurnJoined(**key, into=turn.joined)
     if turn.error is not None:
         return events.TurnFailed(**key, code=turn.error.code, message=turn.error.message, hint=turn.error.hint)
-    return events.TurnCompleted(**key, text=text, usage=turn.usage)
+    if last is None:
+        return events.TurnCompleted(**key, text="", usage=turn.usage)
+    finish: Finish = "length" if last.is_cut else "tool_calls" if last.client_calls else "stop"
+    return events.TurnCompleted(**key, text=last.content, usage=turn.usage, tool_calls=last.client_calls, finish=finish)
 
 
 class _Retelling:

@@ -22,6 +22,7 @@ from ocg.protocol.messages import (
     TurnLog,
     Usage,
 )
+from ocg.protocol.replies import ReplyOptions
 
 _CALLS = tuple[ToolUse, ...]
 _SPANS = tuple[tuple[bool, int], ...]
@@ -48,6 +49,13 @@ class Turn:
     joined: str | None
     reply_to: ReplyTo | None
     is_command: bool = False
+    options: ReplyOptions = ReplyOptions()
+
+    @property
+    def question(self) -> str:
+        """What the user said last, before the results that a client may send."""
+        said = [one.content for one in self.context if one.role == "user"]
+        return self.message or (said[-1] if said else "")
 
     @property
     def is_open(self) -> bool:
@@ -85,6 +93,8 @@ class Entry:
     usage: Usage | None = None
     images: int = 0
     spans: tuple[tuple[bool, int], ...] = ()
+    client_calls: tuple[ToolUse, ...] = ()
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +128,7 @@ def turn_of(row: sqlite3.Row) -> Turn:
         event_seq=row["event_seq"],
         joined=row["joined"],
         reply_to=msgspec.json.decode(row["reply_to"], type=ReplyTo) if row["reply_to"] else None,
+        options=msgspec.json.decode(row["options"], type=ReplyOptions),
     )
 
 
@@ -161,6 +172,8 @@ def message_of(row: sqlite3.Row) -> Message:
         model=row["model"],
         usage=msgspec.json.decode(row["usage"], type=Usage) if row["usage"] else None,
         images=row["images"],
+        client_calls=msgspec.json.decode(row["client_calls"], type=_CALLS) if row["client_calls"] else (),
+        is_cut=bool(row["is_cut"]),
     )
 
 
@@ -170,8 +183,13 @@ def session_of(row: sqlite3.Row) -> Session:
 
 
 def insert_asked(db: sqlite3.Connection, asked: Turn, into: Turn, event_seq: int | None = None) -> None:
-    """Add what the user said with a turn, pictures included, to that turn or to another that it joins."""
+    """Add what the user said with a turn, pictures included, to that turn or to another that it joins.
+
+    A client that sends results of its tools says nothing with them.
+    """
     (images,) = db.execute("SELECT count(*) FROM images WHERE turn_id = ?", (asked.id,)).fetchone()
+    if not (asked.message or images):
+        return
     message_id = insert(db, (into.session_id, into.id), Entry("user", asked.message, event_seq, images=images))
     db.execute("UPDATE images SET message_id = ? WHERE turn_id = ?", (message_id, asked.id))
 
@@ -180,6 +198,7 @@ def insert(db: sqlite3.Connection, turn: tuple[str, str], entry: Entry) -> str:
     """Add a message to a turn, given as its session's id and its own, and what it took to the turn's; return its id."""
     session_id, turn_id = turn
     now, usage = time.time(), entry.usage
+    clients = _distinct(db, session_id, entry.client_calls)
     row = {
         "id": uuid.uuid4().hex,
         "session_id": session_id,
@@ -196,8 +215,12 @@ def insert(db: sqlite3.Connection, turn: tuple[str, str], entry: Entry) -> str:
         "usage": _json(usage) if usage else None,
         "images": entry.images,
         "spans": _json(entry.spans) if _is_mixed(entry.spans) else None,
+        "client_calls": _json(clients) if clients else None,
+        "is_cut": entry.is_cut,
     }
     put(db, "messages", row)
+    sql = "INSERT INTO client_calls (call_id, session_id, opaque) VALUES (?, ?, ?)"
+    db.executemany(sql, [(call.id, session_id, entry.opaque) for call in clients])
     db.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", (now, session_id))
     if usage is not None:
         db.execute(
@@ -232,12 +255,15 @@ def _json(value: object) -> str:
 
 
 def _distinct(db: sqlite3.Connection, session_id: str, calls: Sequence[ToolUse]) -> list[ToolUse]:
-    """Give calls new ids where the session knows theirs: some models count from `call_0` in every reply."""
-    sql = "SELECT 1 FROM messages WHERE session_id = ? AND tool_call_id = ?"
+    """Give calls new ids where theirs are known: some models count from `call_0` in every reply."""
+    sql = """
+        SELECT 1 FROM messages WHERE session_id = :session AND tool_call_id = :call
+        UNION ALL SELECT 1 FROM client_calls WHERE call_id = :call
+    """
     seen: set[str] = set()
     made: list[ToolUse] = []
     for call in calls:
-        is_known = call.id in seen or db.execute(sql, (session_id, call.id)).fetchone() is not None
+        is_known = call.id in seen or db.execute(sql, {"session": session_id, "call": call.id}).fetchone() is not None
         made.append(msgspec.structs.replace(call, id=f"call_{uuid.uuid4().hex}") if is_known else call)
         seen.add(call.id)
     return made

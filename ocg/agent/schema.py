@@ -160,4 +160,18 @@ MIGRATIONS = (
     CREATE INDEX messages_of_call ON messages (session_id, tool_call_id) WHERE tool_call_id IS NOT NULL;
     CREATE INDEX tool_results_sizes ON tool_results (seq, chars);
     """,
+    """
+    -- How a client wants the replies of a turn made, as long as it runs.
+    ALTER TABLE turns ADD COLUMN options TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE messages ADD COLUMN client_calls TEXT;
+    ALTER TABLE messages ADD COLUMN is_cut INTEGER NOT NULL DEFAULT 0;
+
+    -- Calls of tools that clients run: their ids are not given twice, and with one comes back what its provider wants.
+    CREATE TABLE client_calls (
+        call_id TEXT PRIMARY KEY,
+        session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+        opaque TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX client_calls_of_session ON client_calls (session_id);
+    """,
 )

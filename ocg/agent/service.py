@@ -15,6 +15,7 @@ from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.memory.notes import Notes
 from ocg.agent.outbox import Outbox
+from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.wishes import Wishes
@@ -50,6 +51,8 @@ class AgentService:
             embedding = await owned.enter_async_context(EmbeddingClient(settings.address_dir))
             directory = await providers.Directory.open(settings, Wishes(database))
             owned.push_async_callback(directory.provider.close)
+            passthrough = Passthrough()
+            owned.push_async_callback(passthrough.close)
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
             capture = Capture(memories, directory.provider, settings)
@@ -82,6 +85,7 @@ class AgentService:
                 outbox=outbox,
                 deliveries=deliveries,
                 directory=directory,
+                passthrough=passthrough,
             )
 
             async def apply(new: AgentSettings) -> frozenset[str]:

@@ -163,8 +163,8 @@ class Store:
             state, kept = ("failed", msgspec.json.encode(error).decode()) if error else ("completed", None)
             # What a client of an API sent along is with the client, and nobody reads it any more.
             sql = """
-                UPDATE turns SET state = ?, error = ?, ended_at = ?, event_seq = ?, context = '[]' WHERE id = ?
-                RETURNING *
+                UPDATE turns SET state = ?, error = ?, ended_at = ?, event_seq = ?, context = '[]', options = '{}'
+                WHERE id = ? RETURNING *
             """
             last_seq = None if event_seq is None else event_seq + 1
             ended = turn_of(db.execute(sql, (state, kept, time.time(), last_seq, turn.id)).fetchone())
@@ -232,6 +232,7 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
         "message_id": request.message_id or uuid.uuid4().hex,
         "message": request.message,
         "context": msgspec.json.encode(request.context).decode(),
+        "options": msgspec.json.encode(request.options).decode(),
         "mode": request.mode,
         "state": "queued",
         "reply_to": msgspec.json.encode(request.reply_to).decode() if request.reply_to else None,

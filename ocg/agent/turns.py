@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, nullcontext
 
-from ocg.agent import retelling, slash
+from ocg.agent import asked, retelling, slash
 from ocg.agent.engine import Engine
 from ocg.agent.live import LiveTurn
 from ocg.agent.queue import Limits, TurnQueue
@@ -47,8 +47,9 @@ class Turns:
     async def submit(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
         """Keep a message on disk, then give its turn's events, to the last. A repeat joins the turn there is.
 
-        Raises BUSY, with nothing kept, when too much waits already.
+        Raises INVALID_REQUEST, and BUSY when too much waits already; nothing is kept then.
         """
+        asked.check(request)
         turn = await self._store.known(request)
         if turn is None:
             with self._place(request):
@@ -104,6 +105,6 @@ class Turns:
         told = await self._store.told(turn.id)
         live = LiveTurn(turn)
         live.tell(retelling.retold(turn, told))
-        live.tell([retelling.end(turn, live.seq, told[-1].message.content if told else "")])
+        live.tell([retelling.end(turn, live.seq, told[-1].message if told else None)])
         async for event in live.follow(after):
             yield event

@@ -59,11 +59,16 @@ class Answerer:
                 case events.TurnJoined():
                     print(terminal.paint("(another answer that is under way takes this up)", terminal.DIM))
                 case events.TurnCompleted():
-                    print(flush=True)
+                    self._end(event)
                 case events.TurnFailed():
                     print(flush=True)
                     raise OcgError(Code(event.code), event.message, event.hint)
 
+    def _end(self, event: events.TurnCompleted) -> None:
+        print(flush=True)
+        if event.finish == "length":
+            self._note("(the answer is cut off: it may be no longer)")
+
     def _note(self, text: str) -> None:
-        """Say what a tool does, where it does not mix with an answer that is piped on."""
+        """Say what happens beside the answer, where it does not mix with one that is piped on."""
         print(terminal.paint(text, terminal.DIM, sys.stderr), file=sys.stderr, flush=True)

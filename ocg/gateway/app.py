@@ -7,15 +7,25 @@ from starlette.types import ASGIApp
 
 from ocg.gateway import websocket
 from ocg.gateway.access import Access, LoginRoutes
+from ocg.gateway.administration import AccessRoutes
+from ocg.gateway.admission import Admission
+from ocg.gateway.anthropic.messages import MessagesRoutes
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.description import Description
+from ocg.gateway.dialects import render
+from ocg.gateway.gate import gated
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoute
+from ocg.gateway.limits import Limits
 from ocg.gateway.native import NativeRoutes
+from ocg.gateway.ollama.chats import ChatRoutes
+from ocg.gateway.ollama.embed import EmbedRoutes
+from ocg.gateway.ollama.models import ModelRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
 from ocg.gateway.page import Page
 from ocg.gateway.reach import Reach
+from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
 from ocg.lifecycle.endpoints import Endpoint, routes
@@ -33,6 +43,8 @@ class Parts:
     embedding: Embedding
     page: Page
     chats: Chats
+    tokens: Tokens
+    limits: Limits
     reach: Reach = Reach()
 
 
@@ -40,26 +52,36 @@ def create_app(parts: Parts) -> ASGIApp:
     """Build the application."""
     access, listed = parts.access, endpoints(parts)
     is_open = frozenset((*_PAGE, *(one.path for one in listed if one.is_open)))
-    socket = WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent).connect)
+    socket = WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent, parts.limits).connect)
+    routed = gated(
+        [*routes(listed), socket, *_page_routes(parts.page)], listed, parts.limits, sockets={socket.path: "chat"}
+    )
     guarded = Guard(
-        answers.create_app([*routes(listed), socket, *_page_routes(parts.page)]),
+        Admission(answers.create_app(routed, render=render), parts.tokens),
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
         is_open=lambda path: path in is_open or path.startswith("/assets/"),
         hosts=parts.reach.hosts,
         origins=parts.reach.origins,
         on_guess=access.slow_down,
+        render=render,
     )
     return SafeHeaders(parts.reach.around(guarded))
 
 
 def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
     """List all that is asked over HTTP; the page's files are none of it."""
+    models = Models(parts.agent, parts.embedding)
     listed = (
         *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
-        *Models(parts.embedding).endpoints(),
+        *models.endpoints(),
+        *MessagesRoutes(parts.chats, parts.agent, parts.embedding).endpoints(),
+        *ChatRoutes(parts.chats).endpoints(),
+        *EmbedRoutes(parts.agent, parts.embedding).endpoints(),
+        *ModelRoutes(models, parts.embedding).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *HealthRoute(parts.agent, parts.embedding).endpoints(),
+        *AccessRoutes(parts.tokens, parts.limits).endpoints(),
         *LoginRoutes(parts.access).endpoints(),
     )
     return (*listed, *Description(listed).endpoints())

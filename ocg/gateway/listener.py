@@ -6,8 +6,6 @@ import socket
 import time
 from typing import Any
 
-import msgspec
-
 from ocg.config import GatewaySettings, token
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import sockets
@@ -21,12 +19,6 @@ _PASSING_PAUSE_S = 0.1
 _FDNAME = "http"
 # Whoever is in the socket's group may connect: the proxy before it.
 _SOCKET_MODE = 0o660
-
-
-class _Tokens(msgspec.Struct, frozen=True):
-    """What can be known of tokens.json: whether any token is in it."""
-
-    tokens: list[msgspec.Raw] = []
 
 
 async def open_listener(settings: GatewaySettings, inherited: list[socket.socket], notifier: Notifier) -> socket.socket:
@@ -43,12 +35,12 @@ def where(listener: socket.socket, *, is_tls: bool) -> str:
     return f"{'https' if is_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-async def check_reach(settings: GatewaySettings, *, has_tokens: bool) -> None:
+async def check_reach(settings: GatewaySettings, *, has_chosen: bool) -> None:
     """Raise CONFIG_INVALID where other machines can knock and nobody has chosen a token.
 
     The one that OCG makes by itself is known to whoever has read this machine's files, perhaps long ago.
     """
-    if settings.gateway_sock or has_tokens:
+    if settings.gateway_sock or has_chosen:
         return
     if not all(ipaddress.ip_address(host).is_loopback for host, *_ in await _addresses(settings)):
         raise OcgError(
@@ -58,14 +50,9 @@ async def check_reach(settings: GatewaySettings, *, has_tokens: bool) -> None:
         )
 
 
-def has_tokens(settings: GatewaySettings) -> bool:
-    """Whether the owner has chosen a token, which may block: OCG_UI_TOKEN, or one made by `ocg token create`."""
-    if settings.ui_token and settings.ui_token != token.read(settings.data_dir):
-        return True
-    try:
-        return bool(msgspec.json.decode((settings.data_dir / "tokens.json").read_bytes(), type=_Tokens).tokens)
-    except (OSError, msgspec.DecodeError):
-        return False
+def is_chosen(settings: GatewaySettings) -> bool:
+    """Whether the owner's token is one that somebody chose, which may block; where nobody did, OCG made it."""
+    return bool(settings.ui_token) and settings.ui_token != token.read(settings.data_dir)
 
 
 async def _kept(inherited: list[socket.socket], settings: GatewaySettings, notifier: Notifier) -> socket.socket | None:

@@ -13,12 +13,14 @@ from ocg.gateway.access import Access
 from ocg.gateway.app import Parts, create_app
 from ocg.gateway.certificate import Certificate, files_of
 from ocg.gateway.chats.chats import Chats
-from ocg.gateway.listener import check_reach, has_tokens, open_listener, where
+from ocg.gateway.limits import Limits
+from ocg.gateway.listener import check_reach, is_chosen, open_listener, where
 from ocg.gateway.page import FOLDER, Page
 from ocg.gateway.reach import Reach
 from ocg.gateway.tasks import Tasks
+from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding, Warmth
-from ocg.lifecycle.door import Door, Limits
+from ocg.lifecycle.door import Door, Room
 from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
 from ocg.lifecycle.worker import Worker
@@ -48,7 +50,8 @@ class GatewayService:
         async with AsyncExitStack() as stack:
             worker = Worker("ocg-gateway-files")
             stack.push_async_callback(worker.close)
-            await _check_reach(settings, worker)
+            tokens = await stack.enter_async_context(Tokens(settings.data_dir, worker))
+            await _check_reach(settings, tokens, worker)
             certificate = await _certificate(settings, worker)
             listener = await open_listener(settings, inherited, notifier)
             stack.callback(listener.close)
@@ -56,24 +59,26 @@ class GatewayService:
             agent = await stack.enter_async_context(Agent(settings.agent_sock, warmth))
             embedding = await stack.enter_async_context(Embedding(settings.address_dir, warmth))
             parts = Parts(
-                access=Access(await _token(settings, worker), started_s=time.time()),
+                access=Access(await _token(settings, worker), tokens, started_s=time.time()),
                 agent=agent,
                 embedding=embedding,
                 page=Page(FOLDER, worker),
                 chats=Chats(agent, embedding, await stack.enter_async_context(Tasks())),
+                tokens=tokens,
+                limits=await Limits.load(settings.data_dir, worker),
                 reach=Reach.of(settings),
             )
             warmth.begin()
             switch = _Switch(parts)
 
             async def apply(new: GatewaySettings) -> frozenset[str]:
-                await _check_reach(replace(new, host=settings.host), worker)
+                await _check_reach(replace(new, host=settings.host), tokens, worker)
                 live = await _renewed(certificate, new, worker)
                 switch.apply(await _token(new, worker), Reach.of(new))
                 return _LIVE | live
 
             tls = certificate.context if certificate else None
-            door = Door(listener, Limits.fitting(switch.is_proxy), is_tls=bool(tls))
+            door = Door(listener, Room.fitting(switch.is_proxy), is_tls=bool(tls))
             stack.callback(door.close)
             address = where(door, is_tls=bool(tls))
             yield Serving(switch, [door], address, workers=(worker,), apply=apply, tls=tls)
@@ -98,7 +103,7 @@ class _Switch:
         """Build it anew; codes that were used stay used unless the token they hang on has changed."""
         access = self._parts.access
         if not access.is_of(token):
-            access = Access(token, started_s=time.time())
+            access = Access(token, self._parts.tokens, started_s=time.time())
         self._parts = replace(self._parts, access=access, reach=reach)
         self._app = create_app(self._parts)
 
@@ -107,8 +112,9 @@ async def _token(settings: GatewaySettings, worker: Worker) -> str:
     return settings.ui_token or await worker.run(functools.partial(token.ensure, settings.data_dir))
 
 
-async def _check_reach(settings: GatewaySettings, worker: Worker) -> None:
-    await check_reach(settings, has_tokens=await worker.run(functools.partial(has_tokens, settings)))
+async def _check_reach(settings: GatewaySettings, tokens: Tokens, worker: Worker) -> None:
+    has_chosen = bool(tokens.items()) or await worker.run(functools.partial(is_chosen, settings))
+    await check_reach(settings, has_chosen=has_chosen)
 
 
 async def _certificate(settings: GatewaySettings, worker: Worker) -> Certificate | None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ocg.errors import Code
 from ocg.gateway import probe
 from ocg.lifecycle.worker import Worker
-from ocg.protocol import messages
-from ocg.protocol.clients import AgentClient, ConnectionLostError, EmbeddingClient
+from ocg.protocol import messages, wire
+from ocg.protocol.clients import AgentClient, ConnectionLostError, EmbeddingClient, Raw
 from ocg.protocol.events import TurnEvent
 from ocg.protocol.pauses import Pauses
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # How long a restart of the agent may take before its callers hear of it.
 PATIENCE_S = 5.0
+_LIST_S = 2.0
 # What may come of a request to a service behind the gateway.
 UPSTREAM_ERRORS = (Code.BUSY, Code.PROVIDER, Code.UNAVAILABLE, Code.TIMEOUT)
 
@@ -59,11 +60,17 @@ class Embedding(EmbeddingClient):
 
     @asynccontextmanager
     async def send(
-        self, method: str, path: str, *, data: bytes | None = None, silence_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes | None = None,
+        silence_s: float | None = None,
+        raw: Raw | None = None,
     ) -> "AsyncIterator[aiohttp.ClientResponse]":
         """Send a request once aiohttp is there."""
         await self._warmth.wait()
-        async with super().send(method, path, data=data, silence_s=silence_s) as response:
+        async with super().send(method, path, data=data, silence_s=silence_s, raw=raw) as response:
             yield response
 
     async def health(self) -> messages.Health:
@@ -80,7 +87,13 @@ class Agent(AgentClient):
 
     @asynccontextmanager
     async def send(
-        self, method: str, path: str, *, data: bytes | None = None, silence_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes | None = None,
+        silence_s: float | None = None,
+        raw: Raw | None = None,
     ) -> "AsyncIterator[aiohttp.ClientResponse]":
         """Send a request, again and again while nobody is there to hear it, for five seconds at the most."""
         await self._warmth.wait()
@@ -89,7 +102,7 @@ class Agent(AgentClient):
             while True:
                 try:
                     response = await stack.enter_async_context(
-                        super().send(method, path, data=data, silence_s=silence_s)
+                        super().send(method, path, data=data, silence_s=silence_s, raw=raw)
                     )
                     break
                 except ConnectionLostError as error:
@@ -105,6 +118,13 @@ class Agent(AgentClient):
         async with aclosing(super().turn(request, patience_s=patience_s)) as events:
             async for event in events:
                 yield event
+
+    async def providers(self) -> messages.ProviderList:
+        """See AgentClient; nobody waits for an agent that is away, or slow, to have a list."""
+        async with asyncio.timeout(_LIST_S):
+            await self._warmth.wait()
+            async with super().send("GET", "/v1/providers") as response:
+                return wire.decode(messages.ProviderList, await self.whole(response))
 
     async def health(self) -> messages.Health:
         """Ask how it is, without aiohttp and without patience."""

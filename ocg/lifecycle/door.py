@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Room:
     """How many connections may be open at once, in all and from one address.
 
     `without` are addresses that speak for many, so that only the total counts for them.
@@ -41,7 +41,7 @@ class Limits:
     without: Callable[[str], bool] = lambda _: False
 
     @classmethod
-    def fitting(cls, without: Callable[[str], bool]) -> "Limits":
+    def fitting(cls, without: Callable[[str], bool]) -> "Room":
         """Take what the process has descriptors for: a connection may need a second one to the service behind us."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         total = max(1, min(_CONNECTIONS, (soft - _OTHER_DESCRIPTORS) // 2))
@@ -60,9 +60,9 @@ def allow_descriptors() -> None:
 class Door(socket.socket):
     """A listener, taken over from the socket given. Who comes when it is full hears 503, or nothing where TLS is on."""
 
-    def __init__(self, listener: socket.socket, limits: Limits, *, is_tls: bool = False) -> None:
+    def __init__(self, listener: socket.socket, room: Room, *, is_tls: bool = False) -> None:
         super().__init__(listener.family, listener.type, listener.proto, fileno=listener.detach())
-        self._limits = limits
+        self._room = room
         self._refusal = b"" if is_tls else _refusal()
         self._inside: Counter[str] = Counter()
         self._total = 0
@@ -73,8 +73,8 @@ class Door(socket.socket):
         connection, address = super().accept()
         host = str(address[0]) if isinstance(address, tuple) else ""
         who = _neighbourhood(host)
-        is_many = not host or self._limits.without(host)
-        if self._total >= self._limits.total or (not is_many and self._inside[who] >= self._limits.each):
+        is_many = not host or self._room.without(host)
+        if self._total >= self._room.total or (not is_many and self._inside[who] >= self._room.each):
             self._turn_away(connection, host)
             raise ConnectionAbortedError("too many connections")
         self._total += 1

@@ -15,8 +15,10 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ocg.errors import Code, OcgError
-from ocg.lifecycle.answers import error_response
+from ocg.lifecycle.answers import Render, in_our_dialect
 
+# Where what a token or a cookie stands for is put, in an ASGI scope.
+CALLER = "ocg.caller"
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost", "localhost.localdomain"})
 _TOKEN_PROTOCOL = "ocg.bearer."  # noqa: S105 - what stands before a token
 # A name or an IPv4 address, or an IPv6 address in brackets, and a port: what a browser sends, and nothing else.
@@ -40,33 +42,35 @@ def _is_loopback(name: str) -> bool:
         return False
 
 
-def _nothing_read(_: Mapping[str, str]) -> bool:
-    return False
+def _nothing_read(_: Mapping[str, str]) -> None:
+    return
 
 
-async def _nothing_done() -> None:
+async def _nothing_done(_: str) -> None:
     return
 
 
 class Guard:
     """Refuses what has no business here, before the application sees it.
 
-    `is_open` says which paths need no token; `accepts` judges a token in constant time, and `accepts_cookie` the
-    cookies, by name, one of which may stand for it. `hosts` are names allowed beside this machine's own. `on_guess` is
-    awaited before a wrong token is answered: it can slow a guesser down. `origins` are other pages that may ask by a
-    token, and never by a cookie.
+    `is_open` says which paths need no token; `accepts` judges a token, from an address, in constant time, and
+    `accepts_cookie` the cookies, by name, one of which may stand for it. What they give for a right one says who asks.
+    `hosts` are names allowed beside this machine's own, `origins` other pages that may ask by a token, and never by a
+    cookie. `on_guess` is awaited with the address before a wrong token is answered: it can slow a guesser down.
+    `render` writes why.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        accepts: Callable[[str], bool],
+        accepts: Callable[[str, str], object],
         is_open: Callable[[str], bool],
-        accepts_cookie: Callable[[Mapping[str, str]], bool] = _nothing_read,
+        accepts_cookie: Callable[[Mapping[str, str]], object] = _nothing_read,
         hosts: Iterable[str] = (),
         origins: frozenset[str] = frozenset(),
-        on_guess: Callable[[], Awaitable[None]] = _nothing_done,
+        on_guess: Callable[[str], Awaitable[None]] = _nothing_done,
+        render: Render = in_our_dialect,
     ) -> None:
         self._app = app
         self._accepts = accepts
@@ -75,6 +79,7 @@ class Guard:
         self._hosts = frozenset(name.lower() for name in hosts)
         self._origins = origins
         self._on_guess = on_guess
+        self._render = render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it with the reason why not."""
@@ -83,20 +88,21 @@ class Guard:
             _check_host(headers, self._hosts)
             is_ours = _check_origin(headers, self._origins)
             if not self._is_open(scope["path"]):
-                await self._check_token(headers, takes_cookie=is_ours)
+                scope[CALLER] = await self._caller(headers, (scope.get("client") or ("",))[0], takes_cookie=is_ours)
         except OcgError as error:
-            await error_response(error)(scope, receive, send)
+            await self._render(scope, error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    async def _check_token(self, headers: Headers, *, takes_cookie: bool) -> None:
-        if takes_cookie and self._accepts_cookie(cookie_parser(headers.get("cookie", ""))):
-            return
+    async def _caller(self, headers: Headers, address: str, *, takes_cookie: bool) -> object:
+        if takes_cookie and (found := self._accepts_cookie(cookie_parser(headers.get("cookie", "")))):
+            return found
         given = _tokens(headers)
-        if any(self._accepts(token) for token in given):
-            return
+        for token in given:
+            if found := self._accepts(token, address):
+                return found
         if given:
-            await self._on_guess()
+            await self._on_guess(address)
         raise OcgError(
             Code.UNAUTHORIZED, "no valid token", "send `Authorization: Bearer TOKEN`, OCG_UI_TOKEN in env.config"
         )
@@ -139,10 +145,11 @@ def _place(origin: str) -> str:
 def _tokens(headers: Headers) -> tuple[str, ...]:
     """Return the tokens a request carries: one in each header that may hold one."""
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    own, anthropic = headers.get("x-ocg-ui-token", ""), headers.get("x-api-key", "")
     # A page has no other header of a WebSocket to put it in.
     offered = (one.strip() for one in headers.get("sec-websocket-protocol", "").split(","))
     in_protocol = next((one for one in offered if one.startswith(_TOKEN_PROTOCOL)), "").removeprefix(_TOKEN_PROTOCOL)
-    found = (bearer.strip() if scheme.lower() == "bearer" else "", headers.get("x-ocg-ui-token", ""), in_protocol)
+    found = (bearer.strip() if scheme.lower() == "bearer" else "", own, anthropic, in_protocol)
     return tuple(token for token in found if token)
 
 

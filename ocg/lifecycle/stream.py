@@ -29,7 +29,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send what comes until it ends or nobody listens."""
         async with aclosing(self._chunks):
-            await _first_of(self._send(send), _gone(receive))
+            await first_of(self._send(send), gone(receive))
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -43,19 +43,20 @@ async def while_listening(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
     The request's body must have been read.
     """
-    result = await _first_of(work, _gone(request.receive))
+    result = await first_of(work, gone(request.receive))
     if result is None:
         raise ClientDisconnect
     return result
 
 
-async def _gone(receive: Receive) -> None:
+async def gone(receive: Receive) -> None:
+    """Wait until the client has gone, or has had its answer; the request's body must have been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _first_of(work: Coroutine[Any, Any, T], other: Coroutine[Any, Any, None]) -> T | None:
-    """Run both until one is done; return what the work gave, or None when it was not done in time."""
+async def first_of(work: Coroutine[Any, Any, T], other: Coroutine[Any, Any, None]) -> T | None:
+    """Run both until one is done, then neither; return what the work gave, or None when it was not done in time."""
     working, waiting = asyncio.ensure_future(work), asyncio.ensure_future(other)
     try:
         await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -3,8 +3,9 @@
 import os
 import stat
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -38,7 +39,14 @@ class ConnectionLostError(OcgError):
         self.was_sent = was_sent
 
 
-class _Client:
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A request that is passed on for somebody else, with headers of theirs; its answer is theirs, whatever it is."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Client:
     """One connection pool to one service; `service` is its name in messages."""
 
     service = ""
@@ -61,22 +69,29 @@ class _Client:
     def _connector(self) -> "aiohttp.BaseConnector | None":
         return None
 
+    def _credentials(self, where: address.Address) -> dict[str, str]:
+        return {"Authorization": f"Bearer {where.token}"} if where.token else {}
+
     @asynccontextmanager
     async def send(
-        self, method: str, path: str, *, data: bytes | None = None, silence_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes | None = None,
+        silence_s: float | None = None,
+        raw: Raw | None = None,
     ) -> "AsyncIterator[aiohttp.ClientResponse]":
         """Send a request and give the answer with its body unread. Raises UNAVAILABLE, TIMEOUT or the service's error.
 
-        `silence_s` makes it a stream: any length, but no pause longer than that.
+        `silence_s` makes it a stream: any length, but no pause longer than that. With `raw`, an error is an answer too.
         """
         import aiohttp  # noqa: PLC0415
 
         where = self._locate()
         if self._session is None:
             self._session = aiohttp.ClientSession(connector=self._connector(), auto_decompress=False)
-        headers = {"Content-Type": wire.JSON}
-        if where.token:
-            headers["Authorization"] = f"Bearer {where.token}"
+        headers = {"Content-Type": wire.JSON, **(raw.headers if raw else {}), **self._credentials(where)}
         timeout = aiohttp.ClientTimeout(
             total=None if silence_s else ANSWER_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S, sock_read=silence_s
         )
@@ -84,7 +99,7 @@ class _Client:
             async with self._session.request(
                 method, where.url + path, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
-                if response.status >= 400:  # noqa: PLR2004 - HTTP's classes
+                if response.status >= 400 and raw is None:  # noqa: PLR2004 - HTTP's classes
                     raise wire.read_error(response.status, await response.content.read(65536))
                 yield response
         except TimeoutError:
@@ -98,10 +113,12 @@ class _Client:
         except aiohttp.ClientError as error:
             raise ConnectionLostError(f"{self.service} went away: {error}", "ocg status", was_sent=True) from None
 
-    async def call(self, method: str, path: str, answer: type[T], body: Any = None) -> T:
-        """Send a request and read its whole answer."""
+    async def call(
+        self, method: str, path: str, answer: type[T], body: Any = None, *, silence_s: float | None = None
+    ) -> T:
+        """Send a request and read its whole answer; see `send`."""
         data = None if body is None else wire.encode(body)
-        async with self.send(method, path, data=data) as response:
+        async with self.send(method, path, data=data, silence_s=silence_s) as response:
             body = await self.whole(response)
         try:
             return msgspec.json.decode(body, type=answer)
@@ -120,7 +137,7 @@ class _Client:
         return bytes(body)
 
 
-class EmbeddingClient(_Client):
+class EmbeddingClient(Client):
     """ocg-embedding, found by the address it published in `folder`."""
 
     service = "ocg-embedding"
@@ -199,7 +216,7 @@ def _within(collection: str, verb: str = "") -> str:
     return f"/collections/{quote(collection, safe='')}" + (f"/{verb}" if verb else "")
 
 
-class AgentClient(_Client):
+class AgentClient(Client):
     """ocg-agent, on its Unix socket."""
 
     service = "ocg-agent"

@@ -62,7 +62,8 @@ class Message(Struct, frozen=True):
     """One entry of a session's transcript.
 
     `images` is how many pictures the user sent with it. A reply of the model's has its name, what it took and what it
-    thought; `opaque` is what its provider wants back.
+    thought; `opaque` is what its provider wants back, `client_calls` are of tools that the client runs, and it `is_cut`
+    where the limit of tokens ended it.
     """
 
     id: str
@@ -76,6 +77,8 @@ class Message(Struct, frozen=True):
     model: str = ""
     usage: Usage | None = None
     images: int = 0
+    client_calls: tuple[ToolUse, ...] = ()
+    is_cut: bool = False
 
 
 class Session(Struct, frozen=True):

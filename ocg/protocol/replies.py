@@ -27,10 +27,14 @@ class NamedTool(Struct, frozen=True):
 
 
 class JsonForm(Struct, frozen=True):
-    """The answer must be a JSON value: of this schema, or an object of any kind where there is none."""
+    """The answer must be a JSON value: of this schema, or an object of any kind where there is none.
+
+    With `strict` an API that can holds the model to every letter of the schema, and refuses one that it cannot.
+    """
 
     schema: dict[str, Any] | None = None
     name: str = "answer"
+    strict: bool | None = None
 
 
 class ReplyOptions(Struct, frozen=True):

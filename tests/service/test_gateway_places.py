@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import json
 import os
 import socket
 import ssl
@@ -45,12 +44,10 @@ def test_other_machines_are_let_in_only_by_a_token_that_somebody_chose(
             assert Path(env["OCG_DATA_DIR"], "token").exists()
     with serving(tmp_path, env | {"OCG_HOST": host, "OCG_UI_TOKEN": chosen}) as gateway:
         assert gateway.ask("GET", "/nothing").status == 404  # let in
-    tokens = Path(env["OCG_DATA_DIR"], "tokens.json")
-    tokens.write_text('{"tokens": []}')
-    assert "no token was chosen" in _refused(tmp_path, env | {"OCG_HOST": host})
-    tokens.write_text(json.dumps({"tokens": [{"name": "laptop"}]}))
-    with running(tmp_path, "ocg.gateway", env | {"OCG_HOST": host}, ready=False) as process:
-        process.wait_for("READY=1")
+    with serving(tmp_path, env | {"OCG_UI_TOKEN": chosen}) as gateway:
+        assert gateway.ask("POST", "/v1/tokens", {"name": "laptop", "scopes": ["chat"]}).status == 200
+    with running(tmp_path, "ocg.gateway", env | {"OCG_HOST": host}):
+        pass  # a token made by `ocg token create` is chosen, too
 
 
 def test_a_reload_cannot_take_the_chosen_token_away_from_an_open_address(tmp_path: Path, env: dict[str, str]) -> None:
@@ -155,6 +152,7 @@ def test_status_and_open_find_it_behind_tls_whatever_the_certificate_is(
         said = _ocg(env, "status")
         assert "Health: ocg-embedding down" in said.stdout, said.stderr
         assert _ocg(env, "open").stdout.startswith(f"https://nas.lan:{env['OCG_PORT']}/#login=")
+        assert _ocg(env, "token", "create", "laptop").returncode == 0
 
 
 def _by_unix(path: Path, request: bytes) -> bytes:
@@ -184,6 +182,7 @@ def test_on_a_unix_socket_its_group_may_connect_and_ocg_finds_it(tmp_path: Path,
         assert b" 200 " in _by_unix(path, request + bearer)
         assert "Health: ocg-embedding down" in _ocg(env, "status").stdout
         assert _ocg(env, "open").stdout.startswith("https://ocg.example/#login=")
+        assert _ocg(env, "token", "create", "laptop").returncode == 0
         named = _ocg({key: value for key, value in env.items() if key != "OCG_ALLOWED_HOSTS"}, "open").stdout
         assert named.startswith(f"(the address of the proxy before {path})/#login=")
         _second(tmp_path, env, gateway)

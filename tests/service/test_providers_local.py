@@ -1,5 +1,6 @@
 """The local model: tools are offered to those that take them, and what even a tiny one calls is a valid call."""
 
+import json
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -82,12 +83,17 @@ async def test_what_the_real_model_calls_is_a_call_that_the_tool_takes(real: Ser
 
 
 async def test_the_real_model_is_known_for_one_that_takes_no_tools(real: Service) -> None:
-    found = LocalProvider(Path(real.process.log_file).parent / "pids")
+    found = LocalProvider(Path(_folder_of(real)))
     try:
         model = await found.model()
     finally:
         await found.close()
     assert (model.name, model.takes_tools, model.is_small, model.takes_images) == ("smollm2-135m", False, True, False)
+
+
+def _folder_of(real: Service) -> str:
+    """Where the service publishes its address."""
+    return str(Path(real.process.log_file).parent / "pids")
 
 
 def _published(server: ScriptedProvider, env: dict[str, str], *, tools: bool) -> None:
@@ -108,9 +114,40 @@ def test_a_local_model_that_takes_tools_is_offered_them_and_they_are_run(tmp_pat
         assert server.keys[0] == "Bearer token-of-the-service"
 
 
-def test_a_local_model_that_takes_none_is_offered_none(tmp_path: Path, env: dict[str, str]) -> None:
+def test_the_real_model_calls_a_tool_of_a_clients_though_it_is_given_none_of_the_agents(
+    real: Service, tmp_path: Path, env: dict[str, str]
+) -> None:
+    schema = {"type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"]}
+    tool = {"name": "light", "description": "Switch the light on or off.", "parameters": schema}
+    options = {"tools": [tool], "tool_choice": "required", "max_tokens": 60, "temperature": 0, "seed": 2**40}
+    asked = "Switch the light on."
+    with agent(tmp_path, env | {"OCG_PID_DIR": _folder_of(real), "OCG_AUTO_RECALL": "no"}) as found:
+        end = found.turn(asked, kind="api", options=options)[-1]
+        assert (end["type"], end["finish"]) == ("turn.completed", "tool_calls"), end
+        (call,) = end["tool_calls"]
+        assert (call["name"], list(json.loads(call["arguments"]))) == ("light", ["on"])
+        called = {"role": "assistant", "content": end["text"], "tool_calls": [call]}
+        result = {"role": "tool", "content": "It is on.", "tool_call_id": call["id"]}
+        context = [{"role": "user", "content": asked}, called, result]
+        options = {"tools": [tool], "tool_choice": "none", "max_tokens": 16}
+        last = found.turn("", kind="api", context=context, options=options)[-1]
+        assert (last["type"], last.get("tool_calls", [])) == ("turn.completed", []), last
+
+
+def test_the_real_model_answers_in_the_form_that_is_asked_for(
+    real: Service, tmp_path: Path, env: dict[str, str]
+) -> None:
+    schema = {"type": "object", "properties": {"large": {"type": "boolean"}}, "required": ["large"]}
+    with agent(tmp_path, env | {"OCG_PID_DIR": _folder_of(real), "OCG_AUTO_RECALL": "no"}) as found:
+        answer = found.say("Is a whale large?", options={"form": {"schema": schema}, "max_tokens": 40})
+    assert list(json.loads(answer)) == ["large"]
+
+
+def test_a_local_model_that_takes_none_is_offered_none_but_a_clients(tmp_path: Path, env: dict[str, str]) -> None:
     with provider(says("hello")) as server:
         _published(server, env, tools=False)
         with agent(tmp_path, env | {"OCG_AUTO_RECALL": "no"}) as found:
             assert found.say("what time is it?") == "hello"
+            found.turn("what time is it?", kind="api", options={"tools": [{"name": "clock"}]})
         assert "tools" not in server.asked[0]
+        assert [tool["function"]["name"] for tool in server.asked[1]["tools"]] == ["clock"]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.browser.scripted import LONG, Model
 from tests.processes import running
-from tests.provider import provider
+from tests.provider import Exchange, provider
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
 
@@ -111,3 +111,20 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(terminal: Terminal) -> None
     terminal.type("hello again\r")
     terminal.expect("Unix socket lets two programs")
     assert terminal.process.poll() is None
+
+
+def test_an_answer_that_is_cut_off_is_known_for_one(tmp_path: Path, env: dict[str, str]) -> None:
+    def cut(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.delta(content="Once upon a")
+        exchange.end("length")
+
+    with provider(cut) as server, running(tmp_path, "ocg.agent", env | server.env):
+        terminal = Terminal([sys.executable, "-m", "ocg.cli", "chat"], env, tmp_path)
+        try:
+            terminal.expect(">")
+            terminal.type("a story\r")
+            terminal.expect("Once upon a")
+            terminal.expect("(the answer is cut off: it may be no longer)")
+        finally:
+            terminal.close()

@@ -8,7 +8,7 @@ from ocg.agent.deliveries import Deliveries
 from ocg.agent.factory import create_turns
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
-from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, PromptMessage, Reply, ToolSpec
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.turns import Turns
@@ -18,6 +18,7 @@ from ocg.database import Database
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.events import TurnCompleted, TurnFailed
 from ocg.protocol.messages import TurnRequest
+from ocg.protocol.replies import ReplyOptions
 from tests.agent_parts import PlayedModel
 
 
@@ -25,11 +26,16 @@ class Hanging(PlayedModel):
     """Answers all but what is to hang."""
 
     async def reply(
-        self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
+        self,
+        messages: Sequence[PromptMessage],
+        tools: Sequence[ToolSpec],
+        *,
+        max_tokens: int,
+        options: ReplyOptions = PLAIN,
     ) -> AsyncGenerator[str | Reply, None]:
         if messages[-1].content == "hang":
             await asyncio.sleep(60)
-        async for piece in super().reply(messages, tools, max_tokens=max_tokens):
+        async for piece in super().reply(messages, tools, max_tokens=max_tokens, options=options):
             yield piece
 
 

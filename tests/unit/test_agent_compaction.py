@@ -156,7 +156,7 @@ async def test_a_call_and_its_result_stay_together_even_when_a_message_came_betw
         for kept in (2, 1):
             assert await found.compactor.compact("s", view, _MODEL, kept=kept) is not None
             view = await found.archive.view("s", await found.history())
-            laid = await found.prompter._laid(view, _MODEL, (), (), ())
+            laid = await found.prompter._laid(view, _MODEL, None, (), ())
             shown = laid.prompt().messages
             calls = [call.id for message in shown for call in message.tool_calls]
             assert calls == [message.tool_call_id for message in shown if message.role == "tool"]

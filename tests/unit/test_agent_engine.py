@@ -13,7 +13,7 @@ from ocg.agent.deliveries import Deliveries
 from ocg.agent.factory import create_turns
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
-from ocg.agent.providers.base import Model, Piece, PromptMessage, Reply, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Reply, ToolSpec
 from ocg.agent.providers.openai import OpenAIProvider
 from ocg.agent.providers.refusal import Settings
 from ocg.agent.queue import Limits
@@ -27,6 +27,7 @@ from ocg.errors import Code, OcgError
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.events import TurnEvent
 from ocg.protocol.messages import ContextMessage, Image, Mode, ToolUse, TurnRequest
+from ocg.protocol.replies import ClientTool, ReplyOptions
 from tests.provider import Exchange, provider, says, waits
 
 
@@ -74,6 +75,7 @@ class CallingModel:
         tools: Sequence[ToolSpec],  # noqa: ARG002 - Provider's signature
         *,
         max_tokens: int,  # noqa: ARG002 - as above
+        options: ReplyOptions = PLAIN,  # noqa: ARG002 - as above
     ) -> AsyncGenerator[str | Reply, None]:
         if messages[-1].role == "tool":
             yield Reply(f"told: {messages[-1].content}")
@@ -223,11 +225,13 @@ async def test_what_a_client_sent_along_is_gone_with_the_turn(tmp_path: Path) ->
     try:
         store, image = Store(database), Image(media_type="image/png", data=b"x" * 100_000)
         said = ContextMessage(role="user", content="look", images=(image,))
-        turn = await store.accept(TurnRequest(message="go", kind="api", context=(said,), images=(image,)))
-        await store.begin(turn)
+        options = ReplyOptions(tools=(ClientTool(name="look", description="x" * 100_000),))
+        request = TurnRequest(message="go", kind="api", context=(said,), images=(image,), options=options)
+        turn = await store.accept(request)
+        assert turn.options == (await store.begin(turn)).options == options
         await store.finish(turn)
-        sql = "SELECT (SELECT sum(length(context)) FROM turns) + (SELECT count(*) FROM images)"
-        assert await database.read(lambda db: db.execute(sql).fetchone()[0]) == len("[]")
+        sql = "SELECT (SELECT sum(length(context) + length(options)) FROM turns) + (SELECT count(*) FROM images)"
+        assert await database.read(lambda db: db.execute(sql).fetchone()[0]) == len("[]{}")
     finally:
         await database.close()
 

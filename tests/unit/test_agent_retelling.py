@@ -94,7 +94,7 @@ def test_from_the_beginning_all_of_it_is_told_with_the_same_numbers(replies: lis
     again = retold(_TURN, told)
     assert _said(again) == _said(live._events)
     assert _others(again) == _others(live._events)
-    assert end(_TURN, again[-1].seq, "").seq == live.seq + 1
+    assert end(_TURN, again[-1].seq, None).seq == live.seq + 1
 
 
 @given(_REPLIES, st.integers(2, ATTEMPT - 1))

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from ocg.lifecycle import answers, door, sockets
-from ocg.lifecycle.door import Door, Limits
+from ocg.lifecycle.door import Door, Room
 from ocg.lifecycle.server import Server
 
 _REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -22,8 +22,8 @@ async def _hello(_: Request) -> PlainTextResponse:
 
 
 @asynccontextmanager
-async def _serving(limits: Limits, *, host: str = "127.0.0.1", is_tls: bool = False) -> AsyncIterator[int]:
-    listener = Door(sockets.listen_tcp(host, [0], key="X"), limits, is_tls=is_tls)
+async def _serving(room: Room, *, host: str = "127.0.0.1", is_tls: bool = False) -> AsyncIterator[int]:
+    listener = Door(sockets.listen_tcp(host, [0], key="X"), room, is_tls=is_tls)
     server = Server(answers.create_app([Route("/", _hello)]))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
@@ -52,7 +52,7 @@ class _Visit:
 
 
 async def test_who_comes_when_it_is_full_hears_503_and_who_leaves_makes_room() -> None:
-    async with _serving(Limits(3, 3)) as port, AsyncExitStack() as inside:
+    async with _serving(Room(3, 3)) as port, AsyncExitStack() as inside:
         for _ in range(3):
             assert b" 200 " in await inside.enter_async_context(_Visit(port))
         for _ in range(3):
@@ -74,7 +74,7 @@ async def _until_let_in(visit: Callable[[], _Visit]) -> None:
 
 
 async def test_one_address_cannot_keep_all_others_out() -> None:
-    async with _serving(Limits(4, 3)) as port, AsyncExitStack() as inside:
+    async with _serving(Room(4, 3)) as port, AsyncExitStack() as inside:
         for _ in range(3):
             await inside.enter_async_context(_Visit(port, "127.0.0.2"))
         async with _Visit(port, "127.0.0.2") as refused, _Visit(port, "127.0.0.3") as other:
@@ -83,7 +83,7 @@ async def test_one_address_cannot_keep_all_others_out() -> None:
 
 
 async def test_a_proxy_may_have_all_of_it() -> None:
-    limits = Limits(4, 1, lambda host: host == "127.0.0.9")
+    limits = Room(4, 1, lambda host: host == "127.0.0.9")
     async with _serving(limits) as port, AsyncExitStack() as inside:
         for _ in range(4):
             assert b" 200 " in await inside.enter_async_context(_Visit(port, "127.0.0.9"))
@@ -92,19 +92,19 @@ async def test_a_proxy_may_have_all_of_it() -> None:
 
 
 async def test_where_tls_is_on_nothing_is_said_in_the_clear() -> None:
-    async with _serving(Limits(0, 0), is_tls=True) as port, _Visit(port) as answer:
+    async with _serving(Room(0, 0), is_tls=True) as port, _Visit(port) as answer:
         assert answer == b""
 
 
 async def test_ipv6_is_counted_like_ipv4() -> None:
-    async with _serving(Limits(8, 1), host="::1") as port, _Visit(port, "::1", "::1") as first:
+    async with _serving(Room(8, 1), host="::1") as port, _Visit(port, "::1", "::1") as first:
         assert b" 200 " in first
         async with _Visit(port, "::1", "::1") as second:
             assert b" 503 " in second
 
 
 async def test_a_connection_that_never_speaks_counts_too() -> None:
-    async with _serving(Limits(1, 1)) as port:
+    async with _serving(Room(1, 1)) as port:
         with socket.create_connection(("127.0.0.1", port)):
             await asyncio.sleep(0.05)
             async with _Visit(port) as answer:
@@ -112,7 +112,7 @@ async def test_a_connection_that_never_speaks_counts_too() -> None:
 
 
 async def test_the_log_tells_of_it_once_and_not_for_each(caplog: pytest.LogCaptureFixture) -> None:
-    async with _serving(Limits(0, 0)) as port:
+    async with _serving(Room(0, 0)) as port:
         for _ in range(5):
             async with _Visit(port):
                 pass
@@ -121,11 +121,11 @@ async def test_the_log_tells_of_it_once_and_not_for_each(caplog: pytest.LogCaptu
 
 def test_the_limits_leave_descriptors_for_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 1024))
-    found = Limits.fitting(lambda _: False)
+    found = Room.fitting(lambda _: False)
     assert found.total * 2 <= 1024 - 100
     assert found.each < found.total
     monkeypatch.setattr("resource.getrlimit", lambda _: (1 << 20, 1 << 20))
-    assert Limits.fitting(lambda _: False).total == 4096
+    assert Room.fitting(lambda _: False).total == 4096
 
 
 def test_with_ipv6_a_whole_network_is_one_neighbour() -> None:

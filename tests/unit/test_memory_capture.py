@@ -10,7 +10,7 @@ import pytest
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.outbox import Outbox
-from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, PromptMessage, Reply, ToolSpec
 from ocg.agent.rows import Turn
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
@@ -18,6 +18,7 @@ from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.messages import TurnRequest
+from ocg.protocol.replies import ReplyOptions
 
 
 class SmallModel:
@@ -37,6 +38,7 @@ class SmallModel:
         tools: Sequence[ToolSpec],  # noqa: ARG002 - as above
         *,
         max_tokens: int,  # noqa: ARG002 - as above
+        options: ReplyOptions = PLAIN,  # noqa: ARG002 - as above
     ) -> AsyncGenerator[str | Reply, None]:
         raise AssertionError("it was asked")
         yield ""

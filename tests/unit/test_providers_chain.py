@@ -7,13 +7,14 @@ from contextlib import aclosing, suppress
 
 import pytest
 
-from ocg.agent.providers.base import Model, Piece, PromptMessage, Reasoning, Reply, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Reasoning, Reply, ToolSpec
 from ocg.agent.providers.breaker import Breaker, State
 from ocg.agent.providers.chain import Chain, Link
 from ocg.agent.providers.refusal import RefusedError
 from ocg.config import Price
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import Usage
+from ocg.protocol.replies import ClientTool, ReplyOptions
 
 HELLO = (PromptMessage("user", "hello"),)
 TIME = ToolSpec("time", "Tell the time.", {})
@@ -49,6 +50,7 @@ class Scripted:
         tools: Sequence[ToolSpec],
         *,
         max_tokens: int,  # noqa: ARG002 - as above
+        options: ReplyOptions = PLAIN,  # noqa: ARG002 - as above
     ) -> AsyncGenerator[Piece, None]:
         self.offered.append(len(tools))
         for step in self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]:
@@ -78,8 +80,8 @@ def _chain(*providers: Scripted, clock: Callable[[], float] | None = None) -> Ch
     return Chain([Link(one, Breaker(clock=clock or Clock(), threshold=2, first_s=10)) for one in providers])
 
 
-async def _asked(chain: Chain, *tools: ToolSpec) -> list[Piece]:
-    async with aclosing(chain.reply(HELLO, tools, max_tokens=9)) as pieces:
+async def _asked(chain: Chain, *tools: ToolSpec, options: ReplyOptions = PLAIN) -> list[Piece]:
+    async with aclosing(chain.reply(HELLO, tools, max_tokens=9, options=options)) as pieces:
         return [piece async for piece in pieces]
 
 
@@ -207,6 +209,20 @@ async def test_who_takes_no_tools_is_offered_none() -> None:
     await _asked(_chain(small), TIME)
     await _asked(_chain(large), TIME)
     assert (small.offered, large.offered) == ([0], [1])
+
+
+async def test_who_takes_no_tools_is_offered_a_clients_all_the_same() -> None:
+    small = Scripted("small", [Reply("hi")], model=Model("small", 2048, takes_tools=False))
+    clients = ToolSpec("clock", "Tell the ship's time.", {"type": "object"})
+    await _asked(_chain(small), TIME, clients, options=ReplyOptions(tools=(ClientTool(name="clock"),)))
+    assert small.offered == [1]
+
+
+async def test_an_answer_stops_where_it_is_to_though_the_provider_goes_on() -> None:
+    found = await _asked(
+        _chain(Scripted("one", ["1, 2, ", "3, 4", Reply("1, 2, 3, 4")])), options=ReplyOptions(stop=("3",))
+    )
+    assert found == ["1, 2, ", Reply("1, 2, ")]
 
 
 async def test_an_answer_costs_what_the_provider_says_else_what_the_settings_say() -> None:

@@ -3,14 +3,22 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from ocg.agent.providers.base import Model, Piece, PromptMessage, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, ToolSpec
 from ocg.agent.providers.blocks import Blocks
 from ocg.agent.providers.messages import request_body
+from ocg.agent.providers.quirks import Quirks
 from ocg.agent.providers.refusal import Refusal, Settings, from_api
 from ocg.agent.providers.transport import SILENCE_S, Target, Transport
 from ocg.config import Thinking
+from ocg.protocol.replies import ReplyOptions
 
+PATH = "/v1/messages"
 _VERSION = "2023-06-01"
+
+
+def head(key: str) -> dict[str, str]:
+    """Return the headers that the API wants beside the body's type."""
+    return {"anthropic-version": _VERSION} | ({"x-api-key": key} if key else {})
 
 
 class AnthropicProvider:
@@ -30,8 +38,8 @@ class AnthropicProvider:
         self._settings = settings
         self._model = model
         self._thinking = thinking
-        headers = {"anthropic-version": _VERSION} | ({"x-api-key": settings.secret} if settings.secret else {})
-        target = Target(f"{base_url.rstrip('/')}/v1/messages", headers)
+        self._quirks = Quirks()
+        target = Target(f"{base_url.rstrip('/')}{PATH}", head(settings.secret))
         self._transport = Transport(
             name,
             lambda: target,
@@ -61,11 +69,18 @@ class AnthropicProvider:
         await self._transport.close()
 
     async def reply(
-        self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
+        self,
+        messages: Sequence[PromptMessage],
+        tools: Sequence[ToolSpec],
+        *,
+        max_tokens: int,
+        options: ReplyOptions = PLAIN,
     ) -> AsyncGenerator[Piece, None]:
         """See Provider."""
-        body = request_body(self._model, messages, tools, max_tokens=max_tokens, thinking=self._thinking)
-        async with aclosing(self._transport.reply(body)) as pieces:
+        body = request_body(
+            self._model, messages, tools, max_tokens=max_tokens, thinking=self._thinking, options=options
+        )
+        async with aclosing(self._quirks.reply(self._transport, body)) as pieces:
             async for piece in pieces:
                 yield piece
 

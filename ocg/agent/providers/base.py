@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from ocg.protocol.messages import ToolUse, Usage
+from ocg.protocol.replies import ReplyOptions
+
+PLAIN = ReplyOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +103,16 @@ class Provider(Protocol):
         """Say which model it is. Raises as `reply` does."""
 
     def reply(
-        self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
+        self,
+        messages: Sequence[PromptMessage],
+        tools: Sequence[ToolSpec],
+        *,
+        max_tokens: int,
+        options: ReplyOptions = PLAIN,
     ) -> AsyncGenerator[Piece, None]:
         """Give text and reasoning as they come and the whole Reply at the end.
 
+        `tools` are all that the model is offered and `max_tokens` is what the answer may take, whatever `options` say.
         Raises PROVIDER with the provider's name, what it said and what to do; UNAVAILABLE, TIMEOUT, CONTEXT_LENGTH.
         """
 

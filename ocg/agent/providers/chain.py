@@ -5,11 +5,13 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from ocg.agent.providers.base import Model, Piece, PromptMessage, Provider, Reply, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Provider, Reply, ToolSpec
 from ocg.agent.providers.breaker import Attempt, Breaker, State
 from ocg.agent.providers.refusal import RefusedError
+from ocg.agent.providers.stopping import stopped
 from ocg.config import Price
 from ocg.errors import Code, OcgError
+from ocg.protocol.replies import ReplyOptions
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +66,12 @@ class Chain:
         raise self._all_failed(failures)
 
     async def reply(
-        self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
+        self,
+        messages: Sequence[PromptMessage],
+        tools: Sequence[ToolSpec],
+        *,
+        max_tokens: int,
+        options: ReplyOptions = PLAIN,
     ) -> AsyncGenerator[Piece, None]:
         """See Provider."""
         failures: list[OcgError] = []
@@ -74,7 +81,7 @@ class Chain:
                 if failures:  # the prompt was laid out for another
                     await _check_room(link, messages, max_tokens)
                 # A tool call that is half sent was not shown: only text and reasoning were.
-                async with aclosing(_replies(link, messages, tools, max_tokens)) as pieces:
+                async with aclosing(_replies(link, messages, tools, max_tokens, options)) as pieces:
                     async for piece in pieces:
                         is_shown = True
                         if isinstance(piece, Reply):
@@ -161,12 +168,19 @@ async def _check_room(link: Link, messages: Sequence[PromptMessage], max_tokens:
 
 
 async def _replies(
-    link: Link, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], max_tokens: int
+    link: Link, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], max_tokens: int, options: ReplyOptions
 ) -> AsyncGenerator[Piece, None]:
-    """Ask one; who takes no tools is offered none, and an answer gets its price where the provider named none."""
+    """Ask one; who takes no tools is offered only a client's, which must not be left out without a word.
+
+    An answer gets its price where the provider named none.
+    """
     model = await link.provider.model()
-    offered = tools if model.takes_tools else ()
-    async with aclosing(link.provider.reply(messages, offered, max_tokens=max_tokens)) as pieces:
+    asked_for = {one.name for one in options.tools}
+    offered = [one for one in tools if model.takes_tools or one.name in asked_for]
+    async with (
+        aclosing(link.provider.reply(messages, offered, max_tokens=max_tokens, options=options)) as whole,
+        aclosing(stopped(whole, options.stop)) as pieces,
+    ):
         async for piece in pieces:
             yield _priced(piece, link.price) if isinstance(piece, Reply) else piece
 

@@ -7,13 +7,20 @@ from typing import Any
 import msgspec
 
 from ocg.agent.providers.assembly import TAGGED, Kept
-from ocg.agent.providers.base import Image, Model, PromptMessage, ToolSpec
+from ocg.agent.providers.base import PLAIN, Image, Model, PromptMessage, ToolSpec
+from ocg.protocol.replies import JsonForm, NamedTool, ReplyOptions
 
 UNSEEN = "[an image that this model cannot see]"
 
 
 def request_body(
-    model: Model, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int, provider: str = ""
+    model: Model,
+    messages: Sequence[PromptMessage],
+    tools: Sequence[ToolSpec],
+    *,
+    max_tokens: int,
+    options: ReplyOptions = PLAIN,
+    provider: str = "",
 ) -> dict[str, Any]:
     """Write a request; a model without a name is the server's own choice.
 
@@ -33,7 +40,31 @@ def request_body(
         body["model"] = model.name
     if tools:
         body["tools"] = [{"type": "function", "function": _tool(one)} for one in tools]
-    return body
+    return body | _wished(options, has_tools=bool(tools))
+
+
+def _wished(options: ReplyOptions, *, has_tools: bool) -> dict[str, Any]:
+    """Return what a client asks for by name; what it leaves to the model is not sent."""
+    wished: dict[str, Any] = {
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+        "seed": options.seed,
+        "stop": list(options.stop) or None,
+        "response_format": _format(options.form) if options.form else None,
+    }
+    if has_tools:
+        choice = options.tool_choice
+        named = {"type": "function", "function": {"name": choice.name}} if isinstance(choice, NamedTool) else choice
+        wished["tool_choice"] = None if named == "auto" else named
+        wished["parallel_tool_calls"] = options.parallel_calls
+    return {key: value for key, value in wished.items() if value is not None}
+
+
+def _format(form: JsonForm) -> dict[str, Any]:
+    if form.schema is None:
+        return {"type": "json_object"}
+    schema: dict[str, Any] = {"name": form.name, "schema": form.schema}
+    return {"type": "json_schema", "json_schema": schema | ({} if form.strict is None else {"strict": form.strict})}
 
 
 def begins_loop(messages: Sequence[PromptMessage]) -> int:

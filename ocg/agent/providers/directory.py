@@ -9,7 +9,8 @@ from typing import Literal
 
 from ocg.agent.providers.base import PromptMessage, Reply
 from ocg.agent.providers.chain import Chain, Link
-from ocg.agent.providers.factory import build, choose, chosen, key_of, model_of
+from ocg.agent.providers.factory import build, choose, chosen, model_of
+from ocg.agent.providers.places import Place, key_of, reach
 from ocg.agent.providers.switch import Switch
 from ocg.agent.wishes import Wishes
 from ocg.config import AgentSettings
@@ -77,6 +78,10 @@ class Directory:
         ]
         others = [Choice(one) for one in PRESETS if one not in [choice.preset for choice in used]]
         return ProviderList(providers=(*items, *(self._item(one, None, 0) for one in others)))
+
+    def place(self, name: str) -> Place:
+        """Say where a provider is. Raises NOT_FOUND, and INVALID_REQUEST where its settings are missing."""
+        return reach(name, self._settings)
 
     def _item(self, choice: Choice, link: Link | None, place: int) -> ProviderItem:
         preset = choice.preset

@@ -3,15 +3,16 @@
 from collections.abc import AsyncGenerator, Sequence
 
 from ocg.agent.providers.anthropic import AnthropicProvider
-from ocg.agent.providers.base import Model, Piece, PromptMessage, Provider, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Provider, ToolSpec
 from ocg.agent.providers.chain import Chain, Link
 from ocg.agent.providers.local import LocalProvider
-from ocg.agent.providers.openai import OpenAIProvider, host_of
-from ocg.agent.providers.refusal import Settings
+from ocg.agent.providers.openai import OpenAIProvider
+from ocg.agent.providers.places import key_of, place_of
 from ocg.agent.providers.servers import Asking
-from ocg.config import AgentSettings, Thinking, value_of
+from ocg.config import AgentSettings, Thinking
 from ocg.config.presets import CUSTOM, LOCAL, Choice, Dialect, Preset, Server, find
 from ocg.errors import Code, OcgError
+from ocg.protocol.replies import ReplyOptions
 
 # What a model that thinks by itself may take for that beside its answer.
 _THINKING_TOKENS = 8192
@@ -39,6 +40,7 @@ class Keyless:
         tools: Sequence[ToolSpec],  # noqa: ARG002 - as above
         *,
         max_tokens: int,  # noqa: ARG002 - as above
+        options: ReplyOptions = PLAIN,  # noqa: ARG002 - as above
     ) -> AsyncGenerator[Piece, None]:
         """See Provider."""
         for _ in ():
@@ -63,11 +65,6 @@ def choose(settings: AgentSettings) -> Chain:
 def chosen(settings: AgentSettings) -> tuple[Choice, ...]:
     """Return which providers are in use: those of OCG_PROVIDER, else the API at OCG_BASE_URL, else the local model."""
     return settings.providers or (Choice(find(CUSTOM if settings.base_url else LOCAL)),)
-
-
-def key_of(preset: Preset, settings: AgentSettings) -> str:
-    """Return the key for a provider."""
-    return str(value_of(settings, preset.key)) if preset.key else ""
 
 
 def model_of(choice: Choice, settings: AgentSettings) -> str:
@@ -95,17 +92,10 @@ def build(choice: Choice, settings: AgentSettings) -> Provider:
     context = settings.context_tokens if is_own else preset.context_tokens
     thinking = thinking_tokens(preset, settings.thinking)
     model = Model(name, context, takes_images=preset.takes_images, thinking_tokens=thinking)
-    if preset.name == CUSTOM:
-        host = host_of(settings.base_url, key)
-        return OpenAIProvider(host, settings.base_url, Settings(key), model)
-    urls = dict(settings.provider_urls)
-    base_url = urls.get(preset.name, preset.base_url)
-    # A URL of the user's own may hold a password.
-    shown = "OCG_PROVIDER_URLS" if preset.name in urls else base_url
-    blamed = Settings(key, preset.key, "the model in OCG_PROVIDER", shown)
+    place = place_of(preset, settings)
     if preset.dialect is Dialect.ANTHROPIC:
-        return AnthropicProvider(preset.title, base_url, blamed, model, thinking=settings.thinking)
+        return AnthropicProvider(place.title, place.base_url, place.blamed, model, thinking=settings.thinking)
     asking = None
     if preset.server is not Server.NONE:
-        asking = Asking(preset.server, preset.title, base_url, key, model)
-    return OpenAIProvider(preset.title, base_url, blamed, model, asking=asking)
+        asking = Asking(preset.server, place.title, place.base_url, key, model)
+    return OpenAIProvider(place.title, place.base_url, place.blamed, model, asking=asking)

@@ -10,13 +10,14 @@ import msgspec
 
 from ocg.agent.imports import load_aiohttp
 from ocg.agent.providers.assembly import Assembly
-from ocg.agent.providers.base import Model, Piece, PromptMessage, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, ToolSpec
 from ocg.agent.providers.completions import request_body
 from ocg.agent.providers.refusal import Refusal, from_service
 from ocg.agent.providers.transport import Target, Transport, bearer
 from ocg.errors import Code, OcgError
 from ocg.protocol import address
 from ocg.protocol.clients import EmbeddingClient
+from ocg.protocol.replies import ReplyOptions
 from ocg.protocol.tokens import MAX_TEXTS
 
 _log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ _log = logging.getLogger(__name__)
 # On two cores a prompt of 8,192 tokens takes minutes before the first word comes, and a tool call comes as a whole.
 _SILENCE_S = 600.0
 _COUNT_TIMEOUT_S = 5.0
+_SEEDS = 1 << 32  # llama.cpp's
 _MAX_BATCH_BYTES = 4 << 20  # a character may take six in JSON
 
 
@@ -98,10 +100,17 @@ class LocalProvider:
         await self._embedding.__aexit__(None, None, None)
 
     async def reply(
-        self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
+        self,
+        messages: Sequence[PromptMessage],
+        tools: Sequence[ToolSpec],
+        *,
+        max_tokens: int,
+        options: ReplyOptions = PLAIN,
     ) -> AsyncGenerator[Piece, None]:
         """See Provider."""
-        body = request_body(await self.model(), messages, tools, max_tokens=max_tokens)
+        if options.seed is not None:
+            options = msgspec.structs.replace(options, seed=options.seed % _SEEDS)
+        body = request_body(await self.model(), messages, tools, max_tokens=max_tokens, options=options)
         async with aclosing(self._transport.reply(body)) as pieces:
             async for piece in pieces:
                 yield piece

@@ -7,15 +7,22 @@ from typing import Any
 
 import msgspec
 
-from ocg.agent.providers.base import Image, Model, PromptMessage, ToolSpec
+from ocg.agent.providers.base import PLAIN, Image, Model, PromptMessage, ToolSpec
 from ocg.agent.providers.completions import UNSEEN, begins_loop, valid
+from ocg.agent.providers.forms import closed
 from ocg.config import Thinking
+from ocg.protocol.replies import NamedTool, ReplyOptions
 
 _CACHED = {"type": "ephemeral"}
+_DISABLED = {"type": "disabled"}
+_CHOICES = {"auto": "auto", "required": "any"}
+_HIGHEST_TEMPERATURE = 1.0
 # What a model that decides itself how much to think may take for it beside its answer.
 _THINKING_TOKENS = 8192
 # The least that the API takes as a budget.
 _LEAST_BUDGET = 1024
+# The API lets nobody think who is made to call a tool.
+_OFF = Thinking(is_off=True)
 _ID = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -30,9 +37,17 @@ class Signed(msgspec.Struct):
 
 
 def request_body(
-    model: Model, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int, thinking: Thinking
+    model: Model,
+    messages: Sequence[PromptMessage],
+    tools: Sequence[ToolSpec],
+    *,
+    max_tokens: int,
+    thinking: Thinking,
+    options: ReplyOptions = PLAIN,
 ) -> dict[str, Any]:
     """Write a request; what stays the same from one to the next is marked for the provider's cache."""
+    if tools and _forces(options):
+        thinking = _OFF
     system = "\n\n".join(one.content for one in messages if one.role == "system" and one.content)
     said = [one for one in messages if one.role != "system"]
     body: dict[str, Any] = {
@@ -46,16 +61,51 @@ def request_body(
     if tools:
         body["tools"] = [_tool(one) for one in tools]
         body["tools"][-1]["cache_control"] = _CACHED
-    _add_thinking(body, said, thinking)
-    return body
+    _add_thinking(body, said, thinking, is_bounded=options.max_tokens is not None)
+    return body | _wished(options, has_tools=bool(tools), thinks=body.get("thinking", _DISABLED) != _DISABLED)
 
 
-def _add_thinking(body: dict[str, Any], said: Sequence[PromptMessage], thinking: Thinking) -> None:
-    """Ask for as much thinking as the settings say, and make room for it: it counts as part of the answer."""
+def _forces(options: ReplyOptions) -> bool:
+    return options.tool_choice == "required" or isinstance(options.tool_choice, NamedTool)
+
+
+def _wished(options: ReplyOptions, *, has_tools: bool, thinks: bool) -> dict[str, Any]:
+    """Return what a client asks for by name, as far as the API knows it: it has no seed.
+
+    A model that thinks takes no sampling, and none takes both kinds of it; a text to stop at must not be blank.
+    """
+    wished: dict[str, Any] = {}
+    if options.temperature is not None and not thinks:
+        wished["temperature"] = min(options.temperature, _HIGHEST_TEMPERATURE)
+    elif options.top_p is not None and not thinks:
+        wished["top_p"] = options.top_p
+    if stops := [one for one in options.stop if one.strip()]:
+        wished["stop_sequences"] = stops
+    if options.form is not None and options.form.schema is not None:
+        wished["output_config"] = {"format": {"type": "json_schema", "schema": closed(options.form.schema)}}
+    if has_tools and (choice := _choice(options)) != {"type": "auto"}:
+        wished["tool_choice"] = choice
+    return wished
+
+
+def _choice(options: ReplyOptions) -> dict[str, Any]:
+    choice = options.tool_choice
+    if choice == "none":
+        return {"type": "none"}
+    made = {"type": "tool", "name": choice.name} if isinstance(choice, NamedTool) else {"type": _CHOICES[choice]}
+    return made | ({"disable_parallel_tool_use": True} if options.parallel_calls is False else {})
+
+
+def _add_thinking(body: dict[str, Any], said: Sequence[PromptMessage], thinking: Thinking, *, is_bounded: bool) -> None:
+    """Ask for as much thinking as the settings say, and make room for it: it counts as part of the answer.
+
+    Where nothing is said of it, a client that bounds the answer gets what the API itself would give.
+    """
     if thinking.is_off:
-        body["thinking"] = {"type": "disabled"}
+        body["thinking"] = _DISABLED
         return
-    body["max_tokens"] += thinking.tokens or _THINKING_TOKENS
+    if not is_bounded or thinking != Thinking():
+        body["max_tokens"] += thinking.tokens or _THINKING_TOKENS
     if thinking.is_adaptive:
         body["thinking"] = {"type": "adaptive", "display": "summarized"}
     # With a budget the API refuses calls of tools that come without the thinking before them, as another provider's do.
@@ -124,4 +174,4 @@ def _id(text: str) -> str:
 
 
 def _tool(one: ToolSpec) -> dict[str, Any]:
-    return {"name": one.name, "description": one.description, "input_schema": one.parameters}
+    return {"name": one.name, "description": one.description, "input_schema": {"type": "object"} | one.parameters}

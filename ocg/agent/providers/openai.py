@@ -5,13 +5,14 @@ from contextlib import aclosing
 from urllib.parse import urlsplit
 
 from ocg.agent.providers.assembly import Assembly
-from ocg.agent.providers.base import Model, Piece, PromptMessage, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, ToolSpec
 from ocg.agent.providers.completions import request_body
-from ocg.agent.providers.quirks import Quirk, fitted, learnt
-from ocg.agent.providers.refusal import Refusal, Settings, explained, from_api
+from ocg.agent.providers.quirks import Quirks
+from ocg.agent.providers.refusal import Refusal, Settings, from_api
 from ocg.agent.providers.servers import Asking
 from ocg.agent.providers.transport import SILENCE_S, Target, Transport, bearer
 from ocg.errors import Code, OcgError
+from ocg.protocol.replies import ReplyOptions
 
 
 class OpenAIProvider:
@@ -31,7 +32,7 @@ class OpenAIProvider:
         self._settings = settings
         self._model = model
         self._asking = asking
-        self._quirks: frozenset[Quirk] = frozenset()
+        self._quirks = Quirks()
         target = Target(f"{base_url.rstrip('/')}/chat/completions", bearer(settings.secret))
         self._transport = Transport(
             name,
@@ -66,28 +67,22 @@ class OpenAIProvider:
             await self._asking.close()
 
     async def reply(
-        self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
+        self,
+        messages: Sequence[PromptMessage],
+        tools: Sequence[ToolSpec],
+        *,
+        max_tokens: int,
+        options: ReplyOptions = PLAIN,
     ) -> AsyncGenerator[Piece, None]:
         """See Provider."""
         model = await self.model()
         limit_tokens = max_tokens + model.thinking_beside(max_tokens)
-        body = request_body(model, messages, tools, max_tokens=limit_tokens, provider=self.name)
-        for _ in range(len(Quirk) + 1):
-            known, is_shown = self._quirks, False
-            try:
-                async with aclosing(self._transport.reply(fitted(body, known))) as pieces:
-                    async for piece in pieces:
-                        is_shown = True
-                        yield piece
-            except OcgError:
-                if is_shown or self._quirks == known:
-                    raise
-            else:
-                return
+        body = request_body(model, messages, tools, max_tokens=limit_tokens, options=options, provider=self.name)
+        async with aclosing(self._quirks.reply(self._transport, body)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     def _explain(self, status: int, retry_after: str, body: bytes) -> Refusal:
-        if status in {400, 422}:
-            self._quirks |= learnt(explained(body))
         return from_api(self.name, status, retry_after, body, settings=self._settings)
 
 

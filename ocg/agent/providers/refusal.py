@@ -129,11 +129,6 @@ def from_service(status: int, body: bytes) -> Refusal:
     return Refusal(error, is_passing=error.code is Code.BUSY)
 
 
-def explained(body: bytes) -> str:
-    """Return what an error's body says in words."""
-    return said(_read(body))
-
-
 def _read(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)

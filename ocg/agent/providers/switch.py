@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
-from ocg.agent.providers.base import Model, Piece, PromptMessage, Provider, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Provider, ToolSpec
+from ocg.protocol.replies import ReplyOptions
 
 
 class Switch:
@@ -34,12 +35,17 @@ class Switch:
             return await provider.count(texts)
 
     async def reply(
-        self, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], *, max_tokens: int
+        self,
+        messages: Sequence[PromptMessage],
+        tools: Sequence[ToolSpec],
+        *,
+        max_tokens: int,
+        options: ReplyOptions = PLAIN,
     ) -> AsyncGenerator[Piece, None]:
         """See Provider."""
         async with (
             self._lease() as provider,
-            aclosing(provider.reply(messages, tools, max_tokens=max_tokens)) as pieces,
+            aclosing(provider.reply(messages, tools, max_tokens=max_tokens, options=options)) as pieces,
         ):
             async for piece in pieces:
                 yield piece

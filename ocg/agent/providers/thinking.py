@@ -57,7 +57,7 @@ class ThinkSplitter:
         if tag:
             self._place, self._held = _Place.AFTER, rest
         else:
-            kept = _begun_tag(thought)
+            kept = begun(thought, _CLOSE)
             thought, self._held = thought[: len(thought) - kept], thought[len(thought) - kept :]
         if thought:
             yield Reasoning(thought)
@@ -67,6 +67,6 @@ class ThinkSplitter:
         return text
 
 
-def _begun_tag(text: str) -> int:
-    """How many characters at the end of a text may be the beginning of the closing tag."""
-    return next((size for size in range(len(_CLOSE) - 1, 0, -1) if text.endswith(_CLOSE[:size])), 0)
+def begun(text: str, tag: str) -> int:
+    """How many characters at the end of a text may be the beginning of a tag."""
+    return next((size for size in range(len(tag) - 1, 0, -1) if text.endswith(tag[:size])), 0)

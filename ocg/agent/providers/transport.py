@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import aiohttp
 
 SILENCE_S = 60.0
-_CONNECT_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 10.0
 _ATTEMPTS = 3
 _MAX_DELAY_S = 30.0
-_MAX_ERROR_BYTES = 16384
+MAX_ERROR_BYTES = 16384
 _ERROR_TIMEOUT_S = 10.0
 _SLOWEST_BYTES_S = 50_000  # at which a request is still sent
 
@@ -160,7 +160,7 @@ class Transport:
             data=data,
             headers={"Content-Type": wire.JSON, **where.headers},
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=_CONNECT_TIMEOUT_S, sock_read=max(self._first_silence_s, self._silence_s)
+                total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=max(self._first_silence_s, self._silence_s)
             ),
             allow_redirects=False,
         )
@@ -169,14 +169,14 @@ class Transport:
         """Raise for an answer that is an error."""
         if response.status == 200:  # noqa: PLR2004 - HTTP's
             return
-        said = await _beginning(response, _MAX_ERROR_BYTES)
+        said = await beginning(response, MAX_ERROR_BYTES)
         refusal = self._explain(response.status, response.headers.get("Retry-After", ""), said)
         if refusal.is_passing:
             raise Passing(refusal.error, refusal.after_s)
         raise refusal.error
 
 
-async def _beginning(response: "aiohttp.ClientResponse", limit: int) -> bytes:
+async def beginning(response: "aiohttp.ClientResponse", limit: int) -> bytes:
     """Read a body up to so many bytes, in however many pieces it comes."""
     body = bytearray()
     async with asyncio.timeout(_ERROR_TIMEOUT_S):

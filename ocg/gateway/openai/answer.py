@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from ocg.errors import OcgError
 from ocg.gateway.chats.pieces import Arguments, Begun, CallBegun, Ended, Piece, Text, Thought, Whole
 from ocg.protocol import sse, wire
 from ocg.protocol.messages import ToolUse, Usage
@@ -101,11 +100,6 @@ class Chunks:
             id=_id(self._begun), created=self._created, model=self._begun.model, choices=choices, usage=usage
         )
         return sse.frame(wire.encode(chunk))
-
-
-def error_frame(error: OcgError) -> bytes:
-    """Write an error into a stream that has begun; OpenAI's clients raise it."""
-    return sse.frame(wire.error_body(error))
 
 
 def _id(begun: Begun) -> str:

@@ -6,26 +6,24 @@ from contextlib import aclosing
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ocg.errors import Code, OcgError
-from ocg.gateway.chats.chats import PATH, Answerer, Chats, Kind
+from ocg.errors import OcgError
+from ocg.gateway.chats.chats import ERRORS, PATH, SESSION, Answerer, Chats, Kind
 from ocg.gateway.chats.merging import merged, together
 from ocg.gateway.chats.pieces import Piece, whole
 from ocg.gateway.chats.turn import Asker, wrong
-from ocg.gateway.openai.answer import Chunks, completion, error_frame
+from ocg.gateway.openai.answer import Chunks, completion
 from ocg.gateway.openai.raw import passed
 from ocg.gateway.openai.request import AgentChat, ModelNamed
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
-from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent, Embedding
+from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
-from ocg.lifecycle.endpoints import Endpoint, Parameter
+from ocg.lifecycle.endpoints import Endpoint
+from ocg.lifecycle.relay import error_frame
 from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
-from ocg.protocol.messages import Name
 from ocg.protocol.openai import ChatAnswer, ChatChunk, ChatRequest, with_model
 
 _Pieces = AsyncGenerator[Piece, None]
-
-_SESSION = Parameter("X-OCG-Session", Name, "the agent's session to go on in", place="header")
 
 
 class ChatRoute:
@@ -38,12 +36,11 @@ class ChatRoute:
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """List them."""
-        unable = (Code.MODEL_UNKNOWN, Code.MODEL_MISSING, Code.CONTEXT_LENGTH, Code.LIMIT, Code.CANCELLED)
         return (
             Endpoint(
                 "POST", "/v1/chat/completions", "Continue a conversation", self.chat, ChatAnswer,
-                takes=ChatRequest, streams=ChatChunk, last="[DONE]", parameters=(_SESSION,),
-                errors=(*unable, *UPSTREAM_ERRORS), scope="chat", tag="OpenAI",
+                takes=ChatRequest, streams=ChatChunk, last="[DONE]", parameters=(SESSION,),
+                errors=ERRORS, scope="chat", tag="OpenAI",
             ),
         )  # fmt: skip
 
@@ -55,16 +52,16 @@ class ChatRoute:
         match answerer.kind:
             case Kind.LOCAL:
                 sent = body if answerer.model == named.model else with_model(body, answerer.model)
-                return await passed(request, self._embedding, PATH, sent, stream=named.stream)
+                return passed(self._embedding, PATH, sent)
             case Kind.PROVIDER:
                 path = f"/v1/providers/{answerer.provider}/chat/completions"
-                return await passed(request, self._agent, path, body, stream=named.stream)
+                return passed(self._agent, path, body)
             case Kind.AGENT:
                 return await self._turn(request, wire.decode(AgentChat, body))
 
     async def _turn(self, request: Request, chat: AgentChat) -> Response:
         chat.check()
-        asker = Asker(request.headers.get("x-ocg-session"))
+        asker = Asker.of(request)
         if (chat.n or 1) > 1 and (asker.session is not None or chat.user):
             raise wrong("n", "a session has one answer to each message", "leave out the session, or n")
         opened = await while_listening(request, self._open(chat, asker))

@@ -1,43 +1,26 @@
 """What is passed through as it is: the request's bytes to the service that answers, and its answer's back."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
-from starlette.requests import Request
-from starlette.responses import Response
-
-from ocg.errors import OcgError
 from ocg.gateway.chats.upstream import SILENCE_S
-from ocg.gateway.openai.answer import error_frame
 from ocg.gateway.upstream import Agent, Embedding
-from ocg.lifecycle.stream import EventStream, while_listening
-from ocg.protocol import wire
+from ocg.lifecycle.relay import Opened, Relay
+from ocg.protocol.clients import Raw
+
+# The agent is as patient with a provider, and says more of it.
+PATIENCE_S = SILENCE_S + 15.0
+_NO_HEADERS: Mapping[str, str] = {}
 
 
-async def passed(
-    request: Request, service: Agent | Embedding, path: str, body: bytes, *, stream: bool = False
-) -> Response:
-    """Ask a service and answer what it answers, for as long as the client waits for it."""
-    duty = _streamed(service, path, body) if stream else _whole(service, path, body)
-    return await while_listening(request, duty)
+def passed(service: Agent | Embedding, path: str, body: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Relay:
+    """Ask a service and answer what it answers, be that an error, for as long as the client waits for it."""
+    return Relay(_opened(service, path, body, headers))
 
 
-async def _whole(service: Agent | Embedding, path: str, body: bytes) -> Response:
-    async with service.send("POST", path, data=body, silence_s=SILENCE_S) as response:
-        return Response(await service.whole(response), media_type=wire.JSON)
-
-
-async def _streamed(service: Agent | Embedding, path: str, body: bytes) -> Response:
-    """Open the stream, so that an error before its first byte has an HTTP status, and pass its bytes on."""
-    async with AsyncExitStack() as stack:
-        response = await stack.enter_async_context(service.send("POST", path, data=body, silence_s=SILENCE_S))
-        return EventStream(_bytes(response.content.iter_any(), stack.pop_all()))
-
-
-async def _bytes(content: AsyncIterator[bytes], stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
-    try:
-        async with stack:
-            async for chunk in content:
-                yield chunk
-    except OcgError as error:
-        yield error_frame(error)
+@asynccontextmanager
+async def _opened(
+    service: Agent | Embedding, path: str, body: bytes, headers: Mapping[str, str]
+) -> AsyncIterator[Opened]:
+    async with service.send("POST", path, data=body, silence_s=PATIENCE_S, raw=Raw(headers)) as response:
+        yield Opened.of(response)

@@ -12,10 +12,9 @@ from ocg.protocol.openai import ChatRequest
 
 
 class ModelNamed(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read of any chat completion, whoever answers it."""
+    """What is read of any request that names a model, whoever answers it."""
 
     model: str = ""
-    stream: bool = False
 
 
 class AgentChat(ChatRequest, frozen=True, kw_only=True):

@@ -1,0 +1,107 @@
+"""Requests passed on to a provider as they came, and its answers as they come: only the model and the key are ours."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ocg.agent.imports import load_aiohttp
+from ocg.agent.providers.places import Place
+from ocg.agent.providers.refusal import RefusedError, from_api
+from ocg.agent.providers.transport import CONNECT_TIMEOUT_S, MAX_ERROR_BYTES, beginning, unreached
+from ocg.errors import Code, OcgError
+from ocg.lifecycle.relay import Opened
+from ocg.protocol import wire
+from ocg.protocol.openai import with_model
+
+if TYPE_CHECKING:
+    import aiohttp
+
+# A whole answer comes after all of its thinking: OpenAI's own clients wait as long.
+_SILENCE_S = 600.0
+_OF_THE_ACCOUNT = frozenset({401, 402, 403})
+_CODES = {404: Code.MODEL_UNKNOWN, 413: Code.TOO_LARGE, 429: Code.BUSY}
+
+
+class _Named(msgspec.Struct):
+    model: str
+
+
+class Passthrough:
+    """Connections to providers. What a provider refuses is passed on too, in our words; nothing is tried again."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close its connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def open(self, place: Place, url: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[Opened]:
+        """Ask, and give the answer. Raises UNAVAILABLE, TIMEOUT, and PROVIDER where it breaks off."""
+        await load_aiohttp()
+        import aiohttp  # noqa: PLC0415 - slow to import; loaded by now
+
+        try:
+            async with await self._post(url, body, headers) as response:
+                yield Opened.of(response) if response.status == 200 else await _refused(place, response)  # noqa: PLR2004 - HTTP's
+        except TimeoutError:
+            raise OcgError(Code.TIMEOUT, f"{place.title} was silent for too long", "ask again, or for less") from None
+        except aiohttp.ClientConnectorError as error:
+            hint = f"check {place.blamed.base_url}"
+            raise OcgError(Code.UNAVAILABLE, unreached(place.title, error), hint) from None
+        except aiohttp.ClientError as error:
+            # Its text may hold the URL, and that a password.
+            raise OcgError(Code.PROVIDER, f"{place.title} broke off: {type(error).__name__}", "ask again") from None
+
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> "aiohttp.ClientResponse":
+        """Send a request; once more where a kept connection turns out to be closed: nobody read it there."""
+        import aiohttp  # noqa: PLC0415 - as above
+
+        try:
+            return await self._sent(url, body, headers)
+        except aiohttp.ServerDisconnectedError:
+            return await self._sent(url, body, headers)
+
+    async def _sent(self, url: str, body: bytes, headers: Mapping[str, str]) -> "aiohttp.ClientResponse":
+        import aiohttp  # noqa: PLC0415 - as above
+
+        if self._session is None:
+            # Who may ask bounds how many: ocg-gateway its connections, and the socket's mode everybody else.
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Content-Type": wire.JSON, "Accept-Encoding": "identity"},
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=_SILENCE_S),
+            )
+        return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+
+
+def renamed(body: bytes, provider: str) -> bytes:
+    """Put the provider's own name of the model in the place of `<provider>/<name>`. Raises INVALID_REQUEST."""
+    model = wire.decode(_Named, body).model
+    name = model.removeprefix(f"{provider}/")
+    if not name:
+        raise OcgError(Code.INVALID_REQUEST, f"model: {model!r} names none", "write PROVIDER/MODEL", param="model")
+    return body if name == model else with_model(body, name)
+
+
+async def _refused(place: Place, response: "aiohttp.ClientResponse") -> Opened:
+    """Tell in our words what a provider refuses, with its status unless that is about our account there."""
+    status, retry_after = response.status, response.headers.get("Retry-After", "")
+    said = await beginning(response, MAX_ERROR_BYTES)
+    error = from_api(place.title, status, retry_after, said, settings=place.blamed).error
+    code = _CODES.get(status, error.code)
+    if isinstance(error, RefusedError):
+        code = Code.TOO_LARGE if status == 413 else Code.INVALID_REQUEST  # noqa: PLR2004 - HTTP's
+    is_ours = status in _OF_THE_ACCOUNT or status < 400 or (status < 500 and code is Code.PROVIDER)  # noqa: PLR2004 - HTTP's classes
+    headers = {"Content-Type": wire.JSON} | ({"Retry-After": retry_after} if retry_after else {})
+    body = wire.error_body(OcgError(code, error.message, error.hint))
+    return Opened(code.http_status if is_ours else status, _once(body), headers)
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body

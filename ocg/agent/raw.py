@@ -1,0 +1,63 @@
+"""The routes by which a provider is asked directly, past turns, tools and memory."""
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ocg.agent.providers import Directory, anthropic
+from ocg.agent.providers.passthrough import Passthrough, renamed
+from ocg.agent.providers.places import Place
+from ocg.agent.providers.transport import bearer
+from ocg.config.presets import Dialect
+from ocg.errors import Code, OcgError
+from ocg.lifecycle import answers
+from ocg.lifecycle.relay import Relay
+
+# What a client of Anthropic's API may choose of it.
+_CHOSEN = ("anthropic-version", "anthropic-beta")
+
+
+class RawRoutes:
+    """Passes requests on, with the key of the provider that the path names."""
+
+    def __init__(self, directory: Directory, passthrough: Passthrough) -> None:
+        self._directory = directory
+        self._passthrough = passthrough
+
+    def routes(self) -> list[Route]:
+        """Return them."""
+        return [
+            Route("/v1/providers/{name}/chat/completions", self.chat, methods=["POST"]),
+            Route("/v1/providers/{name}/embeddings", self.embeddings, methods=["POST"]),
+            Route("/v1/providers/{name}/messages", self.messages, methods=["POST"]),
+        ]
+
+    async def chat(self, request: Request) -> Response:
+        """OpenAI's chat completions."""
+        return await self._passed(request, Dialect.OPENAI, "/chat/completions")
+
+    async def embeddings(self, request: Request) -> Response:
+        """OpenAI's embeddings."""
+        return await self._passed(request, Dialect.OPENAI, "/embeddings")
+
+    async def messages(self, request: Request) -> Response:
+        """Anthropic's messages."""
+        return await self._passed(request, Dialect.ANTHROPIC, anthropic.PATH)
+
+    async def _passed(self, request: Request, dialect: Dialect, path: str) -> Response:
+        name = request.path_params["name"]
+        place = self._directory.place(name)
+        if place.dialect is not dialect:
+            why = f"{place.title} does not offer {path.removeprefix('/v1')}"
+            raise OcgError(Code.INVALID_REQUEST, why, "use another provider", param="model")
+        body = renamed(await answers.read_bytes(request), name)
+        return Relay(self._passthrough.open(place, place.base_url + path, body, _headers(place, request.headers)))
+
+
+def _headers(place: Place, asked: Mapping[str, str]) -> dict[str, str]:
+    key = place.blamed.secret
+    if place.dialect is Dialect.OPENAI:
+        return bearer(key)
+    return anthropic.head(key) | {name: asked[name] for name in _CHOSEN if name in asked}
