@@ -102,6 +102,13 @@ class Common:
         TOKEN_KEY, "", "The token that requests must carry; the one in OCG_DATA_DIR/token when empty", secret=True
     )
 
+    traces: str = _setting(
+        "OCG_TRACES",
+        "",
+        "A collector that spans are sent to by OTLP, such as http://127.0.0.1:4318; none are made when empty",
+        values.web_address,
+    )
+
     @property
     def gateway_sock(self) -> Path | None:
         """The Unix socket ocg-gateway listens on, where OCG_HOST names one."""

@@ -17,12 +17,14 @@ from ocg.gateway.gate import gated
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoute
 from ocg.gateway.limits import Limits
+from ocg.gateway.metrics import MetricsRoute
 from ocg.gateway.native import NativeRoutes
 from ocg.gateway.ollama.chats import ChatRoutes
 from ocg.gateway.ollama.embed import EmbedRoutes
 from ocg.gateway.ollama.models import ModelRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
+from ocg.gateway.openai.responses.routes import ResponseRoutes
 from ocg.gateway.page import Page
 from ocg.gateway.reach import Reach
 from ocg.gateway.tokens import Tokens
@@ -45,6 +47,7 @@ class Parts:
     chats: Chats
     tokens: Tokens
     limits: Limits
+    metrics: MetricsRoute
     reach: Reach = Reach()
 
 
@@ -79,8 +82,10 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *ChatRoutes(parts.chats).endpoints(),
         *EmbedRoutes(parts.agent, parts.embedding).endpoints(),
         *ModelRoutes(models, parts.embedding).endpoints(),
+        *ResponseRoutes(parts.chats, parts.agent).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *HealthRoute(parts.agent, parts.embedding).endpoints(),
+        *parts.metrics.endpoints(),
         *AccessRoutes(parts.tokens, parts.limits).endpoints(),
         *LoginRoutes(parts.access).endpoints(),
     )

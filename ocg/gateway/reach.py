@@ -56,7 +56,7 @@ class Proxied:
         """Let the request through, as the proxy got it."""
         client = scope.get("client")
         if (client[0] if client else "") in self._proxies:
-            scope = {**scope, **self._told(scope)}
+            scope.update(self._told(scope))  # in place: who stands before us reads the route from it afterwards
         await self._app(scope, receive, send)
 
     def _told(self, scope: Scope) -> dict[str, Any]:

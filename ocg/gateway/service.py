@@ -15,15 +15,19 @@ from ocg.gateway.certificate import Certificate, files_of
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.limits import Limits
 from ocg.gateway.listener import check_reach, is_chosen, open_listener, where
+from ocg.gateway.metrics import MetricsRoute
 from ocg.gateway.page import FOLDER, Page
 from ocg.gateway.reach import Reach
 from ocg.gateway.tasks import Tasks
 from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding, Warmth
 from ocg.lifecycle.door import Door, Room
+from ocg.lifecycle.measured import Measured
 from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
 from ocg.lifecycle.worker import Worker
+from ocg.telemetry import spans
+from ocg.telemetry.metrics import Meter
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -56,14 +60,17 @@ class GatewayService:
             listener = await open_listener(settings, inherited, notifier)
             stack.callback(listener.close)
             warmth = Warmth(worker)
-            agent = await stack.enter_async_context(Agent(settings.agent_sock, warmth))
-            embedding = await stack.enter_async_context(Embedding(settings.address_dir, warmth))
+            tracer = await stack.enter_async_context(spans.tracing(settings.traces, self.name))
+            meter = Meter(self.name)
+            agent = await stack.enter_async_context(Agent(settings.agent_sock, warmth, tracer))
+            embedding = await stack.enter_async_context(Embedding(settings.address_dir, warmth, tracer))
             parts = Parts(
                 access=Access(await _token(settings, worker), tokens, started_s=time.time()),
                 agent=agent,
                 embedding=embedding,
                 page=Page(FOLDER, worker),
                 chats=Chats(agent, embedding, await stack.enter_async_context(Tasks())),
+                metrics=MetricsRoute(agent, embedding, meter),
                 tokens=tokens,
                 limits=await Limits.load(settings.data_dir, worker),
                 reach=Reach.of(settings),
@@ -80,8 +87,8 @@ class GatewayService:
             tls = certificate.context if certificate else None
             door = Door(listener, Room.fitting(switch.is_proxy), is_tls=bool(tls))
             stack.callback(door.close)
-            address = where(door, is_tls=bool(tls))
-            yield Serving(switch, [door], address, workers=(worker,), apply=apply, tls=tls)
+            measured, address = Measured(switch, meter, tracer), where(door, is_tls=bool(tls))
+            yield Serving(measured, [door], address, workers=(worker,), apply=apply, tls=tls)
 
 
 class _Switch:

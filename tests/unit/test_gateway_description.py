@@ -10,7 +10,9 @@ import pytest
 from ocg.gateway import app as application
 from ocg.gateway.app import Parts
 from ocg.gateway.description import TAGS, describe
+from ocg.gateway.metrics import MetricsRoute
 from ocg.lifecycle.endpoints import Endpoint
+from ocg.telemetry.metrics import Meter
 
 SCOPES = {"chat", "read", "admin"}
 
@@ -19,7 +21,17 @@ SCOPES = {"chat", "read", "admin"}
 def parts() -> Parts:
     """Parts that are never asked."""
     nobody: Any = _Nobody()
-    return Parts(access=nobody, agent=nobody, embedding=nobody, page=nobody, chats=nobody, tokens=nobody, limits=nobody)
+    metrics = MetricsRoute(nobody, nobody, Meter("ocg-gateway"))
+    return Parts(
+        access=nobody,
+        agent=nobody,
+        embedding=nobody,
+        page=nobody,
+        chats=nobody,
+        tokens=nobody,
+        limits=nobody,
+        metrics=metrics,
+    )
 
 
 class _Nobody:
