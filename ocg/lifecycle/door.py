@@ -50,9 +50,8 @@ class Room:
 
 def allow_descriptors() -> None:
     """Raise the soft limit of descriptors: 1024 is for programs that call select(2) (systemd.exec(5), LimitNOFILE=)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
-    if soft < wanted:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # neither is ever infinite: fs.nr_open bounds them
+    if soft < (wanted := min(_DESCRIPTORS, hard)):
         with suppress(OSError, ValueError):  # a cage of somebody else's may forbid it
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 

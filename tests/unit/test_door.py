@@ -133,3 +133,14 @@ def test_with_ipv6_a_whole_network_is_one_neighbour() -> None:
     assert door._neighbourhood("2001:db8:1:2::3") != door._neighbourhood("2001:db8:1:3::3")
     assert door._neighbourhood("::ffff:10.0.0.1") != door._neighbourhood("::ffff:10.0.0.2")
     assert door._neighbourhood("fe80::1%eth0") == door._neighbourhood("fe80::2")
+
+
+@pytest.mark.parametrize(("soft", "hard", "wanted"), [(1024, 4096, 4096), (1024, 18000, 16384), (17000, 18000, 17000)])
+def test_a_service_takes_more_descriptors_than_a_shell_gives_it(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, wanted: int
+) -> None:
+    limits = [(soft, hard)]
+    monkeypatch.setattr("resource.getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr("resource.setrlimit", lambda _, limit: limits.append(limit))
+    door.allow_descriptors()
+    assert limits[-1] == (wanted, hard)
