@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +29,7 @@ from tests.provider import (
     waits,
 )
 from tests.service.agent import Agent, agent
-from tests.service.gateway import BEARER, Gateway, environment, serving
+from tests.service.gateway import BEARER, Gateway, environment, serving, unused_port
 
 CHAT = "/v1/chat/completions"
 HELLO: dict[str, Any] = {"model": "custom/scripted", "messages": [{"role": "user", "content": "hello"}]}
@@ -62,17 +61,16 @@ class Stack:
 @contextlib.contextmanager
 def _stack(folder: Path, port: int, *scripts: Script) -> Iterator[Stack]:
     with provider(*scripts) as model:
-        env = environment(folder, port, **model.env)
+        # The same server plays Anthropic too.
+        claude = {"OCG_PROVIDER_URLS": f"anthropic={model.base_url.removesuffix('/v1')}", "ANTHROPIC_API_KEY": KEY}
+        env = environment(folder, port, **model.env, **claude)
         with agent(folder, env) as found, serving(folder, env) as gateway:
             yield Stack(model, found, gateway)
 
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with _stack(tmp_path_factory.mktemp("passthrough"), port, says("hi")) as found:
+    with _stack(tmp_path_factory.mktemp("passthrough"), unused_port(), says("hi")) as found:
         yield found
         logs = found.gateway.log + found.agent.process.log
         assert KEY not in logs, "the key is in no log"
@@ -237,15 +235,13 @@ def test_the_agent_knows_no_other_providers(stack: Stack) -> None:
     assert (status, body["error"]["code"]) == (400, "invalid_request")
 
 
-def test_messages_pass_through_to_who_speaks_them(tmp_path: Path, free_port: int) -> None:
-    with provider(gives({"type": "message"})) as model:
-        urls = {"OCG_PROVIDER_URLS": f"anthropic={model.base_url.removesuffix('/v1')}", "ANTHROPIC_API_KEY": KEY}
-        with agent(tmp_path, environment(tmp_path, free_port, **urls)) as found:
-            status, body = found.ask("POST", "/v1/providers/anthropic/messages", HELLO | {"model": "anthropic/claude"})
-        assert (status, body) == (200, {"type": "message"})
-        assert (model.paths, model.asked[0]["model"]) == (["/v1/messages"], "claude")
-        sent = {name.lower(): value for name, value in model.headers[0].items()}
-        assert (sent["x-api-key"], sent["anthropic-version"]) == (KEY, "2023-06-01")
+def test_messages_pass_through_to_who_speaks_them(stack: Stack) -> None:
+    model = stack.plays(gives({"type": "message"}))
+    status, body = stack.agent.ask("POST", "/v1/providers/anthropic/messages", HELLO | {"model": "anthropic/claude"})
+    assert (status, body) == (200, {"type": "message"})
+    assert (model.paths, model.asked[0]["model"]) == (["/v1/messages"], "claude")
+    sent = {name.lower(): value for name, value in model.headers[0].items()}
+    assert (sent["x-api-key"], sent["anthropic-version"]) == (KEY, "2023-06-01")
 
 
 def test_a_restart_of_the_agent_is_waited_for(tmp_path: Path, free_port: int) -> None:
