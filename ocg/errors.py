@@ -15,6 +15,7 @@ class Code(StrEnum):
     TOO_LARGE = "too_large"
     CONTEXT_LENGTH = "context_length_exceeded"
     BUSY = "busy"
+    RATE_LIMIT = "rate_limit_exceeded"
     LIMIT = "limit_reached"
     CANCELLED = "cancelled"
     INTERNAL = "internal"
@@ -59,6 +60,7 @@ _HTTP_STATUS = {
     Code.TOO_LARGE: 413,
     Code.LIMIT: 422,
     Code.BUSY: 429,
+    Code.RATE_LIMIT: 429,
     Code.CANCELLED: 499,
     Code.PROVIDER: 502,
     Code.UNAVAILABLE: 503,

@@ -47,14 +47,17 @@ class Exchange:
 
     def delta(self, finish: str | None = None, **delta: Any) -> None:
         """Send a chunk."""
-        chunk = {"id": "c", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+        self._chunk(choices=[{"index": 0, "delta": delta, "finish_reason": finish}])
+
+    def _chunk(self, **fields: Any) -> None:
+        chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"} | fields
         self.raw(b"data: " + json.dumps(chunk).encode() + b"\n\n")
 
     def end(self, finish: str = "stop") -> None:
         """End a stream well, with usage."""
         self.delta(finish)
-        usage = {"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}}
-        self.raw(b"data: " + json.dumps(usage).encode() + b"\n\ndata: [DONE]\n\n")
+        self._chunk(choices=[], usage={"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16})
+        self.raw(b"data: [DONE]\n\n")
 
 
 def says(text: str) -> Script:

@@ -72,6 +72,19 @@ COMMANDS = (
         "find, add, list, remove, import and export what the agent remembers",
         "An import may be repeated; a line that does not fit is named, and what came before it is kept.",
     ),
+    Command(
+        "token",
+        "token",
+        "make, list and revoke tokens for programs and people",
+        "chat is talking to the agent and the models; read is seeing conversations, memories and how things are; admin"
+        " is everything. Without read, a token has conversations of its own.",
+    ),
+    Command(
+        "ratelimit",
+        "ratelimit",
+        "list, set and lift limits of how often a token, a channel or a sender may ask",
+        "Of 60/min, 60 may come at once, and then one each second.",
+    ),
     Command("models", "models", "list, pull, check and remove models"),
     Command(
         "service",

@@ -100,4 +100,5 @@ def create_app(
     """Build the application; `accepts` judges a token, which all but the open endpoints need."""
     listed = endpoints(encoder=encoder, vectors=vectors, chat=chat, tokens=tokens)
     is_open = frozenset(one.path for one in listed if one.is_open)
-    return Guard(answers.create_app(routes(listed)), accepts=accepts, is_open=is_open.__contains__)
+    app = answers.create_app(routes(listed))
+    return Guard(app, accepts=lambda token, _: accepts(token), is_open=is_open.__contains__)

@@ -1,6 +1,5 @@
-"""Who may talk: the token, the login that stands for it, and a brake on guessing."""
+"""Who may talk: the owner's token, the login that stands for it, and named tokens."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -10,15 +9,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ocg.errors import Code, OcgError
+from ocg.gateway.brake import Brake
+from ocg.gateway.caller import OWNER, Caller
+from ocg.gateway.tokens import PREFIX, Tokens
 from ocg.lifecycle import answers
 from ocg.lifecycle.endpoints import Endpoint
 from ocg.lifecycle.guard import same_token
 from ocg.protocol import login
 
 _BODY_BYTES = 4096
-_WRONG_DELAY_S = 0.5
-# With the delay: 128 guesses a second at the most, whatever the number of connections.
-_MAX_WRONG_AT_ONCE = 64
+# 128 random bits and more, as they are usually written.
+_UNGUESSABLE_CHARS = 32
 _MAX_USED_CODES = 4096
 
 _log = logging.getLogger(__name__)
@@ -34,55 +35,61 @@ class LoginRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Access:
     """Judges tokens, codes and cookies. `started_s` is when it began to remember used codes (Unix time)."""
 
-    def __init__(self, ui_token: str, *, started_s: float, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, ui_token: str, tokens: Tokens, *, started_s: float, now: Callable[[], float] = time.time
+    ) -> None:
         self._token = ui_token
+        self._tokens = tokens
         self._started_s = started_s
         self._now = now
         self._used: dict[str, float] = {}
-        self._wrong_at_once = 0
+        self._brake = Brake()
 
-    def accepts(self, token: str) -> bool:
-        """Judge a token. Raises BUSY, without a look at it, while too many wrong ones wait for their answer."""
-        if self._wrong_at_once >= _MAX_WRONG_AT_ONCE:
-            raise OcgError(Code.BUSY, "too many wrong tokens just now", "try again shortly")
-        return same_token(token, self._token)
+    def accepts(self, token: str, address: str) -> Caller | None:
+        """Say who has a token; None when it is wrong. Raises BUSY, without a look at it, while guesses pile up.
+
+        A token that nobody can guess is judged all the same, so that guesses keep nobody out who has one.
+        """
+        if token.startswith(PREFIX) and (found := self._tokens.find(token)):
+            return found
+        return OWNER if self._is_owners(token, address) else None
 
     def is_of(self, token: str) -> bool:
         """Whether it judges by this token."""
         return same_token(token, self._token)
 
-    def accepts_cookie(self, cookies: Mapping[str, str]) -> bool:
+    def accepts_cookie(self, cookies: Mapping[str, str]) -> Caller | None:
         """Judge the login cookie, which nobody can guess."""
         value = cookies.get(login.COOKIE_NAME, "")
         try:
             login.check_cookie(self._token, value, self._now())
         except OcgError:
-            return False
-        return True
+            return None
+        return OWNER
 
-    async def slow_down(self) -> None:
-        """Wait, before a wrong token or code is answered."""
-        _log.warning("a wrong token or login code was refused")
-        self._wrong_at_once += 1
-        try:
-            await asyncio.sleep(_WRONG_DELAY_S)  # the delay is the point
-        finally:
-            self._wrong_at_once -= 1
+    async def slow_down(self, address: str) -> None:
+        """Wait, before a wrong token or code from an address is answered."""
+        await self._brake.hold(address)
 
-    async def sign_in(self, request: LoginRequest) -> str:
-        """Return the cookie's value for a right token or code. Raises UNAUTHORIZED, slowly."""
+    async def sign_in(self, request: LoginRequest, address: str) -> str:
+        """Return the cookie's value for the owner's token or a code. Raises UNAUTHORIZED, slowly."""
         try:
-            self._check(request)
+            self._check(request, address)
         except OcgError as error:
             if error.code is Code.UNAUTHORIZED:
-                await self.slow_down()
+                await self.slow_down(address)
             raise
         return login.new_cookie(self._token, self._now())
 
-    def _check(self, request: LoginRequest) -> None:
+    def _is_owners(self, token: str, address: str) -> bool:
+        if len(self._token) < _UNGUESSABLE_CHARS:
+            self._brake.check(address)
+        return same_token(token, self._token)
+
+    def _check(self, request: LoginRequest, address: str) -> None:
         if request.code is not None:
             self._use(request.code)
-        elif not self.accepts(request.token or ""):
+        elif not self._is_owners(request.token or "", address):
             raise OcgError(
                 Code.UNAUTHORIZED,
                 "the token is wrong",
@@ -113,13 +120,13 @@ class LoginRoutes:
                 "POST", "/login", "Sign a browser in by the token or by a one-time code", self.login, None,
                 takes=LoginRequest, errors=(Code.UNAUTHORIZED, Code.BUSY), tag="Gateway", is_open=True,
             ),
-            Endpoint("POST", "/logout", "Sign a browser out", self.logout, None, scope="chat", tag="Gateway"),
+            Endpoint("POST", "/logout", "Sign a browser out", self.logout, None, scope="admin", tag="Gateway"),
         )  # fmt: skip
 
     async def login(self, request: Request) -> Response:
         """Give the browser its cookie."""
         asked = await answers.read(request, LoginRequest, limit_bytes=_BODY_BYTES)
-        value = await self._access.sign_in(asked)
+        value = await self._access.sign_in(asked, request.client.host if request.client else "")
         _log.info("a browser signed in")
         return _with_cookie(value, int(login.COOKIE_LIFE_S), request)
 

@@ -7,14 +7,19 @@ from starlette.types import ASGIApp
 
 from ocg.gateway import websocket
 from ocg.gateway.access import Access, LoginRoutes
+from ocg.gateway.administration import AccessRoutes
+from ocg.gateway.admission import Admission
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.description import Description
+from ocg.gateway.gate import gated
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoute
+from ocg.gateway.limits import Limits
 from ocg.gateway.native import NativeRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
 from ocg.gateway.page import Page
+from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
 from ocg.lifecycle.endpoints import Endpoint, routes
@@ -32,6 +37,8 @@ class Parts:
     embedding: Embedding
     page: Page
     chats: Chats
+    tokens: Tokens
+    limits: Limits
     hosts: tuple[str, ...] = ()
 
 
@@ -39,9 +46,12 @@ def create_app(parts: Parts) -> ASGIApp:
     """Build the application."""
     access, listed = parts.access, endpoints(parts)
     is_open = frozenset((*_PAGE, *(one.path for one in listed if one.is_open)))
-    socket = WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent).connect)
+    socket = WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent, parts.limits).connect)
+    routed = gated(
+        [*routes(listed), socket, *_page_routes(parts.page)], listed, parts.limits, sockets={socket.path: "chat"}
+    )
     guarded = Guard(
-        answers.create_app([*routes(listed), socket, *_page_routes(parts.page)]),
+        Admission(answers.create_app(routed), parts.tokens),
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
         is_open=lambda path: path in is_open or path.startswith("/assets/"),
@@ -58,6 +68,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *Models(parts.agent, parts.embedding).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *HealthRoute(parts.agent, parts.embedding).endpoints(),
+        *AccessRoutes(parts.tokens, parts.limits).endpoints(),
         *LoginRoutes(parts.access).endpoints(),
     )
     return (*listed, *Description(listed).endpoints())

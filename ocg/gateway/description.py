@@ -17,6 +17,7 @@ TAGS = (
     ("Turns", "A question to the agent and all that happens until its answer, as numbered events."),
     ("Sessions", "The agent's conversations."),
     ("Memories", "What the agent remembers."),
+    ("Access", "Who may talk to the gateway, and how often."),
     ("Gateway", "The gateway itself."),
 )
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ocg.errors import Code, OcgError
+from ocg.gateway import caller
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
 from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent
 from ocg.lifecycle import answers
@@ -67,7 +68,7 @@ class NativeRoutes:
             "GET", "/v1/turns/{id}/events", "Stream a turn's events behind the last one that was seen", self.follow,
             None, streams=TurnEvent, parameters=(_AFTER, _LAST_EVENT_ID), errors=_ONE,
         )  # fmt: skip
-        yield turn("POST", "/v1/turns/{id}/cancel", "End a turn", self.cancel, Changed, errors=_ONE)
+        yield turn("POST", "/v1/turns/{id}/cancel", "End a turn", self.cancel, Changed, errors=_ONE, is_free=True)
 
     def _sessions(self) -> Iterator[Endpoint]:
         one = partial(Endpoint, path="/v1/sessions/{id}", named=Name, errors=_ONE, tag="Sessions")
@@ -130,7 +131,7 @@ class NativeRoutes:
     async def turn(self, request: Request) -> Response:
         """Start a turn, or join it, and stream its events. It goes on when the client leaves."""
         asked = await answers.read(request, TurnRequest)
-        return await _stream(self._agent.turn(asked))
+        return await _stream(self._agent.turn(caller.who(request).turn(asked)))
 
     async def follow(self, request: Request) -> Response:
         """Stream a turn's events behind the last one that was seen: `after`, or Last-Event-ID as browsers send it."""

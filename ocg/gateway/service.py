@@ -14,8 +14,10 @@ from ocg.errors import Code, OcgError
 from ocg.gateway.access import Access
 from ocg.gateway.app import Parts, create_app
 from ocg.gateway.chats.chats import Chats
+from ocg.gateway.limits import Limits
 from ocg.gateway.page import FOLDER, Page
 from ocg.gateway.tasks import Tasks
+from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding, Warmth
 from ocg.lifecycle import sockets
 from ocg.lifecycle.notify import Notifier
@@ -57,12 +59,15 @@ class GatewayService:
             warmth = Warmth(worker)
             agent = await stack.enter_async_context(Agent(settings.agent_sock, warmth))
             embedding = await stack.enter_async_context(Embedding(settings.address_dir, warmth))
+            tokens = await stack.enter_async_context(Tokens(settings.data_dir, worker))
             parts = Parts(
-                access=Access(await _token(settings, worker), started_s=time.time()),
+                access=Access(await _token(settings, worker), tokens, started_s=time.time()),
                 agent=agent,
                 embedding=embedding,
                 page=Page(FOLDER, worker),
                 chats=Chats(agent, embedding, await stack.enter_async_context(Tasks())),
+                tokens=tokens,
+                limits=await Limits.load(settings.data_dir, worker),
                 hosts=(settings.host, *settings.allowed_hosts),
             )
             warmth.begin()
@@ -90,7 +95,7 @@ class _Switch:
         """Build it anew; codes that were used stay used unless the token they hang on has changed."""
         access = self._parts.access
         if not access.is_of(token):
-            access = Access(token, started_s=time.time())
+            access = Access(token, self._parts.tokens, started_s=time.time())
         self._parts = replace(self._parts, access=access, hosts=hosts)
         self._app = create_app(self._parts)
 

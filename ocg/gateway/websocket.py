@@ -9,6 +9,8 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ocg.errors import Code, OcgError
+from ocg.gateway import caller
+from ocg.gateway.limits import Limits
 from ocg.gateway.upstream import Agent
 from ocg.lifecycle.answers import error_response
 from ocg.protocol import wire
@@ -58,8 +60,9 @@ class _Marked(msgspec.Struct, frozen=True):
 class ChatRoute:
     """Accepts sockets, up to a limit."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, limits: Limits) -> None:
         self._agent = agent
+        self._limits = limits
         self._open = 0
 
     async def connect(self, socket: WebSocket) -> None:
@@ -71,7 +74,7 @@ class ChatRoute:
         self._open += 1
         try:
             await socket.accept()
-            await _Chat(socket, self._agent).serve()
+            await _Chat(socket, self._agent, self._limits).serve()
         finally:
             self._open -= 1
 
@@ -79,9 +82,11 @@ class ChatRoute:
 class _Chat:
     """One socket: a task that sends, one a turn, and the loop that reads."""
 
-    def __init__(self, socket: WebSocket, agent: Agent) -> None:
+    def __init__(self, socket: WebSocket, agent: Agent, limits: Limits) -> None:
         self._socket = socket
+        self._caller = caller.who(socket)
         self._agent = agent
+        self._limits = limits
         self._outbox = _Outbox()
         self._turns: set[asyncio.Task[None]] = set()
 
@@ -110,6 +115,8 @@ class _Chat:
         is_urgent = isinstance(asked, CancelAsked) or asked.message.strip() == "/stop"
         if len(self._turns) >= _MAX_TURNS * (2 if is_urgent else 1):
             raise OcgError(Code.BUSY, f"{_MAX_TURNS} turns run on this socket", "wait for one to end")
+        if not is_urgent:
+            self._limits.check(self._caller.limit_keys).check()
         duty = self._turn(asked) if isinstance(asked, TurnAsked) else self._cancel(asked)
         task = asyncio.create_task(duty)
         self._turns.add(task)
@@ -125,7 +132,7 @@ class _Chat:
             images=asked.images,
         )
         try:
-            async for event in self._agent.turn(request):
+            async for event in self._agent.turn(self._caller.turn(request)):
                 self._outbox.put(wire.encode(event))
         except OcgError as error:
             self._outbox.put(_problem(error, asked.message_id))

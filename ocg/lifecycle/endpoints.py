@@ -41,7 +41,8 @@ class Endpoint:
     the JSON body; `lines` that of each line where NDJSON is taken as well. `named` is the type of what stands in the
     path's braces, which with `{…:any}` has any character in it. `errors` are those beside what every endpoint may
     answer, and `unwell` is what comes with 503 instead of an error. `scope` is what a token must be good for, where
-    any token will not do; `tag` is the group it is shown in.
+    nobody but the owner has business; of work that is asked for with `chat`, so much may be asked as the rate limits
+    say, unless it `is_free`. `tag` is the group it is shown in.
     """
 
     method: str
@@ -61,6 +62,12 @@ class Endpoint:
     scope: Scope = ""
     tag: str = ""
     is_open: bool = False
+    is_free: bool = False
+
+    @property
+    def is_work(self) -> bool:
+        """Whether it counts against rate limits."""
+        return self.method == "POST" and self.scope == "chat" and not self.is_free
 
     @property
     def template(self) -> str:
@@ -70,7 +77,7 @@ class Endpoint:
     @property
     def codes(self) -> frozenset[Code]:
         """The codes of all errors it may answer."""
-        always = () if self.is_open else _ALWAYS
+        always = () if self.is_open else (*_ALWAYS, *((Code.RATE_LIMIT,) if self.is_work else ()))
         given = (Code.INVALID_REQUEST,) if self.parameters else ()
         return frozenset((*always, *given, *(_BODY if self.takes is not None else ()), *self.errors))
 

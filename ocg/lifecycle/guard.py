@@ -17,6 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.answers import error_response
 
+# Where what a token or a cookie stands for is put, in an ASGI scope.
+CALLER = "ocg.caller"
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost", "localhost.localdomain"})
 # A name or an IPv4 address, or an IPv6 address in brackets, and a port: what a browser sends, and nothing else.
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::[0-9]{1,5})?")
@@ -39,31 +41,32 @@ def _is_loopback(name: str) -> bool:
         return False
 
 
-def _nothing_read(_: Mapping[str, str]) -> bool:
-    return False
+def _nothing_read(_: Mapping[str, str]) -> None:
+    return
 
 
-async def _nothing_done() -> None:
+async def _nothing_done(_: str) -> None:
     return
 
 
 class Guard:
     """Refuses what has no business here, before the application sees it.
 
-    `is_open` says which paths need no token; `accepts` judges a token in constant time, and `accepts_cookie` the
-    cookies, by name, one of which may stand for it. `hosts` are names allowed beside this machine's own. `on_guess` is
-    awaited before a wrong token is answered: it can slow a guesser down.
+    `is_open` says which paths need no token; `accepts` judges a token, from an address, in constant time, and
+    `accepts_cookie` the cookies, by name, one of which may stand for it. What they give for a right one says who asks.
+    `hosts` are names allowed beside this machine's own. `on_guess` is awaited with the address before a wrong token is
+    answered: it can slow a guesser down.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        accepts: Callable[[str], bool],
+        accepts: Callable[[str, str], object],
         is_open: Callable[[str], bool],
-        accepts_cookie: Callable[[Mapping[str, str]], bool] = _nothing_read,
+        accepts_cookie: Callable[[Mapping[str, str]], object] = _nothing_read,
         hosts: Iterable[str] = (),
-        on_guess: Callable[[], Awaitable[None]] = _nothing_done,
+        on_guess: Callable[[str], Awaitable[None]] = _nothing_done,
     ) -> None:
         self._app = app
         self._accepts = accepts
@@ -78,20 +81,21 @@ class Guard:
         try:
             _check_origin(headers, self._hosts)
             if not self._is_open(scope["path"]):
-                await self._check_token(headers)
+                scope[CALLER] = await self._caller(headers, (scope.get("client") or ("",))[0])
         except OcgError as error:
             await error_response(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    async def _check_token(self, headers: Headers) -> None:
-        if self._accepts_cookie(cookie_parser(headers.get("cookie", ""))):
-            return
+    async def _caller(self, headers: Headers, address: str) -> object:
+        if found := self._accepts_cookie(cookie_parser(headers.get("cookie", ""))):
+            return found
         given = _tokens(headers)
-        if any(self._accepts(token) for token in given):
-            return
+        for token in given:
+            if found := self._accepts(token, address):
+                return found
         if given:
-            await self._on_guess()
+            await self._on_guess(address)
         raise OcgError(
             Code.UNAUTHORIZED, "no valid token", "send `Authorization: Bearer TOKEN`, OCG_UI_TOKEN in env.config"
         )
@@ -125,7 +129,8 @@ def _place(origin: str) -> str:
 def _tokens(headers: Headers) -> tuple[str, ...]:
     """Return the tokens a request carries: one in each header that may hold one."""
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
-    found = (bearer.strip() if scheme.lower() == "bearer" else "", headers.get("x-ocg-ui-token", ""))
+    own, anthropic = headers.get("x-ocg-ui-token", ""), headers.get("x-api-key", "")
+    found = (bearer.strip() if scheme.lower() == "bearer" else "", own, anthropic)
     return tuple(token for token in found if token)
 
 

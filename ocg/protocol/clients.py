@@ -46,7 +46,7 @@ class Raw:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class _Client:
+class Client:
     """One connection pool to one service; `service` is its name in messages."""
 
     service = ""
@@ -69,6 +69,9 @@ class _Client:
     def _connector(self) -> "aiohttp.BaseConnector | None":
         return None
 
+    def _credentials(self, where: address.Address) -> dict[str, str]:
+        return {"Authorization": f"Bearer {where.token}"} if where.token else {}
+
     @asynccontextmanager
     async def send(
         self,
@@ -88,9 +91,7 @@ class _Client:
         where = self._locate()
         if self._session is None:
             self._session = aiohttp.ClientSession(connector=self._connector(), auto_decompress=False)
-        headers = {"Content-Type": wire.JSON, **(raw.headers if raw else {})}
-        if where.token:
-            headers["Authorization"] = f"Bearer {where.token}"
+        headers = {"Content-Type": wire.JSON, **(raw.headers if raw else {}), **self._credentials(where)}
         timeout = aiohttp.ClientTimeout(
             total=None if silence_s else ANSWER_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S, sock_read=silence_s
         )
@@ -134,7 +135,7 @@ class _Client:
         return bytes(body)
 
 
-class EmbeddingClient(_Client):
+class EmbeddingClient(Client):
     """ocg-embedding, found by the address it published in `folder`."""
 
     service = "ocg-embedding"
@@ -213,7 +214,7 @@ def _within(collection: str, verb: str = "") -> str:
     return f"/collections/{quote(collection, safe='')}" + (f"/{verb}" if verb else "")
 
 
-class AgentClient(_Client):
+class AgentClient(Client):
     """ocg-agent, on its Unix socket."""
 
     service = "ocg-agent"

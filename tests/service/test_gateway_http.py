@@ -78,7 +78,7 @@ def test_a_wrong_token_is_refused_slowly_and_logged_without_it(gateway: Gateway)
     assert gateway.ask("GET", "/v1/sessions", headers={"Authorization": "Bearer gue55"}).status == 401
     assert gateway.ask("POST", "/login", {"token": "gue55"}, headers={}).status == 401
     assert time.monotonic() - began >= 1.0
-    assert "a wrong token" in gateway.log
+    assert "a wrong token or login code from 127.0.0.1" in gateway.log
     assert "gue55" not in gateway.log
 
 
@@ -89,7 +89,7 @@ def test_guessing_with_many_connections_is_no_faster(gateway: Gateway) -> None:
     with ThreadPoolExecutor(80) as pool:
         found = list(pool.map(guess, range(80)))
     assert set(found) == {401, 429}
-    assert found.count(401) >= 64
+    assert found.count(401) >= 16
     assert gateway.ask("GET", "/v1/sessions").status == 200
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ocg.errors import Code, OcgError
+from ocg.gateway.caller import OWNER
 from ocg.gateway.chats.agent import _Telling
 from ocg.gateway.chats.chats import Answerer, Kind
 from ocg.gateway.chats.merging import merged, together
@@ -26,7 +27,7 @@ LOOK = {"type": "function", "function": {"name": "look", "parameters": {"type": 
 def _turn(body: dict[str, Any], session: str | None = None) -> TurnRequest:
     chat = wire.decode(AgentChat, wire.encode({"messages": [HI]} | body))
     chat.check()
-    return turn_of(chat, Asker(session))
+    return turn_of(chat, Asker(session, OWNER))
 
 
 def _refusal(body: dict[str, Any], session: str | None = None) -> str | None:

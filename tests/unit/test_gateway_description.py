@@ -19,7 +19,7 @@ SCOPES = {"chat", "read", "admin"}
 def parts() -> Parts:
     """Parts that are never asked."""
     nobody: Any = _Nobody()
-    return Parts(access=nobody, agent=nobody, embedding=nobody, page=nobody, chats=nobody)
+    return Parts(access=nobody, agent=nobody, embedding=nobody, page=nobody, chats=nobody, tokens=nobody, limits=nobody)
 
 
 class _Nobody:
@@ -50,7 +50,7 @@ def test_every_route_but_the_pages_is_described_and_nothing_else(parts: Parts, d
     app: Any = application.create_app(parts)
     routes = {
         (re.sub(r":\w+}", "}", route.path), method.lower())
-        for route in app._app._app.routes
+        for route in app._app._app._app.routes
         for method in getattr(route, "methods", set()) - {"HEAD"}
     }
     page = {("/", "get"), ("/assets/{name}", "get"), ("/favicon.ico", "get")}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ocg.lifecycle.guard import Guard, host_is_allowed, same_token
+from ocg.lifecycle.guard import CALLER, Guard, host_is_allowed, same_token
 
 
 @pytest.mark.parametrize(
@@ -40,42 +40,49 @@ def test_other_names_are_not(host: str) -> None:
     assert not host_is_allowed(host, ["nas.lan"])
 
 
+PEER = "192.0.2.7"
+
+
 async def _status(headers: Mapping[str, str] | list[tuple[str, str]], path: str = "/private") -> tuple[int, int]:
-    """Return the status, 200 when it got through, and how often a guess was reported."""
+    """Return the status, 200 when it got through as who it is, and how often a guess was reported."""
     sent: list[Any] = []
-    guesses: list[None] = []
+    guesses: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         sent.append({"status": 200})
+        assert scope.get(CALLER) == (None if path == "/open" else "the owner")
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    async def guessed() -> None:
-        guesses.append(None)
+    async def guessed(address: str) -> None:
+        guesses.append(address)
 
     guard = Guard(
         app,
-        accepts=lambda token: same_token(token, "right"),
-        accepts_cookie=lambda cookies: cookies.get("login") == "good",
+        accepts=lambda token, address: "the owner" if same_token(token, "right") and address == PEER else None,
+        accepts_cookie=lambda cookies: "the owner" if cookies.get("login") == "good" else None,
         is_open=lambda path: path == "/open",
         hosts=["NAS.lan"],
         on_guess=guessed,
     )
     pairs = list(headers.items()) if isinstance(headers, Mapping) else headers
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
-    await guard({"type": "http", "method": "GET", "path": path, "headers": raw}, None, send)  # type: ignore[arg-type]
+    asked = {"type": "http", "method": "GET", "path": path, "headers": raw, "client": (PEER, 5)}
+    await guard(asked, None, send)  # type: ignore[arg-type]
+    assert set(guesses) <= {PEER}
     return sent[0]["status"], len(guesses)
 
 
 HOST = {"Host": "127.0.0.1:55003"}
 
 
-async def test_the_token_opens_in_either_header_and_the_cookie_too() -> None:
+async def test_the_token_opens_in_any_header_and_the_cookie_too() -> None:
     for header in (
         {"Authorization": "Bearer right"},
         {"Authorization": "bearer  right"},
         {"X-OCG-UI-Token": "right"},
+        {"X-Api-Key": "right"},
         {"Cookie": 'broken; other="x\\"; login=good'},
     ):
         assert await _status(HOST | header) == (200, 0), header
@@ -93,6 +100,7 @@ async def test_without_it_only_open_paths_answer() -> None:
         {"Authorization": "Bearer wrong"},
         {"Authorization": "Bearer rightx"},
         {"X-OCG-UI-Token": "wrong"},
+        {"X-Api-Key": "wrong"},
         {"X-OCG-UI-Token": "é"},
     ],
 )

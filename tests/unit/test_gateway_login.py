@@ -6,18 +6,20 @@ import time
 import pytest
 
 from ocg.errors import Code, OcgError
-from ocg.gateway import access
+from ocg.gateway import brake
 from ocg.gateway.access import Access, LoginRequest
+from ocg.gateway.tokens import Tokens
 from ocg.protocol import login
 
 TOKEN = "the-token"
+PEER = "192.0.2.7"
 NOW = 1_800_000_000.25
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the brake its mechanics, not its length."""
-    monkeypatch.setattr(access, "_WRONG_DELAY_S", 0.05)
+    monkeypatch.setattr(brake, "_DELAY_S", 0.05)
 
 
 def _refused(code: str, now_s: float = NOW, *, token: str = TOKEN, not_before_s: float = 0.0) -> bool:
@@ -68,24 +70,34 @@ def test_a_cookie_lasts_thirty_days_and_ends_with_the_token() -> None:
             login.check_cookie(token, cookie, now)
 
 
-def _access(now_s: float = NOW) -> Access:
-    return Access(TOKEN, started_s=NOW - 1, now=lambda: now_s)
+class _None(Tokens):
+    """Knows no other token."""
+
+    def __init__(self) -> None:
+        return
+
+    def find(self, _: str) -> None:
+        return None
+
+
+def _access(now_s: float = NOW, *, token: str = TOKEN) -> Access:
+    return Access(token, _None(), started_s=NOW - 1, now=lambda: now_s)
 
 
 async def test_a_code_signs_in_once() -> None:
     subject, code = _access(), login.new_code(TOKEN, NOW)
-    cookie = await subject.sign_in(LoginRequest(code=code))
+    cookie = await subject.sign_in(LoginRequest(code=code), PEER)
     assert subject.accepts_cookie({login.COOKIE_NAME: cookie})
     with pytest.raises(OcgError, match="used already"):
-        await subject.sign_in(LoginRequest(code=code))
+        await subject.sign_in(LoginRequest(code=code), PEER)
 
 
 async def test_used_codes_are_forgotten_once_they_have_expired() -> None:
     clock = [NOW]
-    subject = Access(TOKEN, started_s=NOW - 1, now=lambda: clock[0])
-    await subject.sign_in(LoginRequest(code=login.new_code(TOKEN, NOW)))
+    subject = Access(TOKEN, _None(), started_s=NOW - 1, now=lambda: clock[0])
+    await subject.sign_in(LoginRequest(code=login.new_code(TOKEN, NOW)), PEER)
     clock[0] = NOW + 601
-    await subject.sign_in(LoginRequest(code=login.new_code(TOKEN, clock[0])))
+    await subject.sign_in(LoginRequest(code=login.new_code(TOKEN, clock[0])), PEER)
     assert len(subject._used) == 1
 
 
@@ -95,21 +107,57 @@ async def test_used_codes_are_forgotten_once_they_have_expired() -> None:
 async def test_a_wrong_login_is_refused_slowly(request_: LoginRequest) -> None:
     began = time.monotonic()
     with pytest.raises(OcgError) as caught:
-        await _access().sign_in(request_)
+        await _access().sign_in(request_, PEER)
     assert caught.value.code is Code.UNAUTHORIZED
     assert time.monotonic() - began >= 0.05
 
 
-async def test_so_many_wrong_tokens_at_once_and_no_more_are_looked_at() -> None:
-    subject = _access()
-    wrong = [asyncio.create_task(subject.slow_down()) for _ in range(64)]
+async def test_a_flood_of_guesses_keeps_out_neither_other_addresses_nor_a_token_nobody_can_guess() -> None:
+    subject, strong = _access(), _access(token=TOKEN * 4)
+    wrong = [asyncio.create_task(one.slow_down(PEER)) for one in (subject, strong) for _ in range(16)]
     await asyncio.sleep(0)
-    with pytest.raises(OcgError) as caught:
-        subject.accepts(TOKEN)
-    assert caught.value.code is Code.BUSY
+    for one in (subject, strong):
+        with pytest.raises(OcgError) as caught:
+            await one.slow_down(PEER)  # a further wrong one is not even waited with
+        assert caught.value.code is Code.BUSY
+    with pytest.raises(OcgError):
+        subject.accepts(TOKEN, PEER)
+    assert subject.accepts(TOKEN, "192.0.2.8")
+    assert strong.accepts(TOKEN * 4, PEER)
     assert subject.accepts_cookie({login.COOKIE_NAME: login.new_cookie(TOKEN, NOW)})  # who is in stays in
     await asyncio.gather(*wrong)
-    assert subject.accepts(TOKEN)
+    assert subject.accepts(TOKEN, PEER)
+
+
+async def test_all_addresses_together_get_no_more_guesses_than_64_at_once_and_ipv6_hosts_count_as_one() -> None:
+    subject = _access()
+    one_host = [asyncio.create_task(subject.slow_down(f"2001:db8::{number:x}")) for number in range(1, 17)]
+    await asyncio.sleep(0)
+    with pytest.raises(OcgError):
+        await subject.slow_down("2001:db8::ffff")
+    others = [asyncio.create_task(subject.slow_down(f"198.51.100.{number}")) for number in range(48)]
+    await asyncio.sleep(0)
+    with pytest.raises(OcgError):
+        subject.accepts(TOKEN, PEER)
+    await asyncio.gather(*one_host, *others)
+    assert subject.accepts(TOKEN, PEER)
+
+
+async def test_wrong_tokens_are_logged_with_their_address_and_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    clock = [0.0]
+    subject = brake.Brake(lambda: clock[0])
+    for _ in range(3):
+        await subject.hold(PEER)
+    assert [one for one in caplog.messages if PEER in one] == caplog.messages[:1]
+    clock[0] = 61.0
+    await subject.hold(PEER)
+    assert "and 2 since the line before" in caplog.messages[1]
+    for number in range(300):
+        subject._say(f"198.51.{number // 256}.{number % 256}")
+    assert len(caplog.messages) == 1 + 256
+    clock[0] = 200.0
+    subject._say("203.0.113.1")
+    assert len(caplog.messages) == 2 + 256
 
 
 def test_forged_cookies_are_refused() -> None:

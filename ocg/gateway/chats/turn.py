@@ -6,9 +6,12 @@ In a session the agent knows what came before, so only the last message counts; 
 import hashlib
 import uuid
 from dataclasses import dataclass
+from typing import Self
 
 import msgspec
+from starlette.requests import Request
 
+from ocg.gateway.caller import Caller, who
 from ocg.protocol.asking import context_of, images_of, options_of, wrong
 from ocg.protocol.messages import MAX_TEXT_CHARS, ContextMessage, Image, Name, TurnRequest
 from ocg.protocol.openai import ChatMessage, ChatRequest
@@ -19,9 +22,15 @@ AGENT_MODEL = "ocg"
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: in the `session` of that name (X-OCG-Session), if in any."""
+    """Who asks: in the `session` of that name (X-OCG-Session), if in any; as the `caller` may."""
 
-    session: str | None = None
+    session: str | None
+    caller: Caller
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Read it of a request."""
+        return cls(request.headers.get("x-ocg-session"), who(request))
 
 
 def turn_of(chat: ChatRequest, asker: Asker) -> TurnRequest:
@@ -32,7 +41,7 @@ def turn_of(chat: ChatRequest, asker: Asker) -> TurnRequest:
     if (session := _session(chat, asker)) is not None:
         *earlier, last = chat.messages
         message, images = _said(last, f"messages[{len(earlier)}]")
-        return TurnRequest(message=message, images=images, session_id=session, options=options)
+        return asker.caller.turn(TurnRequest(message=message, images=images, session_id=session, options=options))
     # By its id the turn can be found again, to be cancelled.
     message_id, (message, images, context) = str(uuid.uuid4()), _conversation(chat.messages)
     return TurnRequest(

@@ -65,7 +65,7 @@ class ChatRoute:
 
     async def _turn(self, request: Request, chat: AgentChat) -> Response:
         chat.check()
-        asker = Asker(request.headers.get("x-ocg-session"))
+        asker = Asker.of(request)
         if (chat.n or 1) > 1 and (asker.session is not None or chat.user):
             raise wrong("n", "a session has one answer to each message", "leave out the session, or n")
         opened = await while_listening(request, self._open(chat, asker))

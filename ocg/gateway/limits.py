@@ -1,0 +1,126 @@
+"""Rate limits: how often a token, a channel or a sender may have work done.
+
+None is there unless somebody sets it. What was used of them is in memory alone: a restart begins anew.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ocg.errors import Code, OcgError
+from ocg.gateway.kept import Kept
+from ocg.gateway.rate import Rate, Standing, standing
+from ocg.lifecycle.worker import Worker
+from ocg.protocol.access import RateLimit, RateLimitList
+
+FILE = "ratelimits.json"
+_MAX_LIMITS = 1024
+_MAX_BUCKETS = 10_000
+# A bucket is another once its rate is.
+_Bucket = tuple[str, Rate]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether something may be done now, and how each bucket it counts against is doing."""
+
+    is_allowed: bool
+    standings: tuple[Standing, ...]
+
+    @property
+    def tightest(self) -> Standing | None:
+        """The bucket that will refuse first, or refuses longest."""
+        return min(self.standings, key=lambda one: (one.left, -one.more_s), default=None)
+
+    def check(self) -> None:
+        """Raise RATE_LIMIT, with how long to wait, unless it is allowed."""
+        if not self.is_allowed and (one := self.tightest) is not None:
+            wait_s = -(-one.more_s // 1)
+            raise OcgError(Code.RATE_LIMIT, f"{one.key} is limited to {one.rate}", f"ask again in {wait_s:.0f} s")
+
+
+class Limits:
+    """Keeps the limits, and counts."""
+
+    def __init__(
+        self, kept: Kept[RateLimitList], rates: dict[str, Rate], *, now_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._kept = kept
+        self._rates = rates
+        self._now_ns = now_ns
+        self._empty_ns: dict[_Bucket, int] = {}
+        self._changing = asyncio.Lock()
+
+    @classmethod
+    async def load(cls, data_dir: Path, worker: Worker) -> Self:
+        """Read what is kept. Raises DATA_DAMAGED, and what keeps a file from being read."""
+        kept = Kept(data_dir / FILE, RateLimitList, worker)
+        found = await kept.load() or RateLimitList(limits=())
+        try:
+            return cls(kept, {one.key: Rate.read(one.rate) for one in found.limits})
+        except OcgError as error:
+            raise OcgError(Code.DATA_DAMAGED, f"{data_dir / FILE}: {error.message}", error.hint) from None
+
+    def check(self, keys: Sequence[str]) -> Verdict:
+        """Count one against the limit of each key, such as `token:laptop`, unless one of them forbids it."""
+        if not self._rates:
+            return Verdict(is_allowed=True, standings=())
+        now_ns = self._now_ns()
+        buckets = [(key, rate) for key in keys if (rate := self._rate_of(key)) is not None]
+        full = {one: max(self._empty_ns.get(one, 0), now_ns) + one[1].apart_ns for one in buckets}
+        is_allowed = all(full[one] - now_ns <= one[1].count * one[1].apart_ns for one in buckets)
+        if is_allowed:
+            for one in buckets:
+                self._put(one, full[one], now_ns)
+        return Verdict(
+            is_allowed=is_allowed,
+            standings=tuple(standing(*one, self._empty_ns.get(one, 0), now_ns) for one in buckets),
+        )
+
+    def items(self) -> tuple[RateLimit, ...]:
+        """List the limits, by their keys."""
+        return tuple(RateLimit(key=key, rate=str(rate)) for key, rate in sorted(self._rates.items()))
+
+    async def put(self, key: str, rate: Rate) -> None:
+        """Set a limit; it is on the disk on return. Raises CONFLICT when there are too many."""
+        async with self._changing:
+            if key not in self._rates and len(self._rates) >= _MAX_LIMITS:
+                raise OcgError(Code.CONFLICT, f"there are {_MAX_LIMITS} rate limits", "ocg ratelimit rm KEY")
+            await self._save(self._rates | {key: rate})
+
+    async def remove(self, key: str) -> None:
+        """Lift a limit. Raises NOT_FOUND."""
+        async with self._changing:
+            if key not in self._rates:
+                raise OcgError(Code.NOT_FOUND, f"{key[:256]} has no rate limit", "ocg ratelimit list")
+            await self._save({one: rate for one, rate in self._rates.items() if one != key})
+
+    async def _save(self, rates: dict[str, Rate]) -> None:
+        limits = tuple(RateLimit(key=key, rate=str(rate)) for key, rate in sorted(rates.items()))
+        await self._kept.save(RateLimitList(limits=limits))
+        self._rates = rates
+
+    def _rate_of(self, key: str) -> Rate | None:
+        return next((self._rates[name] for name in _names(key) if name in self._rates), None)
+
+    def _put(self, bucket: _Bucket, empty_ns: int, now_ns: int) -> None:
+        """Keep a bucket; past the limit, empty ones go first and then the oldest."""
+        self._empty_ns.pop(bucket, None)
+        self._empty_ns[bucket] = empty_ns
+        if len(self._empty_ns) > _MAX_BUCKETS:
+            self._empty_ns = {one: at_ns for one, at_ns in self._empty_ns.items() if at_ns > now_ns}
+            surplus = len(self._empty_ns) - _MAX_BUCKETS * 9 // 10
+            for one in list(itertools.islice(self._empty_ns, max(surplus, 0))):
+                del self._empty_ns[one]
+
+
+def _names(key: str) -> Iterator[str]:
+    """Give the names a limit of a key may have: its own, then those with `*` that it is one of, the narrowest first."""
+    yield key
+    while cut := key.rpartition(":")[0]:
+        yield f"{cut}:*"
+        key = cut
