@@ -103,7 +103,7 @@ bench: all .make/dev
 # Pins everything anew; needs uv (https://docs.astral.sh/uv).
 constraints:
 	uv pip compile pyproject.toml --group build --generate-hashes --python-version 3.11 --no-header --upgrade -o constraints.txt
-	uv pip compile pyproject.toml --group build --group package --group dev --generate-hashes --python-version 3.11 --no-header -c constraints.txt -o constraints-dev.txt
+	uv pip compile pyproject.toml --group build --group package --group dev --extra otel --generate-hashes --python-version 3.11 --no-header -c constraints.txt -o constraints-dev.txt
 	uv pip compile --group clients --generate-hashes --python-version 3.11 --no-header --upgrade -o constraints-clients.txt
 
 clean:

@@ -10,6 +10,7 @@ class Code(StrEnum):
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
+    PREVIOUS_UNKNOWN = "previous_response_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     CONFLICT = "conflict"
     TOO_LARGE = "too_large"
@@ -51,6 +52,7 @@ class Code(StrEnum):
 _HTTP_STATUS = {
     Code.INVALID_REQUEST: 400,
     Code.CONTEXT_LENGTH: 400,
+    Code.PREVIOUS_UNKNOWN: 400,  # as OpenAI's own: clients look for both, and send it all again
     Code.UNAUTHORIZED: 401,
     Code.FORBIDDEN: 403,
     Code.NOT_FOUND: 404,

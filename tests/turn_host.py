@@ -1,7 +1,7 @@
 """A process that runs turns without end, for tests that kill it.
 
 The model's plan follows from the user's last message alone: so many tools, some of which must never run twice, then an
-answer. Those leave a line in a file each time they run.
+answer, or for an API's client a call of the client's tool. Those leave a line in a file each time they run.
 """
 
 import asyncio
@@ -28,14 +28,19 @@ from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.errors import OcgError
 from ocg.protocol.clients import EmbeddingClient
+from ocg.protocol.events import TurnCompleted
 from ocg.protocol.messages import ReplyTo, ToolUse, TurnRequest
-from ocg.protocol.replies import ReplyOptions
+from ocg.protocol.replies import ClientTool, ReplyOptions
 from tests.forking import fork_for_each_line, say
 
 SESSIONS = 3
+CLIENTS_TOOL = "hand"
 _ENDS = """
     SELECT id, message_id, state, joined, error ->> 'code' AS code,
-        (SELECT content FROM messages WHERE turn_id = turns.id ORDER BY seq DESC LIMIT 1) AS last
+        (
+            SELECT coalesce(client_calls ->> '$[0].name', content) FROM messages
+            WHERE turn_id = turns.id ORDER BY seq DESC LIMIT 1
+        ) AS last
     FROM turns ORDER BY seq
 """
 _REPLY_TO = ReplyTo(channel="test", address="somebody", expires_s=86400)
@@ -95,7 +100,8 @@ class _Model:
             await asyncio.sleep(random.random() * 0.002)
             if piece:
                 yield piece if piece == said.split(" ")[0] else f" {piece}"
-        call = ToolUse(id="call_0", name=plan[done], arguments=f'{{"key": "{asked}/{done}"}}') if not said else None
+        name = plan[done] if done < len(plan) else CLIENTS_TOOL
+        call = ToolUse(id="call_0", name=name, arguments=f'{{"key": "{asked}/{done}"}}') if not said else None
         yield Reply(said, (call,) if call else ())
 
 
@@ -106,8 +112,8 @@ def plan_of(message: str) -> list[str]:
 
 
 def answer_to(message: str) -> str:
-    """What the model says in the end."""
-    return f"an answer to {message}"
+    """What the model says in the end: to a client that brings a tool, nothing."""
+    return "" if message.startswith("message client") else f"an answer to {message}"
 
 
 def _session(number: int, session: int) -> str:
@@ -157,6 +163,21 @@ async def _talk(turns: Turns, rng: random.Random, session: int, number: int) -> 
             await asyncio.sleep(rng.random() * 0.004)
 
 
+async def _talk_as_a_client(turns: Turns, number: int) -> None:
+    """Ask as an API's client with a tool of its own does, without end, each time anew."""
+    options = ReplyOptions(tools=(ClientTool(name=CLIENTS_TOOL),))
+    for count in range(1_000_000):
+        message_id = f"client.{number}.{count}"
+        request = TurnRequest(
+            message=f"message {message_id}", message_id=message_id, kind="api", options=options, reply_to=_REPLY_TO
+        )
+        events = await turns.submit(request)
+        say(accepted=message_id, mode=request.mode)
+        last = [event async for event in events][-1]
+        assert isinstance(last, TurnCompleted)
+        assert [call.name for call in last.tool_calls] == [CLIENTS_TOOL]
+
+
 async def _live(folder: Path, number: int) -> None:
     rng, embedding = random.Random(number), EmbeddingClient(folder)
     database = await Database.open(folder / "agent.db", MIGRATIONS)
@@ -175,7 +196,8 @@ async def _live(folder: Path, number: int) -> None:
     await turns.resume()
     if number % 2 == 0:  # every other time it is killed while it takes up what was cut off
         await _check(store, turns, number)
-    await asyncio.gather(*(_talk(turns, rng, session, number) for session in range(SESSIONS)))
+    talks = (_talk(turns, rng, session, number) for session in range(SESSIONS))
+    await asyncio.gather(*talks, _talk_as_a_client(turns, number))
 
 
 if __name__ == "__main__":

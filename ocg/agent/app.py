@@ -13,10 +13,13 @@ from starlette.routing import Route
 from ocg import __version__
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
+from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers import Directory
 from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.raw import RawRoutes
+from ocg.agent.response_routes import ResponseRoutes
+from ocg.agent.responses import Responses
 from ocg.agent.store import Store
 from ocg.agent.turns import Turns
 from ocg.errors import Code, OcgError
@@ -35,6 +38,7 @@ from ocg.protocol.messages import (
     MemoryRequest,
     TurnRequest,
 )
+from ocg.telemetry.metrics import CONTENT_TYPE
 
 _SILENCE_S = 15.0
 _MAX_LISTED = 1000
@@ -53,6 +57,7 @@ class _Endpoints:
     outbox: Outbox
     deliveries: Deliveries
     directory: Directory
+    metrics: Metrics
 
     async def health(self, _: Request) -> Response:
         details: dict[str, str | int | None] = {
@@ -62,6 +67,17 @@ class _Endpoints:
             "vectors_pending": await self.outbox.pending(),
         }
         return answers.answer(Health(service="ocg-agent", version=__version__, details=details))
+
+    async def show_metrics(self, _: Request) -> Response:
+        running, waiting = self.turns.depths
+        self.metrics.look(
+            running=running,
+            waiting=waiting,
+            deliveries=await self.deliveries.waiting(),
+            outbox=await self.outbox.pending(),
+            links=self.directory.links,
+        )
+        return Response(self.metrics.meter.text(), media_type=CONTENT_TYPE)
 
     async def providers(self, _: Request) -> Response:
         return answers.answer(self.directory.list())
@@ -154,17 +170,20 @@ def create_app(
     outbox: Outbox,
     deliveries: Deliveries,
     directory: Directory,
+    metrics: Metrics,
     passthrough: Passthrough,
+    responses: Responses,
 ) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory)
+    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, metrics)
     return answers.create_app(
         [
             Route("/health", ends.health),
+            Route("/metrics", ends.show_metrics),
             Route("/v1/providers", ends.providers),
             Route("/v1/providers/wish", ends.forget_wish, methods=["DELETE"]),
             Route("/v1/providers/{name}/test", ends.test_provider, methods=["POST"]),
-            *RawRoutes(directory, passthrough).routes(),
+            *RawRoutes(directory, passthrough, metrics).routes(),
             Route("/v1/turns", ends.turn, methods=["POST"]),
             Route("/v1/turns/{turn_id}", ends.log),
             Route("/v1/turns/{turn_id}/events", ends.follow),
@@ -179,6 +198,7 @@ def create_app(
             Route("/v1/memories/export", ends.export_memories),
             Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
+            *ResponseRoutes(responses).routes(),
             Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
             Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),
             Route("/v1/deliveries/{delivery_id}/failed", ends.fail, methods=["POST"]),

@@ -55,6 +55,11 @@ class Deliveries:
                 async with asyncio.timeout(max(left_s, 0.0)):
                     await news.wait()
 
+    async def waiting(self) -> int:
+        """How many there are."""
+        sql = "SELECT count(*) FROM deliveries"
+        return await self._database.read(lambda db: int(db.execute(sql).fetchone()[0]))
+
     async def settle(self, delivery_id: str) -> None:
         """It was delivered. Raises NOT_FOUND when it is not there, or was settled before."""
         await self._database.write(lambda db: _settle(db, delivery_id))

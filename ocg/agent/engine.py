@@ -22,6 +22,7 @@ from ocg.agent.limits import TurnLimits
 from ocg.agent.live import LiveTurn
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
+from ocg.agent.metrics import Metrics
 from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider, Reasoning, Reply, ToolSpec
 from ocg.agent.queue import TurnQueue
@@ -62,6 +63,7 @@ class Engine:
         prompter: Prompter,
         commands: Commands,
         results: Results,
+        metrics: Metrics,
         settings: AgentSettings,
         capture: Capture | None = None,
     ) -> None:
@@ -73,6 +75,7 @@ class Engine:
         self._prompter = prompter
         self._commands = commands
         self._results = results
+        self._metrics = metrics
         self._capture = capture
         self.apply(settings)
 
@@ -84,7 +87,7 @@ class Engine:
 
     async def run(self, live: LiveTurn, queue: TurnQueue) -> None:
         """Wait for the session's turn, run, and put every end it can have on disk."""
-        with log.about(OCG_TURN=live.turn.id, OCG_SESSION=live.turn.session_id):
+        with log.about(OCG_TURN=live.turn.id, OCG_SESSION=live.turn.session_id), self._metrics.turn(live):
             await self._run_to_end(live, queue)
 
     async def _run_to_end(self, live: LiveTurn, queue: TurnQueue) -> None:

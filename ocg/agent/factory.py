@@ -8,6 +8,7 @@ from ocg.agent.deliveries import Deliveries
 from ocg.agent.engine import Engine
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
+from ocg.agent.metrics import Metrics
 from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider
 from ocg.agent.queue import Limits
@@ -32,10 +33,12 @@ def create_turns(
     use_model: UseModel | None = None,
     limits: Limits | None = None,
     toolbox: Toolbox | None = None,
+    metrics: Metrics | None = None,
 ) -> Turns:
     """Build it over a database; without a toolbox it has all tools there are."""
     store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
-    toolbox = toolbox or Toolbox(everything(memories, results))
+    metrics = metrics or Metrics()
+    toolbox = toolbox or Toolbox(everything(memories, results), metrics)
     compactor = Compactor(
         provider=provider, archive=archive, counter=counter, memories=memories, capture=settings.auto_capture
     )
@@ -58,6 +61,7 @@ def create_turns(
         prompter=prompter,
         commands=commands,
         results=results,
+        metrics=metrics,
         settings=settings,
         capture=capture,
     )

@@ -16,7 +16,7 @@ class LiveTurn:
 
     `text` and `reasoning` are what the model said and thought since the last step that is on disk, `spans` in which
     order: whether it thought, and how many characters. `seq` is the number of the last event. With `cancelled_why`
-    somebody wants it to end.
+    somebody wants it to end. `first_text_s` is how long the first text took to come, once it has.
     """
 
     def __init__(self, turn: Turn) -> None:
@@ -28,6 +28,7 @@ class LiveTurn:
         self.has_begun = False
         self.cancelled_why = ""
         self.began_s = time.monotonic()
+        self.first_text_s: float | None = None
         self._events: list[TurnEvent] = []
         self._news = asyncio.Event()
         self._is_closed = False
@@ -37,9 +38,23 @@ class LiveTurn:
         """Whether its last event was told."""
         return bool(self._events) and isinstance(self._events[-1], LAST)
 
+    @property
+    def result(self) -> str:
+        """How it ended: ok, joined, or the code of an error; nothing as long as it is not over."""
+        match self._events[-1] if self._events else None:
+            case events.TurnCompleted():
+                return "ok"
+            case events.TurnJoined():
+                return "joined"
+            case events.TurnFailed(code=code):
+                return code
+        return ""
+
     def say(self, text: str) -> None:
         """The model says more."""
         if text:
+            if self.first_text_s is None:
+                self.first_text_s = time.monotonic() - self.began_s
             self.text += text
             self._span(len(text), is_thought=False)
             self.emit(events.TextDelta, text=text)

@@ -33,6 +33,13 @@ class TurnQueue:
         """Return a turn that runs or waits."""
         return self._live.get(turn_id)
 
+    @property
+    def depths(self) -> tuple[int, int]:
+        """How many turns run, and how many wait for another of their session to end."""
+        running = sum(lock.locked() for lock in self._locks.values())
+        running += sum(live.turn.is_immediate for live in self._live.values())
+        return running, len(self._live) - running
+
     def of_session(self, session_id: str) -> list[LiveTurn]:
         """Return a session's turns that run or wait."""
         return [live for live in self._live.values() if live.turn.session_id == session_id]

@@ -1,12 +1,14 @@
 """The routes by which a provider is asked directly, past turns, tools and memory."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from ocg.agent import translation
+from ocg.agent.metrics import Metrics
 from ocg.agent.providers import Directory, anthropic
 from ocg.agent.providers.passthrough import Passthrough, own_name, renamed
 from ocg.agent.providers.places import Place
@@ -14,7 +16,7 @@ from ocg.agent.providers.transport import bearer
 from ocg.config.presets import Dialect
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
-from ocg.lifecycle.relay import Relay
+from ocg.lifecycle.relay import Opened, Relay
 from ocg.protocol.openai import ChatRequest
 
 # What a client of Anthropic's API may choose of it.
@@ -24,9 +26,10 @@ _CHOSEN = ("anthropic-version", "anthropic-beta")
 class RawRoutes:
     """Passes requests on, with the key of the provider that the path names."""
 
-    def __init__(self, directory: Directory, passthrough: Passthrough) -> None:
+    def __init__(self, directory: Directory, passthrough: Passthrough, metrics: Metrics) -> None:
         self._directory = directory
         self._passthrough = passthrough
+        self._metrics = metrics
 
     def routes(self) -> list[Route]:
         """Return them."""
@@ -60,7 +63,17 @@ class RawRoutes:
             why = f"{place.title} does not offer {path.removeprefix('/v1')}"
             raise OcgError(Code.INVALID_REQUEST, why, "use another provider", param="model")
         body = renamed(await answers.read_bytes(request), name)
-        return Relay(self._passthrough.open(place, place.base_url + path, body, _headers(place, request.headers)))
+        opening = self._passthrough.open(place, place.base_url + path, body, _headers(place, request.headers))
+        return Relay(self._measured(name, opening))
+
+    @asynccontextmanager
+    async def _measured(self, name: str, opening: AbstractAsyncContextManager[Opened]) -> AsyncIterator[Opened]:
+        """Measure an answer to its end; nobody reads what is in it, so its tokens are not counted."""
+        with self._metrics.model_call(name) as measured:
+            async with opening as opened:
+                if opened.status != 200:  # noqa: PLR2004 - HTTP's
+                    measured.fail(Code.PROVIDER)
+                yield opened
 
 
 def _headers(place: Place, asked: Mapping[str, str]) -> dict[str, str]:

@@ -174,4 +174,25 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX client_calls_of_session ON client_calls (session_id);
     """,
+    # Responses of OpenAI's Responses API; each goes on from another, which may be gone.
+    """
+    CREATE TABLE responses (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        previous_id TEXT,
+        owner TEXT NOT NULL,
+        head BLOB NOT NULL,
+        input BLOB NOT NULL,
+        output BLOB NOT NULL,
+        bytes INTEGER NOT NULL,
+        used_at REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX responses_by_use ON responses (used_at, bytes);
+    -- Where the items are that came out of them, which clients may name instead of sending them.
+    CREATE TABLE response_items (
+        id TEXT PRIMARY KEY,
+        response TEXT NOT NULL REFERENCES responses (id) ON DELETE CASCADE
+    ) STRICT;
+    CREATE INDEX items_of_response ON response_items (response);
+    """,
 )

@@ -14,8 +14,10 @@ from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.memory.notes import Notes
+from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers.passthrough import Passthrough
+from ocg.agent.responses import Responses
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.wishes import Wishes
@@ -23,9 +25,11 @@ from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.lifecycle import sockets
+from ocg.lifecycle.measured import Measured
 from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
 from ocg.protocol.clients import EmbeddingClient
+from ocg.telemetry import spans
 
 # What a reload can take over; for the token it has no use.
 _LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common) - {"OCG_WORKSPACE"} | {config.TOKEN_KEY}
@@ -46,10 +50,12 @@ class AgentService:
         del notifier
         settings = self._settings
         async with AsyncExitStack() as owned:
+            tracer = await owned.enter_async_context(spans.tracing(settings.traces, self.name))
+            metrics = Metrics(tracer)
             database = await Database.open(settings.data_dir / "agent.db", MIGRATIONS)
             owned.push_async_callback(database.close)
             embedding = await owned.enter_async_context(EmbeddingClient(settings.address_dir))
-            directory = await providers.Directory.open(settings, Wishes(database))
+            directory = await providers.Directory.open(settings, Wishes(database), metrics)
             owned.push_async_callback(directory.provider.close)
             passthrough = Passthrough()
             owned.push_async_callback(passthrough.close)
@@ -68,6 +74,7 @@ class AgentService:
                 settings=settings,
                 deliveries=deliveries,
                 capture=capture,
+                metrics=metrics,
             )
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:
@@ -85,7 +92,9 @@ class AgentService:
                 outbox=outbox,
                 deliveries=deliveries,
                 directory=directory,
+                metrics=metrics,
                 passthrough=passthrough,
+                responses=Responses(database),
             )
 
             async def apply(new: AgentSettings) -> frozenset[str]:
@@ -95,7 +104,8 @@ class AgentService:
                 return _LIVE
 
             where = str(settings.agent_sock)
-            yield Serving(app, [listener], where, workers=(database.worker,), apply=apply)
+            measured = Measured(app, metrics.meter, tracer)
+            yield Serving(measured, [listener], where, workers=(database.worker,), apply=apply)
 
 
 async def _background(outbox: Outbox) -> None:

@@ -96,6 +96,11 @@ class Turns:
         await self._queue.cancel(self._queue.of_session(session_id), "the conversation was deleted")
         await self._store.delete_session(session_id)
 
+    @property
+    def depths(self) -> tuple[int, int]:
+        """How many run, and how many wait."""
+        return self._queue.depths
+
     async def close(self) -> None:
         """Leave what runs as it is on disk; the next start takes it up."""
         await self._queue.close()

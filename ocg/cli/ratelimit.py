@@ -7,7 +7,7 @@ from ocg.cli.actions import Actions
 from ocg.protocol import wire
 from ocg.protocol.access import RateLimit
 
-_KEY = "token:NAME, channel:NAME or sender:CHANNEL:ID; with * each that has no limit of its own, such as token:*"
+_KEY = "whose: token:NAME, channel:NAME or sender:CHANNEL:ID; an asterisk at the end is each without one of its own"
 
 
 def register(parser: argparse.ArgumentParser) -> None:

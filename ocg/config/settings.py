@@ -95,6 +95,13 @@ class Common:
         TOKEN_KEY, "", "The token that requests must carry; the one in OCG_DATA_DIR/token when empty", secret=True
     )
 
+    traces: str = _setting(
+        "OCG_TRACES",
+        "",
+        "A collector that spans are sent to by OTLP, such as http://127.0.0.1:4318; none are made when empty",
+        values.web_address,
+    )
+
     @property
     def address_dir(self) -> Path:
         """Where the embedding service's address lies."""

@@ -14,6 +14,7 @@ from ocg.embedding.collection import Collections
 from ocg.embedding.completions import Completions
 from ocg.embedding.embeddings import Embeddings
 from ocg.embedding.encoder import Encoder
+from ocg.embedding.metrics import Metrics
 from ocg.embedding.request import LocalChat
 from ocg.embedding.tokens import Tokens
 from ocg.embedding.vectors import VectorStore
@@ -26,6 +27,7 @@ from ocg.lifecycle.stream import while_listening
 from ocg.protocol import openai
 from ocg.protocol.messages import Health
 from ocg.protocol.tokens import TokensAnswer, TokensRequest
+from ocg.telemetry.metrics import CONTENT_TYPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class _Endpoints:
     vectors: VectorStore
     chat: ChatModel
     tokens: Tokens
+    metrics: Metrics
 
     async def health(self, _: Request) -> Response:
         state = "loaded" if self.chat.is_loaded else "not loaded"
@@ -44,6 +47,9 @@ class _Endpoints:
             "chat": f"{self.chat.name} {state}",
         }
         return answers.answer(Health(service="ocg-embedding", version=__version__, details=details))
+
+    async def show_metrics(self, _: Request) -> Response:
+        return Response(self.metrics.meter.text(), media_type=CONTENT_TYPE)
 
     async def models(self, _: Request) -> Response:
         embedding = openai.ModelItem(id=self.encoder.name, kind="embedding", context=self.encoder.context)
@@ -63,6 +69,7 @@ class _Endpoints:
         completions = Completions(self.chat)
         return (
             Endpoint("GET", "/health", "How the service is", self.health, Health, is_open=True),
+            Endpoint("GET", "/metrics", "What the service measures", self.show_metrics, str, media=CONTENT_TYPE),
             Endpoint("GET", "/v1/models", "List the models", self.models, openai.ModelList),
             *Embeddings(self.encoder).endpoints(),
             Endpoint(
@@ -77,9 +84,11 @@ class _Endpoints:
         )  # fmt: skip
 
 
-def endpoints(*, encoder: Encoder, vectors: VectorStore, chat: ChatModel, tokens: Tokens) -> tuple[Endpoint, ...]:
+def endpoints(
+    *, encoder: Encoder, vectors: VectorStore, chat: ChatModel, tokens: Tokens, metrics: Metrics
+) -> tuple[Endpoint, ...]:
     """List all that the service answers, its own description last."""
-    listed = (*_Endpoints(encoder, vectors, chat, tokens).endpoints(), *Collections(vectors).endpoints())
+    listed = (*_Endpoints(encoder, vectors, chat, tokens, metrics).endpoints(), *Collections(vectors).endpoints())
 
     async def openapi(_: Request) -> Response:
         return answers.answer(describe((*listed, described)))
@@ -95,10 +104,16 @@ def describe(listed: Sequence[Endpoint]) -> dict[str, Any]:
 
 
 def create_app(
-    *, encoder: Encoder, vectors: VectorStore, chat: ChatModel, tokens: Tokens, accepts: Callable[[str], bool]
+    *,
+    encoder: Encoder,
+    vectors: VectorStore,
+    chat: ChatModel,
+    tokens: Tokens,
+    metrics: Metrics,
+    accepts: Callable[[str], bool],
 ) -> ASGIApp:
     """Build the application; `accepts` judges a token, which all but the open endpoints need."""
-    listed = endpoints(encoder=encoder, vectors=vectors, chat=chat, tokens=tokens)
+    listed = endpoints(encoder=encoder, vectors=vectors, chat=chat, tokens=tokens, metrics=metrics)
     is_open = frozenset(one.path for one in listed if one.is_open)
     app = answers.create_app(routes(listed))
     return Guard(app, accepts=lambda token, _: accepts(token), is_open=is_open.__contains__)

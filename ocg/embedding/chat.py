@@ -11,6 +11,7 @@ from typing import Any
 
 from ocg.embedding.generator import MAX_CONTEXT, Asked, Finish, Generator, Piece, Sampling
 from ocg.embedding.llama import CLOSE_S
+from ocg.embedding.metrics import Metrics
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.worker import Worker
 from ocg.models import catalog
@@ -23,8 +24,9 @@ _LOAD_S = 600.0  # a model of many GB is checked and loaded from a slow disk, an
 class ChatModel:
     """Generates for several callers, one after the other; `locate` finds and checks the model's file."""
 
-    def __init__(self, name: str, locate: Callable[[], Path], *, threads: int, idle_s: float) -> None:
+    def __init__(self, name: str, locate: Callable[[], Path], metrics: Metrics, *, threads: int, idle_s: float) -> None:
         self.name = name
+        self._metrics = metrics
         self._locate = locate
         self._threads = threads
         self.idle_s = idle_s
@@ -62,7 +64,8 @@ class ChatModel:
         self._running.add(cancelled)
         self._keep()
         try:
-            yield _follow(job, pieces)
+            with self._metrics.chat(self.name):
+                yield _follow(job, pieces)
         finally:
             cancelled.set()
             job.cancel()
@@ -77,7 +80,9 @@ class ChatModel:
             self._generator = Generator(self._locate(), threads=self._threads, beat=self.worker.beat)
             self.context = self._generator.context
             _log.info("%s loaded in %.2f s", self.name, time.monotonic() - began)
-        emit(self._generator.run(asked, emit, cancelled))
+        finish = self._generator.run(asked, emit, cancelled)
+        self._metrics.chatted(prompt_tokens=finish.prompt_tokens, completion_tokens=finish.completion_tokens)
+        emit(finish)
 
     def _keep(self) -> None:
         """Begin the idle time anew; nobody's model is unloaded while a generation runs."""

@@ -13,14 +13,17 @@ from ocg.embedding.app import create_app
 from ocg.embedding.chat import ChatModel
 from ocg.embedding.encoder import Encoder
 from ocg.embedding.llama import thread_count
+from ocg.embedding.metrics import Metrics
 from ocg.embedding.tokens import Tokens
 from ocg.embedding.vectors import VectorStore
 from ocg.lifecycle import pidfile, sockets
 from ocg.lifecycle.guard import same_token
+from ocg.lifecycle.measured import Measured
 from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
 from ocg.models import catalog, store
 from ocg.protocol import address
+from ocg.telemetry import spans
 
 _log = logging.getLogger(__name__)
 _PORTS = range(50000, 60001)
@@ -43,11 +46,13 @@ class EmbeddingService:
         """Build all there is to serve."""
         settings = self._settings
         async with AsyncExitStack() as owned:
-            encoder = await self._load(notifier)
+            tracer = await owned.enter_async_context(spans.tracing(settings.traces, self.name))
+            metrics = Metrics(tracer)
+            encoder = await self._load(notifier, metrics)
             owned.push_async_callback(encoder.close)
-            vectors = await VectorStore.open(settings.data_dir / "vectors.db", encoder)
+            vectors = await VectorStore.open(settings.data_dir / "vectors.db", encoder, metrics=metrics)
             owned.push_async_callback(vectors.close)
-            chat = self._chat()
+            chat = self._chat(metrics)
             owned.push_async_callback(chat.close)
             tokens = Tokens(chat.name, self._locate_chat, idle_s=settings.chat_idle_s)
             owned.push_async_callback(tokens.close)
@@ -63,26 +68,28 @@ class EmbeddingService:
             pidfile.open_dir(settings.address_dir)
             address.publish(settings.address_dir, where)
             owned.callback(address.withdraw, settings.address_dir, where)
+            app = create_app(
+                encoder=encoder,
+                vectors=vectors,
+                chat=chat,
+                tokens=tokens,
+                metrics=metrics,
+                accepts=lambda found: any(same_token(found, one) for one in accepted),
+            )
             yield Serving(
-                create_app(
-                    encoder=encoder,
-                    vectors=vectors,
-                    chat=chat,
-                    tokens=tokens,
-                    accepts=lambda found: any(same_token(found, one) for one in accepted),
-                ),
+                Measured(app, metrics.meter, tracer),
                 [listener],
                 where.url,
                 workers=(*encoder.workers, chat.worker, tokens.worker, *vectors.workers),
                 apply=apply,
             )
 
-    async def _load(self, notifier: Notifier) -> Encoder:
+    async def _load(self, notifier: Notifier, metrics: Metrics) -> Encoder:
         """Load the embedding model, asking for more time as long as it takes."""
         settings = self._settings
         path = store.resolve(settings.models_dir, str(settings.model_path or catalog.EMBEDDING_DEFAULT))
         notifier.status(f"Loading {path.stem}")
-        loading = asyncio.ensure_future(self._encoder(path))
+        loading = asyncio.ensure_future(self._encoder(path, metrics))
         try:
             while not loading.done():
                 notifier.extend_start(_EXTEND_S)
@@ -92,20 +99,22 @@ class EmbeddingService:
             loading.cancel()
         return loading.result()
 
-    async def _encoder(self, path: Path) -> Encoder:
+    async def _encoder(self, path: Path, metrics: Metrics) -> Encoder:
         settings = self._settings
         return await Encoder.load(
             path,
             threads=thread_count(settings.threads),
             cache_file=settings.data_dir / "embeddings.db",
             cache_bytes=settings.cache_mb << 20,
+            metrics=metrics,
         )
 
-    def _chat(self) -> ChatModel:
+    def _chat(self, metrics: Metrics) -> ChatModel:
         settings = self._settings
         return ChatModel(
             Path(settings.chat_model).stem if settings.chat_model.endswith(".gguf") else settings.chat_model,
             self._locate_chat,
+            metrics,
             threads=thread_count(settings.threads),
             idle_s=settings.chat_idle_s,
         )

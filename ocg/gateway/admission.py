@@ -7,9 +7,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ocg.errors import Code, OcgError
 from ocg.gateway import caller
+from ocg.gateway.dialects import render
 from ocg.gateway.limits import Verdict
 from ocg.gateway.tokens import Tokens
-from ocg.lifecycle.answers import error_response
 
 # Where a gate puts what the limits said, in an ASGI scope.
 VERDICT = "ocg.verdict"
@@ -65,7 +65,7 @@ class _Answer:
             return
         if not self._has_begun:
             error = OcgError(Code.UNAUTHORIZED, reason, "ask the owner of this OCG for another")
-            await error_response(error)(self._scope, self._receive, self._send)
+            await render(self._scope, error)(self._scope, self._receive, self._send)
         elif self._scope["type"] == "websocket":
             await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": reason})
         else:

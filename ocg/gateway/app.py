@@ -9,15 +9,22 @@ from ocg.gateway import websocket
 from ocg.gateway.access import Access, LoginRoutes
 from ocg.gateway.administration import AccessRoutes
 from ocg.gateway.admission import Admission
+from ocg.gateway.anthropic.messages import MessagesRoutes
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.description import Description
+from ocg.gateway.dialects import render
 from ocg.gateway.gate import gated
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoute
 from ocg.gateway.limits import Limits
+from ocg.gateway.metrics import MetricsRoute
 from ocg.gateway.native import NativeRoutes
+from ocg.gateway.ollama.chats import ChatRoutes
+from ocg.gateway.ollama.embed import EmbedRoutes
+from ocg.gateway.ollama.models import ModelRoutes
 from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
+from ocg.gateway.openai.responses.routes import ResponseRoutes
 from ocg.gateway.page import Page
 from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding
@@ -39,6 +46,7 @@ class Parts:
     chats: Chats
     tokens: Tokens
     limits: Limits
+    metrics: MetricsRoute
     hosts: tuple[str, ...] = ()
 
 
@@ -51,23 +59,31 @@ def create_app(parts: Parts) -> ASGIApp:
         [*routes(listed), socket, *_page_routes(parts.page)], listed, parts.limits, sockets={socket.path: "chat"}
     )
     guarded = Guard(
-        Admission(answers.create_app(routed), parts.tokens),
+        Admission(answers.create_app(routed, render=render), parts.tokens),
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
         is_open=lambda path: path in is_open or path.startswith("/assets/"),
         hosts=parts.hosts,
         on_guess=access.slow_down,
+        render=render,
     )
     return SafeHeaders(guarded)
 
 
 def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
     """List all that is asked over HTTP; the page's files are none of it."""
+    models = Models(parts.agent, parts.embedding)
     listed = (
         *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
-        *Models(parts.agent, parts.embedding).endpoints(),
+        *models.endpoints(),
+        *MessagesRoutes(parts.chats, parts.agent, parts.embedding).endpoints(),
+        *ChatRoutes(parts.chats).endpoints(),
+        *EmbedRoutes(parts.agent, parts.embedding).endpoints(),
+        *ModelRoutes(models, parts.embedding).endpoints(),
+        *ResponseRoutes(parts.chats, parts.agent).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *HealthRoute(parts.agent, parts.embedding).endpoints(),
+        *parts.metrics.endpoints(),
         *AccessRoutes(parts.tokens, parts.limits).endpoints(),
         *LoginRoutes(parts.access).endpoints(),
     )

@@ -14,6 +14,8 @@ from ocg.lifecycle.openapi import document
 _ABOUT = "OCG, a local AI agent: its own API, and those that other people's tools speak."
 TAGS = (
     ("OpenAI", "OpenAI's API: the agent as the model `ocg`, and the local models by their names."),
+    ("Anthropic", "Anthropic's Messages API, for the same models."),
+    ("Ollama", "Ollama's API, for the same models."),
     ("Turns", "A question to the agent and all that happens until its answer, as numbered events."),
     ("Sessions", "The agent's conversations."),
     ("Memories", "What the agent remembers."),

@@ -15,14 +15,18 @@ from ocg.gateway.access import Access
 from ocg.gateway.app import Parts, create_app
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.limits import Limits
+from ocg.gateway.metrics import MetricsRoute
 from ocg.gateway.page import FOLDER, Page
 from ocg.gateway.tasks import Tasks
 from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding, Warmth
 from ocg.lifecycle import sockets
+from ocg.lifecycle.measured import Measured
 from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
 from ocg.lifecycle.worker import Worker
+from ocg.telemetry import spans
+from ocg.telemetry.metrics import Meter
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -57,8 +61,10 @@ class GatewayService:
             worker = Worker("ocg-gateway-files")
             stack.push_async_callback(worker.close)
             warmth = Warmth(worker)
-            agent = await stack.enter_async_context(Agent(settings.agent_sock, warmth))
-            embedding = await stack.enter_async_context(Embedding(settings.address_dir, warmth))
+            tracer = await stack.enter_async_context(spans.tracing(settings.traces, self.name))
+            meter = Meter(self.name)
+            agent = await stack.enter_async_context(Agent(settings.agent_sock, warmth, tracer))
+            embedding = await stack.enter_async_context(Embedding(settings.address_dir, warmth, tracer))
             tokens = await stack.enter_async_context(Tokens(settings.data_dir, worker))
             parts = Parts(
                 access=Access(await _token(settings, worker), tokens, started_s=time.time()),
@@ -66,6 +72,7 @@ class GatewayService:
                 embedding=embedding,
                 page=Page(FOLDER, worker),
                 chats=Chats(agent, embedding, await stack.enter_async_context(Tasks())),
+                metrics=MetricsRoute(agent, embedding, meter),
                 tokens=tokens,
                 limits=await Limits.load(settings.data_dir, worker),
                 hosts=(settings.host, *settings.allowed_hosts),
@@ -77,7 +84,8 @@ class GatewayService:
                 switch.apply(await _token(new, worker), (settings.host, *new.allowed_hosts))
                 return _LIVE
 
-            yield Serving(switch, [listener], _where(listener), workers=(worker,), apply=apply)
+            measured = Measured(switch, meter, tracer)
+            yield Serving(measured, [listener], _where(listener), workers=(worker,), apply=apply)
 
 
 class _Switch:

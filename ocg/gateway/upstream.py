@@ -14,6 +14,8 @@ from ocg.protocol import messages, wire
 from ocg.protocol.clients import AgentClient, ConnectionLostError, EmbeddingClient, Raw
 from ocg.protocol.events import TurnEvent
 from ocg.protocol.pauses import Pauses
+from ocg.telemetry import spans
+from ocg.telemetry.spans import Kind, Tracer
 
 if TYPE_CHECKING:
     import aiohttp
@@ -54,9 +56,10 @@ def _import_aiohttp() -> None:
 class Embedding(EmbeddingClient):
     """ocg-embedding, as the gateway calls it."""
 
-    def __init__(self, folder: Path, warmth: Warmth) -> None:
+    def __init__(self, folder: Path, warmth: Warmth, tracer: Tracer | None = None) -> None:
         super().__init__(folder)
         self._warmth = warmth
+        self._tracer = tracer
 
     @asynccontextmanager
     async def send(
@@ -70,8 +73,9 @@ class Embedding(EmbeddingClient):
     ) -> "AsyncIterator[aiohttp.ClientResponse]":
         """Send a request once aiohttp is there."""
         await self._warmth.wait()
-        async with super().send(method, path, data=data, silence_s=silence_s, raw=raw) as response:
-            yield response
+        with spans.span(self._tracer, f"{method} {self.service}", kind=Kind.CLIENT):
+            async with super().send(method, path, data=data, silence_s=silence_s, raw=raw) as response:
+                yield response
 
     async def health(self) -> messages.Health:
         """Ask how it is, without aiohttp."""
@@ -81,9 +85,10 @@ class Embedding(EmbeddingClient):
 class Agent(AgentClient):
     """ocg-agent, as the gateway calls it: a restart of it is waited for."""
 
-    def __init__(self, socket: Path, warmth: Warmth) -> None:
+    def __init__(self, socket: Path, warmth: Warmth, tracer: Tracer | None = None) -> None:
         super().__init__(socket)
         self._warmth = warmth
+        self._tracer = tracer
 
     @asynccontextmanager
     async def send(
@@ -99,6 +104,7 @@ class Agent(AgentClient):
         await self._warmth.wait()
         pauses = Pauses(PATIENCE_S)
         async with AsyncExitStack() as stack:
+            stack.enter_context(spans.span(self._tracer, f"{method} {self.service}", kind=Kind.CLIENT))
             while True:
                 try:
                     response = await stack.enter_async_context(
@@ -106,8 +112,8 @@ class Agent(AgentClient):
                     )
                     break
                 except ConnectionLostError as error:
-                    # What only reads does no harm when it is asked twice.
-                    if (error.was_sent and method != "GET") or not await pauses.next():
+                    # What only reads, or writes the same again, does no harm when it is asked twice.
+                    if (error.was_sent and method not in {"GET", "PUT"}) or not await pauses.next():
                         raise
             yield response
 

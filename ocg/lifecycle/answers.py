@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -10,12 +10,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from ocg.errors import Code, OcgError
 from ocg.protocol import wire
 
 T = TypeVar("T")
+# Answers whoever asks with an error, in the dialect that they speak.
+Render = Callable[[Scope, OcgError], Response]
 
 MAX_BODY_BYTES = 16 << 20
 _DRAINED_BYTES = 16 << 20
@@ -25,10 +28,16 @@ _log = logging.getLogger(__name__)
 _STATUS_CODES = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
 
 
-def create_app(routes: Sequence[BaseRoute]) -> Starlette:
-    """Build an application whose every error is JSON in the one shape."""
-    handlers = {OcgError: _known, HTTPException: _http, ClientDisconnect: _gone, Exception: _unknown}
-    return Starlette(routes=routes, exception_handlers=handlers)
+def in_our_dialect(_: Scope, error: OcgError) -> Response:
+    """Answer with an error as OpenAI's API does."""
+    return error_response(error)
+
+
+def create_app(routes: Sequence[BaseRoute], *, render: Render = in_our_dialect) -> Starlette:
+    """Build an application whose every error becomes an answer in one place, `render`."""
+    errors = _Errors(render)
+    handlers = {OcgError: errors.known, HTTPException: errors.http, ClientDisconnect: errors.gone}
+    return Starlette(routes=routes, exception_handlers={**handlers, Exception: errors.unknown})
 
 
 async def read(request: Request, kind: type[T], *, limit_bytes: int = MAX_BODY_BYTES) -> T:
@@ -85,43 +94,48 @@ def answer(value: Any, status: int = 200) -> Response:
     return Response(wire.encode(value), status, media_type=wire.JSON)
 
 
-def error_response(error: OcgError) -> Response:
-    """Answer with an error."""
+def error_response(error: OcgError, *, body: bytes | None = None, status: int | None = None) -> Response:
+    """Answer with an error; a dialect other than ours has a body of its own, and may have another status."""
     headers = {"Connection": "close"} if error.code is Code.TOO_LARGE else {}
     if error.code in {Code.BUSY, Code.UNAVAILABLE}:
         headers["Retry-After"] = "1"
     if error.code is Code.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(wire.error_body(error), error.code.http_status, headers, wire.JSON)
+    return Response(body or wire.error_body(error), status or error.code.http_status, headers, wire.JSON)
 
 
-async def _known(request: Request | WebSocket, error: Exception) -> Response:
-    assert isinstance(error, OcgError)  # noqa: S101 - Starlette's table maps the class to this function
-    _log.info("%s %s: %s", request.scope.get("method", "WS"), request.url.path, error)
-    return error_response(error)
+class _Errors:
+    """Starlette's handlers: what was raised becomes an OcgError, and that an answer."""
 
+    def __init__(self, render: Render) -> None:
+        self._render = render
 
-async def _http(request: Request | WebSocket, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - as above
-    code = _STATUS_CODES.get(error.status_code, Code.INVALID_REQUEST)
-    found = error_response(OcgError(code, f"{request.url.path}: {error.detail}", "see the API's description"))
-    if code is Code.METHOD_NOT_ALLOWED:
-        found.headers["Allow"] = ", ".join(_allowed(request))
-    return found
+    async def known(self, request: Request | WebSocket, error: Exception) -> Response:
+        assert isinstance(error, OcgError)  # noqa: S101 - Starlette's table maps the class to this function
+        _log.info("%s %s: %s", request.scope.get("method", "WS"), request.url.path, error)
+        return self._render(request.scope, error)
+
+    async def http(self, request: Request | WebSocket, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - as above
+        code = _STATUS_CODES.get(error.status_code, Code.INVALID_REQUEST)
+        why = f"{request.url.path}: {error.detail}"
+        found = self._render(request.scope, OcgError(code, why, "see the API's description"))
+        if code is Code.METHOD_NOT_ALLOWED:
+            found.headers["Allow"] = ", ".join(_allowed(request))
+        return found
+
+    async def gone(self, request: Request | WebSocket, error: Exception) -> Response:
+        del error
+        _log.debug("%s: the client has gone", request.url.path)
+        return self._render(request.scope, OcgError(Code.CANCELLED, "nobody waits for this any more"))
+
+    async def unknown(self, request: Request | WebSocket, error: Exception) -> Response:
+        _log.error("%s failed", request.url.path, exc_info=error)
+        why, hint = "a bug in OCG; the log has its traceback", "ocg logs"
+        return self._render(request.scope, OcgError(Code.INTERNAL, why, hint))
 
 
 def _allowed(request: Request | WebSocket) -> list[str]:
     """List the methods of all routes for a path; Starlette's own Allow header has those of the first alone."""
     fitting = (one for one in request.app.routes if one.matches(request.scope)[0] is not Match.NONE)
     return sorted({method for one in fitting for method in one.methods or ()})
-
-
-async def _gone(request: Request | WebSocket, error: Exception) -> Response:
-    del error
-    _log.debug("%s: the client has gone", request.url.path)
-    return error_response(OcgError(Code.CANCELLED, "nobody waits for this any more"))
-
-
-async def _unknown(request: Request | WebSocket, error: Exception) -> Response:
-    _log.error("%s failed", request.url.path, exc_info=error)
-    return error_response(OcgError(Code.INTERNAL, "a bug in OCG; the log has its traceback", "ocg logs"))

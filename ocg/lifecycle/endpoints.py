@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ocg.errors import Code
-from ocg.protocol import wire
+from ocg.protocol import sse, wire
 
 Handler = Callable[[Request], Awaitable[Response]]
 Scope = Literal["", "chat", "read", "admin"]
@@ -37,12 +38,13 @@ class Endpoint:
     """What is asked by a method at a path, and what comes back.
 
     `gives` is the struct of the answer, of the type `media`: None where an answer has no body, or is always a stream.
-    `streams` is what comes as events where the client asks for that, up to the text `last`. `takes` is the struct of
-    the JSON body; `lines` that of each line where NDJSON is taken as well. `named` is the type of what stands in the
-    path's braces, which with `{…:any}` has any character in it. `errors` are those beside what every endpoint may
-    answer, and `unwell` is what comes with 503 instead of an error. `scope` is what a token must be good for, where
-    nobody but the owner has business; of work that is asked for with `chat`, so much may be asked as the rate limits
-    say, unless it `is_free`. `tag` is the group it is shown in.
+    `streams` is what comes as events where the client asks for that, up to the text `last`, or as lines of NDJSON where
+    `flow` says so. `takes` is the struct of the JSON body; `lines` that of each line where NDJSON is taken as well.
+    `named` is the type of what stands in the path's braces, which with `{…:any}` has any character in it. `errors` are
+    those beside what every endpoint may answer, in the body `failure` with the `status` of their code, and `unwell` is
+    what comes with 503 instead of an error. `scope` is what a token must be good for, where nobody but the owner has
+    business; of work that is asked for with `chat`, so much may be asked as the rate limits say, unless it `is_free`.
+    `tag` is the group it is shown in.
     """
 
     method: str
@@ -54,10 +56,13 @@ class Endpoint:
     lines: Any = None
     streams: Any = None
     last: str = ""
+    flow: str = sse.CONTENT_TYPE
     media: str = wire.JSON
     named: Any = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     parameters: tuple[Parameter, ...] = ()
     errors: tuple[Code, ...] = ()
+    failure: Any = wire.ErrorBody
+    status: Callable[[Code], int] = attrgetter("http_status")
     unwell: Any = None
     scope: Scope = ""
     tag: str = ""
@@ -84,7 +89,7 @@ class Endpoint:
     @property
     def kinds(self) -> tuple[Any, ...]:
         """The types of all that goes in and out."""
-        bodies = (self.takes, self.lines, self.gives, self.streams, self.unwell)
+        bodies = (self.takes, self.lines, self.gives, self.streams, self.failure, self.unwell)
         named = self.named if "{" in self.path else None
         return tuple(one for one in (*bodies, named, *(each.kind for each in self.parameters)) if one is not None)
 

@@ -15,7 +15,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ocg.errors import Code, OcgError
-from ocg.lifecycle.answers import error_response
+from ocg.lifecycle.answers import Render, in_our_dialect
 
 # Where what a token or a cookie stands for is put, in an ASGI scope.
 CALLER = "ocg.caller"
@@ -55,7 +55,7 @@ class Guard:
     `is_open` says which paths need no token; `accepts` judges a token, from an address, in constant time, and
     `accepts_cookie` the cookies, by name, one of which may stand for it. What they give for a right one says who asks.
     `hosts` are names allowed beside this machine's own. `on_guess` is awaited with the address before a wrong token is
-    answered: it can slow a guesser down.
+    answered: it can slow a guesser down. `render` writes why.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Guard:
         accepts_cookie: Callable[[Mapping[str, str]], object] = _nothing_read,
         hosts: Iterable[str] = (),
         on_guess: Callable[[str], Awaitable[None]] = _nothing_done,
+        render: Render = in_our_dialect,
     ) -> None:
         self._app = app
         self._accepts = accepts
@@ -74,6 +75,7 @@ class Guard:
         self._is_open = is_open
         self._hosts = frozenset(name.lower() for name in hosts)
         self._on_guess = on_guess
+        self._render = render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it with the reason why not."""
@@ -83,7 +85,7 @@ class Guard:
             if not self._is_open(scope["path"]):
                 scope[CALLER] = await self._caller(headers, (scope.get("client") or ("",))[0])
         except OcgError as error:
-            await error_response(error)(scope, receive, send)
+            await self._render(scope, error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ocg.lifecycle.endpoints import NDJSON, Endpoint
-from ocg.protocol import sse, wire
+from ocg.protocol import wire
 
 REFERENCE = "#/components/schemas/{name}"
 
@@ -17,7 +17,7 @@ def document(
 ) -> dict[str, Any]:
     """Make it; `tags` are the groups in their order, and what is said of each."""
     # By identity: not every type can be a key.
-    kinds = {id(kind): kind for one in endpoints for kind in (*one.kinds, wire.ErrorBody)}
+    kinds = {id(kind): kind for one in endpoints for kind in one.kinds}
     schemas, components = msgspec.json.schema_components(list(kinds.values()), ref_template=REFERENCE)
     known = dict(zip(kinds, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -60,17 +60,22 @@ def _answer(one: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
     if one.gives is not None:
         content[one.media] = {"schema": schemas[id(one.gives)]}
     if one.streams is not None:
-        content[sse.CONTENT_TYPE] = {"schema": _event(one, schemas)}
+        content[one.flow] = {"schema": _line(one, schemas) if one.flow == NDJSON else _event(one, schemas)}
     if not content:
         return {"204": {"description": "Done."}}
     return {"200": {"description": "Done.", "content": content}}
+
+
+def _line(one: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
+    """Describe each line of a stream, the last of which may be what failed in the middle."""
+    return {"anyOf": [schemas[id(one.streams)], schemas[id(one.failure)]]}
 
 
 def _event(one: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
     """Describe each event of a stream, as OpenAPI 3.2 does in itemSchema: what fails in the middle is one as well."""
     data = [
         {"type": "string", "contentMediaType": wire.JSON, "contentSchema": schemas[id(kind)]}
-        for kind in (one.streams, wire.ErrorBody)
+        for kind in (one.streams, one.failure)
     ]
     last = [{"type": "string", "const": one.last}] if one.last else []
     return {"type": "object", "properties": {"data": {"anyOf": [*last, *data]}}, "required": ["data"]}
@@ -89,8 +94,8 @@ def _parameters(one: Endpoint, schemas: dict[int, Any]) -> list[dict[str, Any]]:
 def _errors(one: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
     by_status: dict[str, list[str]] = {}
     for code in sorted(one.codes):
-        by_status.setdefault(str(code.http_status), []).append(code.value)
-    body = {wire.JSON: {"schema": schemas[id(wire.ErrorBody)]}}
+        by_status.setdefault(str(one.status(code)), []).append(code.value)
+    body = {wire.JSON: {"schema": schemas[id(one.failure)]}}
     made = {status: {"description": ", ".join(codes), "content": body} for status, codes in sorted(by_status.items())}
     if one.unwell is not None:
         made["503"] = {"description": "Not well.", "content": {wire.JSON: {"schema": schemas[id(one.unwell)]}}}

@@ -16,6 +16,7 @@ from ocg.errors import Code, OcgError
 from ocg.protocol import address, messages, sse, tokens, vectors, wire
 from ocg.protocol.events import LAST, TurnEvent
 from ocg.protocol.pauses import Pauses
+from ocg.telemetry import spans
 
 if TYPE_CHECKING:
     import aiohttp
@@ -91,7 +92,12 @@ class Client:
         where = self._locate()
         if self._session is None:
             self._session = aiohttp.ClientSession(connector=self._connector(), auto_decompress=False)
-        headers = {"Content-Type": wire.JSON, **(raw.headers if raw else {}), **self._credentials(where)}
+        headers = {
+            "Content-Type": wire.JSON,
+            **(raw.headers if raw else {}),
+            **spans.headers(),
+            **self._credentials(where),
+        }
         timeout = aiohttp.ClientTimeout(
             total=None if silence_s else ANSWER_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S, sock_read=silence_s
         )
@@ -113,10 +119,12 @@ class Client:
         except aiohttp.ClientError as error:
             raise ConnectionLostError(f"{self.service} went away: {error}", "ocg status", was_sent=True) from None
 
-    async def call(self, method: str, path: str, answer: type[T], body: Any = None) -> T:
-        """Send a request and read its whole answer."""
+    async def call(
+        self, method: str, path: str, answer: type[T], body: Any = None, *, silence_s: float | None = None
+    ) -> T:
+        """Send a request and read its whole answer; see `send`."""
         data = None if body is None else wire.encode(body)
-        async with self.send(method, path, data=data) as response:
+        async with self.send(method, path, data=data, silence_s=silence_s) as response:
             body = await self.whole(response)
         try:
             return msgspec.json.decode(body, type=answer)
@@ -124,6 +132,11 @@ class Client:
             raise OcgError(
                 Code.PROVIDER, f"{self.service} answered something else: {error}", "see that all versions match"
             ) from None
+
+    async def metrics(self) -> bytes:
+        """Ask for its metrics, in OpenMetrics' text format."""
+        async with self.send("GET", "/metrics") as response:
+            return await self.whole(response)
 
     async def whole(self, response: "aiohttp.ClientResponse") -> bytes:
         """Read an answer to its end. Raises PROVIDER when it is longer than 64 MiB."""

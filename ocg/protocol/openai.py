@@ -247,7 +247,7 @@ class ChatChunk(Struct, frozen=True, kw_only=True):
     object: str = "chat.completion.chunk"
 
 
-class EmbeddingRequest(Struct, frozen=True, kw_only=True):
+class EmbeddingRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """POST /v1/embeddings. With `truncate`, which is ours, of a text that is too long the beginning is embedded."""
 
     # Its length is checked by who embeds, and told.

@@ -38,14 +38,23 @@ def decode(kind: type[T], data: bytes | str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
-        raise OcgError(
-            Code.INVALID_REQUEST,
-            f"the request does not fit: {error}",
-            "see the API's description",
-            param=_attribute(str(error)),
-        ) from None
+        raise _misfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OcgError(Code.INVALID_REQUEST, f"the body is not JSON: {error}", "send a JSON object") from None
+
+
+def convert(kind: type[T], value: Any, *, where: str) -> T:
+    """Read a part of JSON that was decoded already; `where` is its place in the whole. Raises as `decode` does."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _misfit(error, where) from None
+
+
+def _misfit(error: msgspec.ValidationError, where: str = "") -> OcgError:
+    param = ".".join(one for one in (where, _attribute(str(error))) if one)
+    why = f"{where}: {error}" if where else f"the request does not fit: {error}"
+    return OcgError(Code.INVALID_REQUEST, why, "see the API's description", param=param or None)
 
 
 def _attribute(text: str) -> str | None:

@@ -28,7 +28,7 @@ _STATUSES = {
 }
 _FILES = {
     "/etc/ocg/env.config": "Settings for the system's units; see `env.config`(5). Only `ocg provider use` writes it.",
-    "/var/lib/ocg": "Conversations and memories (`agent.db`), vectors (`vectors.db`), pulled models and the token.",
+    "/var/lib/ocg": "Conversations and memories (`agent.db`), vectors (`vectors.db`), models, tokens and rate limits.",
     "/usr/share/ocg/models": "Models that packages brought.",
     "/run/ocg": "PID files and sockets; `/tmp/ocg` leads there.",
     "~/.ocg, /tmp/ocg, /tmp/ocg-*.log": "The same, and logs, for services that run without systemd.",

@@ -80,6 +80,7 @@ def test_the_end_with_its_calls_is_told_the_same_again_and_after_kill_9(tmp_path
     with provider(calls("weather", HERE)) as model:
         with agent(tmp_path, env | model.env) as found:
             told = found.turn("How is it?", **asked)
+            assert [call["name"] for call in told[-1]["tool_calls"]] == ["weather"]
             assert found.turn("How is it?", **asked) == told
             found.kill()
         with agent(tmp_path, env | model.env) as found:

@@ -113,14 +113,14 @@ class TestDescription:
         """The routes of the application, not the table that both are made from."""
         nothing: Any = None
         guarded: Any = application.create_app(
-            encoder=nothing, vectors=nothing, chat=nothing, tokens=nothing, accepts=bool
+            encoder=nothing, vectors=nothing, chat=nothing, tokens=nothing, metrics=nothing, accepts=bool
         )
         routes = {
             (route.path.replace(":any", ""), method.lower())
             for route in guarded._app.routes
             for method in route.methods - {"HEAD"}
         }
-        listed = application.endpoints(encoder=nothing, vectors=nothing, chat=nothing, tokens=nothing)
+        listed = application.endpoints(encoder=nothing, vectors=nothing, chat=nothing, tokens=nothing, metrics=nothing)
         described = application.describe(listed)
         assert routes == {(path, method) for path, each in described["paths"].items() for method in each}
 

@@ -179,6 +179,13 @@ def _cut(kind: str, data: bytes) -> Script:
     return script
 
 
+def test_a_head_in_no_encoding_passes(stack: Stack) -> None:
+    stack.plays(lambda exchange: exchange.raw(b"HTTP/1.0 200 OK\r\nContent-Type: text/\xff\xe9\r\n\r\nfine"))
+    reply = stack.gateway.ask("POST", CHAT, HELLO)
+    assert (reply.status, reply.body) == (200, b"fine")
+    assert reply.headers["Content-Type"] == "text/\xff\xe9"
+
+
 def test_large_bodies_pass_and_take_no_memory(stack: Stack) -> None:
     size = 80 << 20
 
@@ -257,6 +264,14 @@ def test_a_restart_of_the_agent_is_waited_for(tmp_path: Path, free_port: int) ->
             reply = gateway.ask("POST", CHAT, HELLO)
             assert (reply.status, reply.error["code"]) == (503, "unavailable")
             assert reply.headers["Retry-After"]
+
+
+def test_a_stream_that_the_agent_leaves_says_so(tmp_path: Path, free_port: int) -> None:
+    with _stack(tmp_path, free_port, never_ends) as found, found.opened(HELLO | {"stream": True}) as response:
+        assert response.readline()
+        found.agent.kill()
+        last = response.read().strip().rpartition(b"data: ")[2]
+    assert json.loads(last)["error"]["code"] == "unavailable"
 
 
 def test_models_of_providers_in_use_are_listed(tmp_path: Path, free_port: int) -> None:

@@ -117,17 +117,17 @@ def test_a_local_model_that_takes_tools_is_offered_them_and_they_are_run(tmp_pat
 def test_the_real_model_calls_a_tool_of_a_clients_though_it_is_given_none_of_the_agents(
     real: Service, tmp_path: Path, env: dict[str, str]
 ) -> None:
-    tool = {"name": "move", "parameters": spec(MoveTool()).parameters}
-    options = {"tools": [tool], "tool_choice": "required", "max_tokens": 100, "temperature": 0, "seed": 2**40}
-    asked = "Move the two chairs to the kitchen."
+    schema = {"type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"]}
+    tool = {"name": "light", "description": "Switch the light on or off.", "parameters": schema}
+    options = {"tools": [tool], "tool_choice": "required", "max_tokens": 60, "temperature": 0, "seed": 2**40}
+    asked = "Switch the light on."
     with agent(tmp_path, env | {"OCG_PID_DIR": _folder_of(real), "OCG_AUTO_RECALL": "no"}) as found:
         end = found.turn(asked, kind="api", options=options)[-1]
         assert (end["type"], end["finish"]) == ("turn.completed", "tool_calls"), end
         (call,) = end["tool_calls"]
-        assert call["name"] == "move"
-        parse(MoveTool(), call["arguments"])
+        assert (call["name"], list(json.loads(call["arguments"]))) == ("light", ["on"])
         called = {"role": "assistant", "content": end["text"], "tool_calls": [call]}
-        result = {"role": "tool", "content": "They are there now.", "tool_call_id": call["id"]}
+        result = {"role": "tool", "content": "It is on.", "tool_call_id": call["id"]}
         context = [{"role": "user", "content": asked}, called, result]
         options = {"tools": [tool], "tool_choice": "none", "max_tokens": 16}
         last = found.turn("", kind="api", context=context, options=options)[-1]

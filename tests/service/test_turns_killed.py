@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.forking import host
-from tests.turn_host import answer_to
+from tests.turn_host import CLIENTS_TOOL, answer_to
 
 _ROUNDS = 200
 
@@ -27,9 +27,11 @@ class _Expected:
         self.checks += 1
         assert self.accepted.keys() <= found.keys(), self.accepted.keys() - found.keys()
         assert {one: end for one, end in found.items() if one in self.ends} == self.ends
-        for state, code, joined, last, _ in found.values():
+        for message_id, (state, code, joined, last, _) in found.items():
             if state == "failed":
                 assert code == "cancelled"  # by a message that was to interrupt it
+            elif message_id.startswith("client"):
+                assert (state, last) == ("completed", CLIENTS_TOOL)
             elif joined is None:
                 assert (state, last[: len("an answer to")]) == ("completed", "an answer to")
         by_id = {end[4]: end for end in found.values()}
@@ -63,5 +65,6 @@ def test_200_kills_lose_no_message_run_no_unsafe_tool_twice_and_leave_no_turn_st
     assert twice
     assert expected.checks > _ROUNDS / 3
     assert expected.answered() > _ROUNDS
+    assert sum(end[3] == CLIENTS_TOOL for end in expected.ends.values()) > _ROUNDS / 3
     assert any(end[2] for end in expected.ends.values())
     assert any(end[1] == "cancelled" for end in expected.ends.values())

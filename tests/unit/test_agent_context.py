@@ -20,7 +20,7 @@ from ocg.agent.results import Limits, Results, cut_middle
 from ocg.agent.rows import Entry, Turn
 from ocg.agent.workspace import SOUL, Texts
 from ocg.errors import Code, OcgError
-from ocg.protocol.messages import ContextMessage, Memory, Message, Role, ToolUse, Usage
+from ocg.protocol.messages import ContextMessage, Memory, Message, Role, ToolUse, TurnRequest, Usage
 from tests.agent_parts import PlayedModel, parts
 
 _MODEL = Model("m", 4096)
@@ -198,6 +198,28 @@ async def test_the_newest_message_alone_may_be_too_long(tmp_path: Path) -> None:
         with pytest.raises(OcgError, match="the model has 4096") as raised:
             laid.prompt()
     assert raised.value.code is Code.CONTEXT_LENGTH
+
+
+async def test_what_a_client_asked_stays_while_its_results_are_worked_on(tmp_path: Path) -> None:
+    call, own, long = (ToolUse(id=one, name="look", arguments=f'{{"at": "{one}"}}') for one in ("a", "b", "c" * 100))
+    said = (
+        ContextMessage(role="user", content="the question"),
+        ContextMessage(role="assistant", content="", tool_calls=(call,)),
+        ContextMessage(role="tool", content="a result", tool_call_id="a"),
+        ContextMessage(role="assistant", content="", tool_calls=(long,)),
+        ContextMessage(role="tool", content="another", tool_call_id=long.id),
+    )
+    async with parts(tmp_path, PlayedModel(_MODEL)) as found:
+        turn = await found.store.begin(
+            await found.store.accept(TurnRequest(message="", kind="api", context=said, session_id="s"))
+        )
+        assert turn.question == "the question"
+        await found.store.add(turn, Entry("assistant", "", tool_calls=(own,)))
+        await found.store.add(turn, Entry("tool", "of its own", tool_call_id="b"))
+        laid = await found.prompter.lay(turn, await found.history(), model=_MODEL)
+    assert laid.newest[3].tokens == laid.newest[1].tokens + 99, "a call counts by what it says"
+    _, *shown = laid.prompt(0.0).messages
+    assert [one.content for one in shown] == ["the question", "", "a result", "", "another", "", "of its own"]
 
 
 async def test_a_clients_own_messages_come_first_and_may_be_left_out(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from ocg.errors import Code, OcgError
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.events import TurnEvent
 from ocg.protocol.messages import ContextMessage, Image, Mode, ToolUse, TurnRequest
-from ocg.protocol.replies import ReplyOptions
+from ocg.protocol.replies import ClientTool, ReplyOptions
 from tests.provider import Exchange, provider, says, waits
 
 
@@ -225,11 +225,13 @@ async def test_what_a_client_sent_along_is_gone_with_the_turn(tmp_path: Path) ->
     try:
         store, image = Store(database), Image(media_type="image/png", data=b"x" * 100_000)
         said = ContextMessage(role="user", content="look", images=(image,))
-        turn = await store.accept(TurnRequest(message="go", kind="api", context=(said,), images=(image,)))
-        await store.begin(turn)
+        options = ReplyOptions(tools=(ClientTool(name="look", description="x" * 100_000),))
+        request = TurnRequest(message="go", kind="api", context=(said,), images=(image,), options=options)
+        turn = await store.accept(request)
+        assert turn.options == (await store.begin(turn)).options == options
         await store.finish(turn)
-        sql = "SELECT (SELECT sum(length(context)) FROM turns) + (SELECT count(*) FROM images)"
-        assert await database.read(lambda db: db.execute(sql).fetchone()[0]) == len("[]")
+        sql = "SELECT (SELECT sum(length(context) + length(options)) FROM turns) + (SELECT count(*) FROM images)"
+        assert await database.read(lambda db: db.execute(sql).fetchone()[0]) == len("[]{}")
     finally:
         await database.close()
 

@@ -97,7 +97,7 @@ WISHES = pytest.mark.parametrize(
         (("logs", "g"), {"gateway"}),
         (("models", "ver"), {"verify"}),
         (("models", "pull", "mini"), {"minilm"}),
-        (("al",), set()),
+        (("ale",), set()),
     ],
     ids=" ".join,
 )

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from ocg.agent.metrics import Metrics
 from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Provider, Reply, ToolSpec
 from ocg.agent.providers.breaker import Attempt, Breaker, State
 from ocg.agent.providers.refusal import RefusedError
@@ -22,18 +23,25 @@ _OF_THE_REQUEST = frozenset({Code.CONTEXT_LENGTH, Code.TOO_LARGE, Code.INVALID_R
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A provider with its breaker, and what it costs."""
+    """A provider with its breaker, and what it costs; `label` is its name in settings, where it has one."""
 
     provider: Provider
     breaker: Breaker = field(default_factory=Breaker)
     price: Price = field(default_factory=Price)
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """What metrics call it."""
+        return self.label or self.provider.name
 
 
 class Chain:
     """See Provider. One alone is asked whatever its breaker says: there is nobody to stand in for it."""
 
-    def __init__(self, links: Sequence[Link]) -> None:
+    def __init__(self, links: Sequence[Link], metrics: Metrics | None = None) -> None:
         self.links = tuple(links)
+        self._metrics = metrics or Metrics()
 
     @property
     def name(self) -> str:
@@ -81,7 +89,8 @@ class Chain:
                 if failures:  # the prompt was laid out for another
                     await _check_room(link, messages, max_tokens)
                 # A tool call that is half sent was not shown: only text and reasoning were.
-                async with aclosing(_replies(link, messages, tools, max_tokens, options)) as pieces:
+                replies = _replies(link, messages, tools, max_tokens, options, self._metrics)
+                async with aclosing(replies) as pieces:
                     async for piece in pieces:
                         is_shown = True
                         if isinstance(piece, Reply):
@@ -168,7 +177,12 @@ async def _check_room(link: Link, messages: Sequence[PromptMessage], max_tokens:
 
 
 async def _replies(
-    link: Link, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], max_tokens: int, options: ReplyOptions
+    link: Link,
+    messages: Sequence[PromptMessage],
+    tools: Sequence[ToolSpec],
+    max_tokens: int,
+    options: ReplyOptions,
+    metrics: Metrics,
 ) -> AsyncGenerator[Piece, None]:
     """Ask one; who takes no tools is offered only a client's, which must not be left out without a word.
 
@@ -177,12 +191,20 @@ async def _replies(
     model = await link.provider.model()
     asked_for = {one.name for one in options.tools}
     offered = [one for one in tools if model.takes_tools or one.name in asked_for]
-    async with (
-        aclosing(link.provider.reply(messages, offered, max_tokens=max_tokens, options=options)) as whole,
-        aclosing(stopped(whole, options.stop)) as pieces,
-    ):
-        async for piece in pieces:
-            yield _priced(piece, link.price) if isinstance(piece, Reply) else piece
+    reply: Reply | None = None
+    with metrics.model_call(link.name, model.name) as measured:
+        async with (
+            aclosing(link.provider.reply(messages, offered, max_tokens=max_tokens, options=options)) as whole,
+            aclosing(stopped(whole, options.stop)) as pieces,
+        ):
+            async for piece in pieces:
+                if isinstance(piece, Reply):
+                    reply = _priced(piece, link.price)
+                    metrics.took(measured, link.name, model.name, reply.usage)
+                    break
+                yield piece
+    if reply is not None:  # who takes it may not come back for the end
+        yield reply
 
 
 def _priced(reply: Reply, price: Price) -> Reply:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Literal
 
+from ocg.agent.metrics import Metrics
 from ocg.agent.providers.base import PromptMessage, Reply
 from ocg.agent.providers.chain import Chain, Link
 from ocg.agent.providers.factory import build, choose, chosen, model_of
@@ -27,21 +28,22 @@ _QUESTION = "Answer with the one word: ready"
 class Directory:
     """What there is; `provider` is the one in use. Until the settings name other ones, a user's wish comes first."""
 
-    def __init__(self, settings: AgentSettings, wishes: Wishes, wish: str = "") -> None:
+    def __init__(self, settings: AgentSettings, wishes: Wishes, wish: str = "", metrics: Metrics | None = None) -> None:
+        self._metrics = metrics or Metrics()
         self._given = settings
         self._wishes = wishes
         self._settings = _wished(settings, wish)
-        self._chain = choose(self._settings)
+        self._chain = choose(self._settings, self._metrics)
         self.provider = Switch(self._chain)
 
     @classmethod
-    async def open(cls, settings: AgentSettings, wishes: Wishes) -> "Directory":
+    async def open(cls, settings: AgentSettings, wishes: Wishes, metrics: Metrics | None = None) -> "Directory":
         """Build it with what was wished for last; what is no provider any more is forgotten."""
         try:
-            return cls(settings, wishes, await wishes.model(_named(settings)))
+            return cls(settings, wishes, await wishes.model(_named(settings)), metrics)
         except ValueError as error:
             _log.warning("the model that was chosen is not there any more: %s", error)
-            return cls(settings, wishes)
+            return cls(settings, wishes, metrics=metrics)
 
     async def apply(self, settings: AgentSettings) -> None:
         """Use what new settings say. Raises CONFIG_INVALID, and then nothing has changed."""
@@ -65,9 +67,14 @@ class Directory:
         await self._wishes.keep_model(wish, _named(self._given))
 
     async def _switch(self, settings: AgentSettings) -> None:
-        chain = choose(settings)
+        chain = choose(settings, self._metrics)
         self._settings, self._chain = settings, chain
         await self.provider.switch(chain)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Those in use."""
+        return self._chain.links
 
     def list(self) -> ProviderList:
         """List those in use, in their order, then all others."""
@@ -85,7 +92,7 @@ class Directory:
 
     def provider_of(self, name: str, model: str) -> Chain:
         """Build one provider for a model of its own, past any breaker; whoever asks closes it."""
-        return Chain([Link(build(Choice(find(name), model), self._settings))])
+        return Chain([Link(build(Choice(find(name), model), self._settings), label=name)], self._metrics)
 
     def _item(self, choice: Choice, link: Link | None, place: int) -> ProviderItem:
         preset = choice.preset

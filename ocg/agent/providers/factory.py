@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 
+from ocg.agent.metrics import Metrics
 from ocg.agent.providers.anthropic import AnthropicProvider
 from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Provider, ToolSpec
 from ocg.agent.providers.chain import Chain, Link
@@ -56,10 +57,14 @@ class Keyless:
         """See Provider."""
 
 
-def choose(settings: AgentSettings) -> Chain:
+def choose(settings: AgentSettings, metrics: Metrics | None = None) -> Chain:
     """Return the providers that the settings ask for. Raises CONFIG_INVALID when OCG_BASE_URL is none."""
     first, *others = chosen(settings)
-    return Chain([Link(build(first, settings), price=settings.price), *(Link(build(one, settings)) for one in others)])
+    links = [
+        Link(build(first, settings), price=settings.price, label=first.preset.name),
+        *(Link(build(one, settings), label=one.preset.name) for one in others),
+    ]
+    return Chain(links, metrics)
 
 
 def chosen(settings: AgentSettings) -> tuple[Choice, ...]:

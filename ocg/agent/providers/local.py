@@ -19,6 +19,7 @@ from ocg.protocol import address
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.replies import ReplyOptions
 from ocg.protocol.tokens import MAX_TEXTS
+from ocg.telemetry import spans
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class LocalProvider:
 
     def _target(self) -> Target:
         found = address.find(self._address_dir)
-        return Target(f"{found.url}/v1/chat/completions", bearer(found.token))
+        return Target(f"{found.url}/v1/chat/completions", bearer(found.token) | spans.headers())
 
     async def model(self) -> Model:
         """See Provider. ocg-embedding is asked once each time it was started: its address is then a new one."""

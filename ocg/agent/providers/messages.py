@@ -21,6 +21,8 @@ _HIGHEST_TEMPERATURE = 1.0
 _THINKING_TOKENS = 8192
 # The least that the API takes as a budget.
 _LEAST_BUDGET = 1024
+# The API lets nobody think who is made to call a tool.
+_OFF = Thinking(is_off=True)
 _ID = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -32,10 +34,6 @@ class Signed(msgspec.Struct):
 
     model: str
     content: list[dict[str, Any]]
-
-
-# Whoever thinks of nothing but a tool must not think at all, says the API.
-_OFF = Thinking(is_off=True)
 
 
 def request_body(

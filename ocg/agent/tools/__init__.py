@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from ocg.agent.memory import Memories
+from ocg.agent.metrics import Metrics
 from ocg.agent.providers.base import ToolSpec
 from ocg.agent.results import Results
 from ocg.agent.tools.base import Outcome, Tool, failed, parse, spec
@@ -26,8 +27,9 @@ def everything(memories: Memories, results: Results) -> tuple[Tool, ...]:
 class Toolbox:
     """The tools of an agent."""
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
+    def __init__(self, tools: Sequence[Tool], metrics: Metrics | None = None) -> None:
         self._tools = {tool.name: tool for tool in tools}
+        self._metrics = metrics or Metrics()
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """Describe all of them."""
@@ -44,6 +46,13 @@ class Toolbox:
 
     async def run(self, call: ToolUse) -> Outcome:
         """Do a call; whatever goes wrong is an outcome that the model is told."""
+        with self._metrics.tool_call(call.name, is_known=call.name in self._tools) as measured:
+            outcome = await self._run(call)
+            if outcome.is_error:
+                measured.fail("error")
+        return outcome
+
+    async def _run(self, call: ToolUse) -> Outcome:
         tool = self._tools.get(call.name)
         if tool is None:
             known = ", ".join(self._tools)

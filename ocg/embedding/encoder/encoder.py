@@ -22,6 +22,7 @@ from ocg.embedding.encoder.texts import Embedded, Outcome, Text, TextQueue, TooL
 from ocg.embedding.encoder.thread import LaneThread
 from ocg.embedding.encoder.weights import Weights
 from ocg.embedding.llama import CLOSE_S
+from ocg.embedding.metrics import Metrics
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.worker import Worker
 from ocg.protocol.messages import MAX_TEXT_CHARS
@@ -38,7 +39,9 @@ _ROOM = 128
 class Encoder:
     """One loaded embedding model."""
 
-    def __init__(self, weights: Weights, lanes: Sequence[LaneThread], cache: Cache, *, threads: int) -> None:
+    def __init__(
+        self, weights: Weights, lanes: Sequence[LaneThread], cache: Cache, metrics: Metrics, *, threads: int
+    ) -> None:
         self._weights = weights
         self.name = weights.name
         self.dim = weights.dim
@@ -49,12 +52,22 @@ class Encoder:
         self._pace = Pace(threads)
         self._texts = TextQueue(max_texts=2 * MAX_INPUTS)
         self._cache = cache
+        self._metrics = metrics
+        metrics.waiting_texts.set_function(lambda: len(self._texts))
         self._loop = asyncio.get_running_loop()
         self._working: set[asyncio.Task[None]] = set()
         self.improving = self._loop.create_task(self._improve())
 
     @classmethod
-    async def load(cls, path: Path, *, threads: int, cache_file: Path | None = None, cache_bytes: int = 0) -> Self:
+    async def load(
+        cls,
+        path: Path,
+        *,
+        threads: int,
+        cache_file: Path | None = None,
+        cache_bytes: int = 0,
+        metrics: Metrics | None = None,
+    ) -> Self:
         """Load a GGUF that has been checked, and what its cache knows.
 
         Raises MODEL_DAMAGED when llama.cpp cannot load it, CONFIG_INVALID when it is no embedding model.
@@ -73,7 +86,7 @@ class Encoder:
         if cache_file is not None:
             model = await first.run(lambda: fingerprint(path))
             cache = await Cache.open(cache_file, model=model, size_bytes=cache_bytes, dim=weights.dim)
-        return cls(weights, lanes, cache, threads=threads)
+        return cls(weights, lanes, cache, metrics or Metrics(), threads=threads)
 
     @property
     def workers(self) -> tuple[Worker, ...]:
@@ -86,11 +99,14 @@ class Encoder:
         Raises INVALID_REQUEST for an empty text, CONTEXT_LENGTH with both numbers for one that is too long, BUSY when
         too much waits.
         """
-        coded = [_coded(text, at) for at, text in enumerate(texts)]
-        found = await self._cache.find(coded)
-        missing = [data for data in dict.fromkeys(coded) if data not in found]
-        if missing:
-            found |= await self._compute(missing, coded, truncate=truncate)
+        with self._metrics.embedding():
+            coded = [_coded(text, at) for at, text in enumerate(texts)]
+            found = await self._cache.find(coded)
+            missing = [data for data in dict.fromkeys(coded) if data not in found]
+            if missing:
+                found |= await self._compute(missing, coded, truncate=truncate)
+        tokens = sum(found[data].tokens for data in missing)
+        self._metrics.embedded(computed=len(missing), cached=len(coded) - len(missing), tokens=tokens)
         return [found[data] for data in coded]
 
     async def _compute(

@@ -87,6 +87,10 @@ class TextQueue:
         self._bytes = 0
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        """How many wait for their vectors."""
+        return len(self._known)
+
     def add(self, texts: Sequence[bytes], *, truncate: bool) -> Request:
         """Queue texts, each of which differs from the others. Raises BUSY when too much waits."""
         size = sum(map(len, texts))

@@ -12,6 +12,7 @@ from typing import Self
 from msgspec import UNSET
 
 from ocg.database import Database
+from ocg.embedding.metrics import Metrics
 from ocg.embedding.vectors import prepare, reindex, truth
 from ocg.embedding.vectors.builder import Builder
 from ocg.embedding.vectors.model import Change, Collection, Embedder, Limits, Prepared
@@ -46,12 +47,19 @@ class VectorStore:
     """Collections of vectors. A write is on the disk when it returns; a search sees every write that returned."""
 
     def __init__(
-        self, database: Database, encoder: Embedder, searcher: Searcher, builder: Builder, limits: Limits
+        self,
+        database: Database,
+        encoder: Embedder,
+        searcher: Searcher,
+        builder: Builder,
+        limits: Limits,
+        metrics: Metrics,
     ) -> None:
         self._database = database
         self._encoder = encoder
         self._searcher = searcher
         self._builder = builder
+        self._metrics = metrics
         self._reader = Worker("vectors-read")
         self._collections: dict[str, Collection] = {}
         # Holds commits and what follows them in the indexes together: all see one order of writes.
@@ -61,12 +69,15 @@ class VectorStore:
         self._warming: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, path: Path, encoder: Embedder, limits: Limits = _STANDARD) -> Self:
+    async def open(
+        cls, path: Path, encoder: Embedder, limits: Limits = _STANDARD, metrics: Metrics | None = None
+    ) -> Self:
         """Open or make vectors.db; what is derived from it lies in the folder `vectors` beside it."""
         database = await Database.open(path, MIGRATIONS)
         snapshots = Snapshots(path.parent / "vectors")
         known, highest = await database.read(lambda db: (truth.collections(db), truth.highest_row(db)))
-        made = cls(database, encoder, Searcher(path, snapshots, limits, highest), Builder(path, snapshots), limits)
+        searcher, builder = Searcher(path, snapshots, limits, highest), Builder(path, snapshots)
+        made = cls(database, encoder, searcher, builder, limits, metrics or Metrics())
         made._collections = {one.name: one for one in known}
         made._warming = asyncio.create_task(made._warm(snapshots))
         return made
@@ -197,10 +208,11 @@ class VectorStore:
         else:
             vector = prepare.vector(asked.vector or "", collection.dim, collection.metric)
         query = Asked(vector, asked.top_k, asked.filter, asked.min_score)
-        found = await self._searcher.worker.run(lambda: self._searcher.search(collection, query))
-        if found is None:  # it met a write: behind the lock there is none
-            async with self._lock:
-                found = await self._searcher.worker.run(lambda: self._searcher.search(collection, query))
+        with self._metrics.search():
+            found = await self._searcher.worker.run(lambda: self._searcher.search(collection, query))
+            if found is None:  # it met a write: behind the lock there is none
+                async with self._lock:
+                    found = await self._searcher.worker.run(lambda: self._searcher.search(collection, query))
         self.upkeep.look()
         return found or SearchResult(hits=[])
 

@@ -7,17 +7,30 @@ from enum import Enum
 import msgspec
 
 from ocg.config.presets import LOCAL, PRESETS
+from ocg.errors import Code
 from ocg.gateway.chats import upstream
 from ocg.gateway.chats.agent import AgentChats
 from ocg.gateway.chats.pieces import Piece, begun
 from ocg.gateway.chats.turn import AGENT_MODEL, Asker, turn_of
 from ocg.gateway.tasks import Tasks
-from ocg.gateway.upstream import Agent, Embedding
+from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent, Embedding
+from ocg.lifecycle.endpoints import Parameter
+from ocg.protocol.messages import Name
 from ocg.protocol.openai import ChatRequest
 
 _AGENT_NAMES = frozenset({AGENT_MODEL, "", "default"})
 _PROVIDERS = frozenset(one.name for one in PRESETS)
 PATH = "/v1/chat/completions"
+SESSION = Parameter("X-OCG-Session", Name, "the agent's session to go on in", place="header")
+# What may come of a chat, whoever answers it.
+ERRORS = (
+    Code.MODEL_UNKNOWN,
+    Code.MODEL_MISSING,
+    Code.CONTEXT_LENGTH,
+    Code.LIMIT,
+    Code.CANCELLED,
+    *UPSTREAM_ERRORS,
+)
 
 
 class Kind(Enum):

@@ -1,8 +1,12 @@
 """What a chat is answered with, whoever answers it: its beginning, pieces as they come, and the end."""
 
-from collections.abc import AsyncGenerator
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from ocg.errors import Code, OcgError
 from ocg.protocol.events import Finish
@@ -80,7 +84,7 @@ async def whole(pieces: AsyncGenerator[Piece, None]) -> Whole:
     begun, ended = Begun("", ""), None
     text: list[str] = []
     thought: list[str] = []
-    calls: list[ToolUse] = []
+    called: list[CallBegun | Arguments] = []
     async with aclosing(pieces):
         async for piece in pieces:
             match piece:
@@ -90,19 +94,34 @@ async def whole(pieces: AsyncGenerator[Piece, None]) -> Whole:
                     text.append(piece.text)
                 case Thought():
                     thought.append(piece.text)
-                case CallBegun():
-                    calls.append(ToolUse(id=piece.id, name=piece.name, arguments=""))
-                case Arguments():
-                    calls[piece.index] = _with_more(calls[piece.index], piece.text)
+                case CallBegun() | Arguments():
+                    called.append(piece)
                 case Ended():
                     ended = piece
     if ended is None:
         raise OcgError(Code.INTERNAL, "an answer has no end", "this is a bug in OCG")
-    return Whole(begun, "".join(text), "".join(thought), tuple(calls), ended)
+    return Whole(begun, "".join(text), "".join(thought), calls(called), ended)
 
 
-def _with_more(call: ToolUse, arguments: str) -> ToolUse:
-    return ToolUse(id=call.id, name=call.name, arguments=call.arguments + arguments)
+def calls(pieces: Sequence[CallBegun | Arguments]) -> tuple[ToolUse, ...]:
+    """Put an answer's calls together."""
+    arguments: defaultdict[int, list[str]] = defaultdict(list)
+    for piece in pieces:
+        if isinstance(piece, Arguments):
+            arguments[piece.index].append(piece.text)
+    return tuple(
+        ToolUse(id=piece.id, name=piece.name, arguments="".join(arguments[piece.index]))
+        for piece in pieces
+        if isinstance(piece, CallBegun)
+    )
+
+
+def arguments_of(text: str) -> dict[str, Any]:
+    """Read a call's arguments for a dialect that has them as an object; what was cut off in the middle is left out."""
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return {}
 
 
 async def begun(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:

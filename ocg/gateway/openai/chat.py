@@ -6,8 +6,8 @@ from contextlib import aclosing
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ocg.errors import Code, OcgError
-from ocg.gateway.chats.chats import PATH, Answerer, Chats, Kind
+from ocg.errors import OcgError
+from ocg.gateway.chats.chats import ERRORS, PATH, SESSION, Answerer, Chats, Kind
 from ocg.gateway.chats.merging import merged, together
 from ocg.gateway.chats.pieces import Piece, whole
 from ocg.gateway.chats.turn import Asker, wrong
@@ -15,18 +15,15 @@ from ocg.gateway.openai.answer import Chunks, completion
 from ocg.gateway.openai.raw import passed
 from ocg.gateway.openai.request import AgentChat, ModelNamed
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
-from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent, Embedding
+from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
-from ocg.lifecycle.endpoints import Endpoint, Parameter
+from ocg.lifecycle.endpoints import Endpoint
 from ocg.lifecycle.relay import error_frame
 from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
-from ocg.protocol.messages import Name
 from ocg.protocol.openai import ChatAnswer, ChatChunk, ChatRequest, with_model
 
 _Pieces = AsyncGenerator[Piece, None]
-
-_SESSION = Parameter("X-OCG-Session", Name, "the agent's session to go on in", place="header")
 
 
 class ChatRoute:
@@ -39,12 +36,11 @@ class ChatRoute:
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """List them."""
-        unable = (Code.MODEL_UNKNOWN, Code.MODEL_MISSING, Code.CONTEXT_LENGTH, Code.LIMIT, Code.CANCELLED)
         return (
             Endpoint(
                 "POST", "/v1/chat/completions", "Continue a conversation", self.chat, ChatAnswer,
-                takes=ChatRequest, streams=ChatChunk, last="[DONE]", parameters=(_SESSION,),
-                errors=(*unable, *UPSTREAM_ERRORS), scope="chat", tag="OpenAI",
+                takes=ChatRequest, streams=ChatChunk, last="[DONE]", parameters=(SESSION,),
+                errors=ERRORS, scope="chat", tag="OpenAI",
             ),
         )  # fmt: skip
 

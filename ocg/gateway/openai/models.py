@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from ocg.config.presets import LOCAL
 from ocg.errors import Code, OcgError
+from ocg.gateway.anthropic.models import ModelInfo, ModelPage, is_wanted
 from ocg.gateway.chats.chats import Answerer, Kind
 from ocg.gateway.chats.turn import AGENT_MODEL
 from ocg.gateway.openai.raw import passed
@@ -43,16 +44,21 @@ class Models:
             ),
         )  # fmt: skip
 
-    async def models(self, _: Request) -> Response:
-        """List the agent, the models, and what providers would be asked for."""
-        return answers.answer(ModelList(data=await self._all()))
+    async def models(self, request: Request) -> Response:
+        """List them, as Anthropic does for its clients."""
+        found = await self.all()
+        return answers.answer(ModelPage.of(found) if is_wanted(request) else ModelList(data=found))
 
     async def model(self, request: Request) -> Response:
         """Describe one."""
-        name = request.path_params["id"]
-        for model in await self._all():
+        found = await self.find(request.path_params["id"])
+        return answers.answer(ModelInfo.of(found) if is_wanted(request) else found)
+
+    async def find(self, name: str) -> ModelItem:
+        """Return one of them. Raises MODEL_UNKNOWN."""
+        for model in await self.all():
             if model.id == name:
-                return answers.answer(model)
+                return model
         why = f"there is no model {name[:100]!r}"
         raise OcgError(Code.MODEL_UNKNOWN, why, "GET /v1/models lists them", param="model")
 
@@ -66,7 +72,8 @@ class Models:
         is_own_name = answerer.kind is Kind.AGENT or answerer.model == named
         return passed(self._embedding, "/v1/embeddings", body if is_own_name else with_model(body, answerer.model))
 
-    async def _all(self) -> tuple[ModelItem, ...]:
+    async def all(self) -> tuple[ModelItem, ...]:
+        """Return the agent, the models, and what providers would be asked for."""
         local, remote = await asyncio.gather(self._local(), self._remote())
         return (self._agent, *local, *remote)
 

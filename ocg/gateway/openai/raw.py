@@ -9,7 +9,7 @@ from ocg.lifecycle.relay import Opened, Relay
 from ocg.protocol.clients import Raw
 
 # The agent is as patient with a provider, and says more of it.
-_PATIENCE_S = SILENCE_S + 15.0
+PATIENCE_S = SILENCE_S + 15.0
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -22,5 +22,5 @@ def passed(service: Agent | Embedding, path: str, body: bytes, headers: Mapping[
 async def _opened(
     service: Agent | Embedding, path: str, body: bytes, headers: Mapping[str, str]
 ) -> AsyncIterator[Opened]:
-    async with service.send("POST", path, data=body, silence_s=_PATIENCE_S, raw=Raw(headers)) as response:
+    async with service.send("POST", path, data=body, silence_s=PATIENCE_S, raw=Raw(headers)) as response:
         yield Opened.of(response)

@@ -1,0 +1,1 @@
+"""OpenAI's Responses API: the server keeps the conversation, and an answer is a list of items."""
