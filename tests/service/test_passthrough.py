@@ -74,6 +74,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield found
         logs = found.gateway.log + found.agent.process.log
         assert KEY not in logs, "the key is in no log"
+        assert "Traceback" not in logs
 
 
 @pytest.fixture

@@ -34,8 +34,11 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     with provider(claude.says("noon")) as model:
         urls = {"OCG_PROVIDER_URLS": f"anthropic={model.base_url.removesuffix('/v1')}", "ANTHROPIC_API_KEY": KEY}
         env = environment(folder, unused_port(), **urls)
-        with agent(folder, env), serving(folder, env) as gateway:
+        with agent(folder, env) as found, serving(folder, env) as gateway:
             yield Services(model, f"{gateway.url}/v1")
+            log = found.process.log
+            assert KEY not in log
+            assert not {"Traceback", "Unclosed"} & set(log.split()), log
 
 
 @pytest.fixture
@@ -117,6 +120,12 @@ def test_what_anthropic_refuses_has_a_status(model: ScriptedProvider, client: op
     assert refused.value.status_code == 502
     with pytest.raises(openai.BadRequestError, match="n: this provider does not offer it"):
         client.chat.completions.create(model=MODEL, messages=SAID, n=2)
+    with pytest.raises(openai.BadRequestError, match="no `tools` that could be called"):
+        client.chat.completions.create(model=MODEL, messages=SAID, tool_choice="required")
+    with pytest.raises(openai.BadRequestError, match="which is not made right before it"):
+        client.chat.completions.create(
+            model=MODEL, messages=[*SAID, {"role": "tool", "tool_call_id": "x", "content": "noon"}]
+        )
 
 
 def test_a_stream_that_fails_says_so(model: ScriptedProvider, client: openai.OpenAI) -> None:
