@@ -13,11 +13,11 @@ from ocg.gateway import caller
 from ocg.gateway.frames import Asked, CancelAsked, FollowAsked, Marks, Problem, TurnAsked
 from ocg.gateway.limits import Limits
 from ocg.gateway.upstream import Agent
-from ocg.lifecycle.answers import error_response
 from ocg.protocol import wire
 from ocg.protocol.events import TurnEvent
 
-_MAX_SOCKETS = 256
+# A page that offers a token by a protocol's name wants one of those it offers chosen.
+_PROTOCOL = "ocg"
 _MAX_TURNS = 16
 _MAX_WAITING_BYTES = 4 << 20
 _TRY_AGAIN_LATER = 1013
@@ -27,25 +27,16 @@ _log = logging.getLogger(__name__)
 
 
 class ChatRoute:
-    """Accepts sockets, up to a limit."""
+    """Accepts sockets; how many there may be, the door says."""
 
     def __init__(self, agent: Agent, limits: Limits) -> None:
         self._agent = agent
         self._limits = limits
-        self._open = 0
 
     async def connect(self, socket: WebSocket) -> None:
         """Serve one socket to its end."""
-        if self._open >= _MAX_SOCKETS:
-            error = OcgError(Code.BUSY, f"{_MAX_SOCKETS} sockets are open", "close a page, or try again later")
-            await socket.send_denial_response(error_response(error))
-            return
-        self._open += 1
-        try:
-            await socket.accept()
-            await _Chat(socket, self._agent, self._limits).serve()
-        finally:
-            self._open -= 1
+        await socket.accept(_PROTOCOL if _PROTOCOL in socket.scope["subprotocols"] else None)
+        await _Chat(socket, self._agent, self._limits).serve()
 
 
 class _Chat:

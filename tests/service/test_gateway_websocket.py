@@ -1,7 +1,6 @@
 """The WebSocket: several turns at once, errors as messages, bounds for clients that send or read badly."""
 
 import asyncio
-import contextlib
 import json
 import socket
 import time
@@ -234,18 +233,6 @@ def test_a_client_that_does_not_read_is_closed_and_costs_no_memory(gateway: Gate
         while chat.close_rcvd is None:
             _exchange(raw, chat)
         assert chat.close_rcvd.code == 1013
-
-
-def test_sockets_are_bounded(gateway: Gateway) -> None:
-    with contextlib.ExitStack() as stack:
-        for _ in range(256):
-            stack.enter_context(gateway.socket())
-        with pytest.raises(InvalidStatus) as caught, gateway.socket():
-            pass
-        assert caught.value.response.status_code == 429
-    with gateway.socket() as chat:
-        _ask(chat, "hello")
-        _until(chat, "turn.completed")
 
 
 def test_an_agent_that_dies_in_a_turn_is_an_error_for_that_turn(tmp_path: Path, free_port: int) -> None:

@@ -32,16 +32,15 @@ AGENT_MODEL = "ocg"
 class Asker:
     """Who asks: in the `session` of that name (X-OCG-Session), if in any; as the `caller` may.
 
-    Raises INVALID_REQUEST when that is no session's name.
+    Raises INVALID_REQUEST for what is no session's name.
     """
 
     session: str | None
     caller: Caller
 
     def __post_init__(self) -> None:
-        """Check the name, whoever the answer comes from."""
         if self.session is not None:
-            _check_session_name(self.session)
+            _check_session(self.session)
 
     @classmethod
     def of(cls, request: Request) -> Self:
@@ -97,13 +96,15 @@ def _form(chat: ChatRequest) -> JsonForm | None:
         return JsonForm()
     if asked.json_schema is None or asked.json_schema.schema is None:
         raise wrong("response_format.json_schema", "is missing", "add the schema")
-    return JsonForm(schema=asked.json_schema.schema, name=asked.json_schema.name)
+    found = asked.json_schema
+    return JsonForm(schema=found.schema, name=found.name, strict=found.strict)
 
 
 def _session(chat: ChatRequest, asker: Asker) -> str | None:
-    if asker.session is None and chat.user:
-        return _session_of_user(chat.user)
-    return asker.session
+    if asker.session is not None:
+        return asker.session
+    # Who brings tools keeps the conversation, in which their results stand.
+    return _session_of_user(chat.user) if chat.user and not chat.tools else None
 
 
 def _conversation(
@@ -159,7 +160,7 @@ def _context_message(message: ChatMessage, number: int) -> ContextMessage:
     )
 
 
-def _check_session_name(name: str) -> None:
+def _check_session(name: str) -> None:
     try:
         msgspec.convert(name, Name)
     except msgspec.ValidationError:
