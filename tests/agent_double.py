@@ -85,8 +85,7 @@ class _Turn:
         usage = messages.Usage(prompt_tokens=3, completion_tokens=2)
         self.add(TurnCompleted, text="Hello, world", usage=usage)
 
-    async def follow(self) -> AsyncGenerator[bytes, None]:
-        told = 0
+    async def follow(self, told: int = 0) -> AsyncGenerator[bytes, None]:
         while True:
             for event in self.events[told:]:
                 told += 1
@@ -123,6 +122,7 @@ class AgentDouble:
             Route("/health", self._health),
             Route("/seen", self._tell),
             Route("/v1/turns", self._turn, methods=["POST"]),
+            Route("/v1/turns/{id}/events", self._follow),
             Route("/v1/turns/{id}/cancel", self._cancel, methods=["POST"]),
             Route("/v1/sessions", self._sessions),
             Route("/v1/sessions/{id}", self._session, methods=["GET", "DELETE"]),
@@ -148,6 +148,13 @@ class AgentDouble:
         self._news.set()
         turn = self._known(asked)
         return StreamingResponse(turn.follow(), media_type=sse.CONTENT_TYPE)
+
+    async def _follow(self, request: Request) -> Response:
+        for turn, _ in self._turns.values():
+            if turn.id == request.path_params["id"]:
+                after = int(request.query_params["after"])
+                return StreamingResponse(turn.follow(after), media_type=sse.CONTENT_TYPE)
+        raise OcgError(Code.NOT_FOUND, "no such turn", "list them")
 
     def _known(self, asked: messages.TurnRequest) -> _Turn:
         key = asked.message_id or str(len(self._turns))

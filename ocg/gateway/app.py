@@ -13,10 +13,12 @@ from ocg.gateway.anthropic.messages import MessagesRoutes
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.description import Description
 from ocg.gateway.dialects import render
+from ocg.gateway.equipment import EquipmentRoutes
 from ocg.gateway.gate import gated
 from ocg.gateway.headers import SafeHeaders
-from ocg.gateway.health import HealthRoute
+from ocg.gateway.health import HealthRoutes
 from ocg.gateway.limits import Limits
+from ocg.gateway.memories import MemoryRoutes
 from ocg.gateway.metrics import MetricsRoute
 from ocg.gateway.native import NativeRoutes
 from ocg.gateway.ollama.chats import ChatRoutes
@@ -79,12 +81,14 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
         *models.endpoints(),
         *MessagesRoutes(parts.chats, parts.agent, parts.embedding).endpoints(),
-        *ChatRoutes(parts.chats).endpoints(),
+        *ChatRoutes(parts.chats, models).endpoints(),
         *EmbedRoutes(parts.agent, parts.embedding).endpoints(),
         *ModelRoutes(models, parts.embedding).endpoints(),
         *ResponseRoutes(parts.chats, parts.agent).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
-        *HealthRoute(parts.agent, parts.embedding).endpoints(),
+        *MemoryRoutes(parts.agent).endpoints(),
+        *EquipmentRoutes(parts.agent).endpoints(),
+        *HealthRoutes(parts.agent, parts.embedding).endpoints(),
         *parts.metrics.endpoints(),
         *AccessRoutes(parts.tokens, parts.limits).endpoints(),
         *LoginRoutes(parts.access).endpoints(),

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,13 @@ class Gateway:
         """Ask the agent's double what it was asked, once it was that much."""
         async with AgentClient(self.agent_sock) as client:
             return await client.call("GET", f"/seen?turns={turns}&cancelled={cancelled}", Seen)
+
+
+def unused_port() -> int:
+    """Return a TCP port that was free a moment ago, for services that a module shares."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def environment(folder: Path, port: int, **more: str) -> dict[str, str]:

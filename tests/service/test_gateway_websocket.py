@@ -73,6 +73,18 @@ def test_several_turns_run_at_once_and_one_can_be_cancelled(gateway: Gateway) ->
         assert (last["turn_id"], last["code"]) == (first, "cancelled")
 
 
+def test_a_turn_is_followed_by_its_id_from_where_another_socket_left_it(gateway: Gateway) -> None:
+    with gateway.socket() as chat:
+        _ask(chat, "hello", message_id="ws-followed")
+        all_of_it = _until(chat, "turn.completed")
+    with gateway.socket() as chat:
+        chat.send(json.dumps({"type": "follow", "turn_id": all_of_it[0]["turn_id"], "after": 2}))
+        assert _until(chat, "turn.completed") == all_of_it[2:]
+        chat.send(json.dumps({"type": "follow", "turn_id": "t-none"}))
+        found = _next(chat)
+        assert (found["code"], found["turn_id"], found["message_id"]) == ("not_found", "t-none", None)
+
+
 def test_cancelling_what_does_not_run_is_an_error_and_no_more(gateway: Gateway) -> None:
     with gateway.socket() as chat:
         chat.send(json.dumps({"type": "cancel", "turn_id": "t-none"}))
