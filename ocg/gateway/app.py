@@ -77,7 +77,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
         *models.endpoints(),
         *MessagesRoutes(parts.chats, parts.agent, parts.embedding).endpoints(),
-        *ChatRoutes(parts.chats).endpoints(),
+        *ChatRoutes(parts.chats, models).endpoints(),
         *EmbedRoutes(parts.agent, parts.embedding).endpoints(),
         *ModelRoutes(models, parts.embedding).endpoints(),
         *ResponseRoutes(parts.chats, parts.agent).endpoints(),

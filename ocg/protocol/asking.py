@@ -42,7 +42,8 @@ def _form(chat: ChatRequest) -> JsonForm | None:
         return JsonForm()
     if asked.json_schema is None or asked.json_schema.schema is None:
         raise wrong("response_format.json_schema", "is missing", "add the schema")
-    return JsonForm(schema=asked.json_schema.schema, name=asked.json_schema.name)
+    found = asked.json_schema
+    return JsonForm(schema=found.schema, name=found.name, strict=found.strict)
 
 
 def images_of(message: ChatMessage, where: str) -> tuple[Image, ...]:

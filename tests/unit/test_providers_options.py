@@ -13,6 +13,7 @@ from ocg.agent.providers.forms import closed
 from ocg.agent.providers.openai import OpenAIProvider
 from ocg.agent.providers.refusal import RefusedError, Settings
 from ocg.config import Thinking
+from ocg.protocol.messages import ToolUse
 from ocg.protocol.replies import JsonForm, NamedTool, ReplyOptions
 from tests import claude
 from tests.provider import Exchange, Script, provider, says
@@ -81,6 +82,15 @@ def test_anthropic_thinks_or_is_made_to_call_and_never_both() -> None:
     assert not {"temperature", "top_p"} & set(thinking), "whoever thinks takes no sampling"
     forced = _anthropic(ReplyOptions(tool_choice="required"), TIME, thinking=adaptive)
     assert (forced["thinking"], forced["max_tokens"]) == ({"type": "disabled"}, 9)
+
+
+def test_anthropic_is_told_the_names_of_tools_that_were_called_though_none_may_be_again() -> None:
+    call = ToolUse(id="c", name="time", arguments="{}")
+    said = (*HELLO, PromptMessage("assistant", "", (call, call)), PromptMessage("tool", "noon", tool_call_id="c"))
+    body = messages.request_body(MODEL, said, (), max_tokens=9, thinking=Thinking())
+    assert [one["name"] for one in body["tools"]] == ["time"]
+    assert body["tool_choice"] == {"type": "none"}
+    assert "tools" not in _anthropic(ReplyOptions())
 
 
 def test_a_limit_that_a_client_sets_is_not_raised_for_thinking_that_nobody_asked_for() -> None:

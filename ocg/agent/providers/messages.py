@@ -58,11 +58,18 @@ def request_body(
     }
     if system:
         body["system"] = [{"type": "text", "text": system, "cache_control": _CACHED}]
-    if tools:
-        body["tools"] = [_tool(one) for one in tools]
+    if described := tools or _called(said):
+        body["tools"] = [_tool(one) for one in described]
         body["tools"][-1]["cache_control"] = _CACHED
+        body |= {} if tools else {"tool_choice": {"type": "none"}}
     _add_thinking(body, said, thinking, is_bounded=options.max_tokens is not None)
     return body | _wished(options, has_tools=bool(tools), thinks=body.get("thinking", _DISABLED) != _DISABLED)
+
+
+def _called(said: Sequence[PromptMessage]) -> list[ToolSpec]:
+    """Return what was called, by name alone: the API wants to know the tools of calls that nobody is to make again."""
+    names = {call.name: None for one in said for call in one.tool_calls}
+    return [ToolSpec(name, "", {}) for name in names]
 
 
 def _forces(options: ReplyOptions) -> bool:
@@ -174,4 +181,5 @@ def _id(text: str) -> str:
 
 
 def _tool(one: ToolSpec) -> dict[str, Any]:
-    return {"name": one.name, "description": one.description, "input_schema": {"type": "object"} | one.parameters}
+    described = {"description": one.description} if one.description else {}
+    return {"name": one.name, **described, "input_schema": {"type": "object"} | one.parameters}

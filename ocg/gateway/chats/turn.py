@@ -22,10 +22,17 @@ AGENT_MODEL = "ocg"
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: in the `session` of that name (X-OCG-Session), if in any; as the `caller` may."""
+    """Who asks: in the `session` of that name (X-OCG-Session), if in any; as the `caller` may.
+
+    Raises INVALID_REQUEST for what is no session's name.
+    """
 
     session: str | None
     caller: Caller
+
+    def __post_init__(self) -> None:
+        if self.session is not None:
+            _check_session(self.session)
 
     @classmethod
     def of(cls, request: Request) -> Self:
@@ -51,8 +58,9 @@ def turn_of(chat: ChatRequest, asker: Asker) -> TurnRequest:
 
 def _session(chat: ChatRequest, asker: Asker) -> str | None:
     if asker.session is not None:
-        return _session_name(asker.session)
-    return _session_of_user(chat.user) if chat.user else None
+        return asker.session
+    # Who brings tools keeps the conversation, in which their results stand.
+    return _session_of_user(chat.user) if chat.user and not chat.tools else None
 
 
 def _conversation(
@@ -74,9 +82,9 @@ def _said(last: ChatMessage, where: str) -> tuple[str, tuple[Image, ...]]:
     return last.text, images_of(last, where)
 
 
-def _session_name(name: str) -> str:
+def _check_session(name: str) -> None:
     try:
-        return msgspec.convert(name, Name)
+        msgspec.convert(name, Name)
     except msgspec.ValidationError:
         raise wrong("X-OCG-Session", "not a session's name", "use up to 128 of A-Z a-z 0-9 . _ @ -") from None
 
