@@ -5,12 +5,14 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
 from ocg.agent import slash
 from ocg.agent.transcript import INTERRUPTED, open_calls
 from ocg.protocol.messages import (
+    AskedBy,
     ContextMessage,
     Message,
     Mode,
@@ -50,6 +52,8 @@ class Turn:
     reply_to: ReplyTo | None
     is_command: bool = False
     options: ReplyOptions = ReplyOptions()
+    kind: Literal["chat", "api"] = "chat"
+    asker: AskedBy = AskedBy()
 
     @property
     def question(self) -> str:
@@ -110,13 +114,19 @@ class Told:
     spans: tuple[tuple[bool, int], ...] = ()
 
 
+def message_key(asker: AskedBy, message_id: str) -> str:
+    """Return what a message id is kept as: nobody meets another's, or takes it from the owner."""
+    return message_id if asker.is_owner else f"{asker.name}\n{message_id}"
+
+
 def turn_of(row: sqlite3.Row) -> Turn:
     """Read a row of turns."""
+    asker = AskedBy(name=row["asker"], is_owner=bool(row["is_owners"]))
     return Turn(
         seq=row["seq"],
         id=row["id"],
         session_id=row["session_id"],
-        message_id=row["message_id"],
+        message_id=row["message_id"].removeprefix(message_key(asker, "")),
         message=row["message"],
         context=msgspec.json.decode(row["context"], type=_CONTEXT),
         mode=row["mode"],
@@ -129,6 +139,8 @@ def turn_of(row: sqlite3.Row) -> Turn:
         joined=row["joined"],
         reply_to=msgspec.json.decode(row["reply_to"], type=ReplyTo) if row["reply_to"] else None,
         options=msgspec.json.decode(row["options"], type=ReplyOptions),
+        kind=row["kind"],
+        asker=asker,
     )
 
 

@@ -195,4 +195,12 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX items_of_response ON response_items (response);
     """,
+    # Who asked for a turn, and in which way.
+    """
+    ALTER TABLE turns ADD COLUMN asker TEXT NOT NULL DEFAULT 'owner';
+    ALTER TABLE turns ADD COLUMN is_owners INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE turns ADD COLUMN kind TEXT NOT NULL DEFAULT 'chat' CHECK (kind IN ('chat', 'api'));
+    UPDATE turns SET kind = 'api' WHERE session_id IN (SELECT id FROM sessions WHERE kind = 'api');
+    CREATE INDEX turns_of_others ON turns (session_id) WHERE NOT is_owners;
+    """,
 )
