@@ -13,10 +13,11 @@ from ocg.errors import Code, OcgError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may wait."""
+    """How much may wait, and how long a turn goes on that nobody follows, where it is its client's alone."""
 
     queued_in_session: int = 8
     queued: int = 64
+    deserted_s: float = 10.0  # the gateway waits five seconds for an agent that starts again
 
 
 class TurnQueue:

@@ -72,6 +72,11 @@ class Turn:
         return self.is_command and not slash.waits(self.message)
 
     @property
+    def is_clients(self) -> bool:
+        """Whether it is only for the client that waits for it, which keeps the conversation itself."""
+        return self.kind == "api" and self.reply_to is None
+
+    @property
     def steers(self) -> bool:
         """Whether it would rather join a turn that runs."""
         return self.mode == "steer" and not self.is_command
