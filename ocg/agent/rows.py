@@ -72,6 +72,11 @@ class Turn:
         return self.is_command and not slash.waits(self.message)
 
     @property
+    def origin(self) -> str:
+        """Whose rights it has."""
+        return "" if self.asker.is_owner else self.asker.name
+
+    @property
     def is_clients(self) -> bool:
         """Whether it is only for the client that waits for it, which keeps the conversation itself."""
         return self.kind == "api" and self.reply_to is None

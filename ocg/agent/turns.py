@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from ocg.agent import asked, retelling, slash
 from ocg.agent.engine import Engine
 from ocg.agent.live import LiveTurn
-from ocg.agent.queue import Limits, TurnQueue
+from ocg.agent.queue import Limits, Place, TurnQueue
 from ocg.agent.rows import Turn
 from ocg.agent.store import Store
 from ocg.config import AgentSettings
@@ -66,7 +66,7 @@ class Turns:
         """Return what a request holds until it is accepted; nothing for /stop, which no full queue may keep out."""
         if slash.is_stop(request):
             return nullcontext()
-        return self._queue.place(request.session_id, is_immediate=slash.is_immediate(request))
+        return self._queue.place(Place(request.session_id, request.asker, slash.is_immediate(request)))
 
     async def follow(self, turn_id: str, after: int) -> AsyncGenerator[TurnEvent, None]:
         """Give a turn's events behind number `after`, to the last, whether it runs or is over. Raises NOT_FOUND."""

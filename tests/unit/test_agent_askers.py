@@ -1,10 +1,13 @@
 """Who asks the agent: what one asks for takes nothing from another."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from ocg.agent.live import LiveTurn
+from ocg.agent.queue import Limits, TurnQueue
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.database import Database
@@ -37,3 +40,16 @@ async def test_a_message_id_cannot_be_taken_from_the_owner(database: Database) -
     store = Store(database)
     await store.accept(TurnRequest(message="first", message_id="77-13", kind="api", asker=GUEST))
     assert (await store.accept(TurnRequest(message="hello", message_id="77-13"))).message == "hello"
+
+
+async def test_nobody_joins_a_turn_with_anothers_rights(database: Database) -> None:
+    store, queue = Store(database), TurnQueue(Limits())
+    asked = [TurnRequest(message="begin", session_id="s")] + [
+        TurnRequest(message="and this", session_id="s", mode="steer", asker=asker)
+        for asker in (GUEST, AskedBy(name="laptop"), AskedBy())
+    ]
+    runs, guests, *owners = [LiveTurn(await store.accept(one)) for one in asked]
+    for live in (runs, guests, *owners):
+        queue.enter(live, asyncio.create_task(asyncio.sleep(60)))
+    assert queue.joining(runs) == owners
+    await queue.close()
