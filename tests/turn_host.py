@@ -27,6 +27,7 @@ from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.errors import OcgError
+from ocg.protocol.approvals import Decision
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.events import TurnCompleted
 from ocg.protocol.messages import ReplyTo, ToolUse, TurnRequest
@@ -54,6 +55,7 @@ class _Tool:
     """Leaves a line in a file."""
 
     description = "Leave a line."
+    default: Decision = "allow"
     arguments = _Key
     timeout_s = 60.0
 

@@ -11,6 +11,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from ocg import __version__
+from ocg.agent.approvals.gate import Gate
+from ocg.agent.approvals.routes import ApprovalRoutes
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
@@ -173,6 +175,7 @@ def create_app(
     metrics: Metrics,
     passthrough: Passthrough,
     responses: Responses,
+    gate: Gate,
 ) -> Starlette:
     """Build the application."""
     ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, metrics)
@@ -199,6 +202,7 @@ def create_app(
             Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
             *ResponseRoutes(responses).routes(),
+            *ApprovalRoutes(gate).routes(),
             Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
             Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),
             Route("/v1/deliveries/{delivery_id}/failed", ends.fail, methods=["POST"]),

@@ -1,5 +1,7 @@
 """Puts together what runs turns."""
 
+from ocg.agent.approvals.gate import Gate
+from ocg.agent.approvals.records import Records
 from ocg.agent.archive import Archive
 from ocg.agent.budget import Counter
 from ocg.agent.commands import Commands, UseModel
@@ -9,6 +11,7 @@ from ocg.agent.engine import Engine
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.metrics import Metrics
+from ocg.agent.policy import PolicyFile
 from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider
 from ocg.agent.queue import Limits
@@ -33,9 +36,10 @@ def create_turns(
     use_model: UseModel | None = None,
     limits: Limits | None = None,
     toolbox: Toolbox | None = None,
+    gate: Gate | None = None,
     metrics: Metrics | None = None,
 ) -> Turns:
-    """Build it over a database; without a toolbox it has all tools there are."""
+    """Build it over a database; without a toolbox it has all tools there are, and without a gate no rules."""
     store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
     metrics = metrics or Metrics()
     toolbox = toolbox or Toolbox(everything(memories, results), metrics)
@@ -58,6 +62,7 @@ def create_turns(
         memories=memories,
         provider=provider,
         toolbox=toolbox,
+        gate=gate or Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings),
         prompter=prompter,
         commands=commands,
         results=results,

@@ -8,6 +8,8 @@ from socket import socket
 from ocg import config
 from ocg.agent import providers
 from ocg.agent.app import create_app
+from ocg.agent.approvals.gate import Gate
+from ocg.agent.approvals.records import Records
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.factory import create_turns
 from ocg.agent.imports import load_aiohttp
@@ -16,6 +18,7 @@ from ocg.agent.memory.capture import Capture
 from ocg.agent.memory.notes import Notes
 from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
+from ocg.agent.policy import PolicyFile
 from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.responses import Responses
 from ocg.agent.schema import MIGRATIONS
@@ -65,6 +68,8 @@ class AgentService:
             deliveries = Deliveries(database)
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
+            gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings)
+            await gate.apply(settings)
             turns = create_turns(
                 database,
                 memories=memories,
@@ -75,6 +80,7 @@ class AgentService:
                 deliveries=deliveries,
                 capture=capture,
                 metrics=metrics,
+                gate=gate,
             )
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:
@@ -95,9 +101,11 @@ class AgentService:
                 metrics=metrics,
                 passthrough=passthrough,
                 responses=Responses(database),
+                gate=gate,
             )
 
             async def apply(new: AgentSettings) -> frozenset[str]:
+                await gate.apply(new)  # first: a file with a mistake in it changes nothing
                 await directory.apply(new)
                 turns.apply(new)
                 capture.apply(new)

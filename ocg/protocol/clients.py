@@ -14,6 +14,7 @@ import msgspec
 
 from ocg.errors import Code, OcgError
 from ocg.protocol import address, messages, sse, tokens, vectors, wire
+from ocg.protocol.approvals import Approval, ApprovalAnswer, ApprovalList, DecisionList
 from ocg.protocol.events import LAST, TurnEvent
 from ocg.protocol.pauses import Pauses
 from ocg.telemetry import spans
@@ -371,3 +372,15 @@ class AgentClient(Client):
     async def forget(self, memory_id: str) -> None:
         """Delete a memory for good."""
         await self.call("DELETE", f"/v1/memories/{memory_id}", messages.Changed)
+
+    async def approvals(self) -> ApprovalList:
+        """List the calls of tools that wait to be allowed, oldest first."""
+        return await self.call("GET", "/v1/approvals", ApprovalList)
+
+    async def approve(self, approval_id: str, answer: ApprovalAnswer) -> Approval:
+        """Allow a call, or deny it. Raises NOT_FOUND, and CONFLICT when it was answered otherwise."""
+        return await self.call("POST", f"/v1/approvals/{approval_id}", Approval, answer)
+
+    async def decisions(self, *, limit: int = 100) -> DecisionList:
+        """List the latest decisions on calls of tools, the newest first."""
+        return await self.call("GET", f"/v1/decisions?limit={limit}", DecisionList)

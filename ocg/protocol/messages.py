@@ -144,6 +144,7 @@ class TurnRequest(Struct, frozen=True):
     it, as the client keeps it. `mode` says what becomes of a turn that runs in the session: the message waits for it,
     joins it (`steer`), or ends it. `after` is the number of the last event that was seen. With `reply_to` the answer is
     put into the outbox as well. `message` is empty where the context ends with the results of the client's own tools.
+    `is_stranger` says that whoever asks is nobody the owner knows: no tool is run for them, unless a rule says so.
     """
 
     message: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_CHARS)]
@@ -156,6 +157,7 @@ class TurnRequest(Struct, frozen=True):
     images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=MAX_IMAGES)] = ()
     context: Annotated[tuple[ContextMessage, ...], msgspec.Meta(max_length=4096)] = ()
     options: ReplyOptions = ReplyOptions()
+    is_stranger: bool = False
 
 
 class TurnLog(Struct, frozen=True):

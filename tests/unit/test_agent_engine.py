@@ -24,6 +24,7 @@ from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.errors import Code, OcgError
+from ocg.protocol.approvals import Decision
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.events import TurnEvent
 from ocg.protocol.messages import ContextMessage, Image, Mode, ToolUse, TurnRequest
@@ -40,6 +41,7 @@ class SlowTool:
 
     name = "launch"
     description = "Launch it."
+    default: Decision = "allow"
     arguments = _Nothing
     timeout_s = 60.0
     is_repeatable = False

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from ocg.errors import Code, OcgError
+from ocg.protocol.approvals import Decision
 
 
 class TimeArguments(msgspec.Struct, frozen=True):
@@ -22,6 +23,7 @@ class TimeTool:
 
     name = "time"
     description = "Tell the date and time."
+    default: Decision = "allow"
     arguments = TimeArguments
     timeout_s = 5.0
     is_repeatable = True
