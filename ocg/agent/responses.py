@@ -31,7 +31,7 @@ class Bounds:
     bytes: int = 256 << 20
     number: int = 10_000
     chain: int = 1000
-    chain_bytes: int = 32 << 20
+    chain_bytes: int = 16 << 20  # as a request, which it becomes
 
 
 class _Item(Struct, frozen=True):

@@ -11,7 +11,7 @@ from ocg.agent.app import create_app
 from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.records import Records
 from ocg.agent.deliveries import Deliveries
-from ocg.agent.factory import create_turns
+from ocg.agent.factory import create_toolbox, create_turns
 from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
@@ -65,7 +65,7 @@ class AgentService:
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
             capture = Capture(memories, directory.provider, settings)
-            deliveries = Deliveries(database)
+            deliveries, toolbox = Deliveries(database), create_toolbox(database, memories, metrics)
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
             gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings)
@@ -79,6 +79,7 @@ class AgentService:
                 settings=settings,
                 deliveries=deliveries,
                 capture=capture,
+                toolbox=toolbox,
                 metrics=metrics,
                 gate=gate,
             )
@@ -98,6 +99,7 @@ class AgentService:
                 outbox=outbox,
                 deliveries=deliveries,
                 directory=directory,
+                toolbox=toolbox,
                 metrics=metrics,
                 passthrough=passthrough,
                 responses=Responses(database),

@@ -276,6 +276,30 @@ def test_a_rate_limit_refuses_with_the_standard_headers_and_openais_client_reads
     assert gateway.ask("POST", "/v1/turns", TURN, headers=tokens["chat"]).status == 200
 
 
+def test_each_dialect_says_in_its_own_words_that_it_is_too_much(
+    gateway: Gateway, tokens: dict[str, dict[str, str]]
+) -> None:
+    hello = {"model": "ocg", "messages": [{"role": "user", "content": "hello"}]}
+    with _limited(gateway, "token:*", "1/h"):
+        assert gateway.ask("POST", "/api/chat", hello, headers=tokens["chat"]).status == 200
+        said = "token:only-chat is limited to 1/h"
+        for path, body, where in (
+            ("/v1/messages", hello | {"max_tokens": 9}, ("error", "message")),
+            ("/api/chat", hello, ("error",)),
+            ("/api/generate", {"model": "ocg", "prompt": "hello"}, ("error",)),
+            ("/v1/responses", {"model": "ocg", "input": "hello"}, ("error", "message")),
+        ):
+            reply = gateway.ask("POST", path, body, headers=tokens["chat"])
+            assert (reply.status, reply.headers["ratelimit"].partition(";")[0]) == (429, '"token:only-chat"'), path
+            assert int(reply.headers["retry-after"]) > 3500
+            found = reply.json
+            for step in where:
+                found = found[step]
+            assert said in found, path
+        assert gateway.ask("POST", "/v1/messages", {}, headers=tokens["chat"]).error["type"] == "rate_limit_error"
+        assert gateway.ask("POST", "/api/show", {"model": "ocg"}, headers=tokens["chat"]).status != 429
+
+
 @pytest.mark.parametrize(
     ("path", "body", "param"),
     [

@@ -165,9 +165,11 @@ def test_a_session_of_the_agents_keeps_its_own_conversation(stack: Stack, client
     assert len(stack.shown()) == 3
     found = stack.gateway.ask("GET", "/v1/sessions/work").json
     assert [one["content"] for one in found["messages"] if one["role"] == "user"] == ["one", "two"]
-    with pytest.raises(openai.BadRequestError) as caught:
-        _ask(client, "three", extra_headers=headers, previous_response_id=made.id)
-    assert caught.value.param == "previous_response_id"
+    tool = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
+    for refused in ({"previous_response_id": made.id}, {"tools": [tool]}):
+        with pytest.raises(openai.BadRequestError) as caught:
+            _ask(client, "three", extra_headers=headers, **refused)
+        assert [caught.value.param] == list(refused)
 
 
 def test_what_fails_before_the_first_word_has_a_status(stack: Stack, client: openai.OpenAI) -> None:

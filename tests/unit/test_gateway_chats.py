@@ -73,6 +73,11 @@ def test_in_a_session_only_the_last_message_counts() -> None:
         assert (turn.kind, turn.message, turn.session_id, turn.context) == ("chat", "hi", "work", ())
 
 
+def test_who_brings_tools_keeps_the_conversation() -> None:
+    turn = _turn({"user": "work", "tools": [LOOK]})
+    assert (turn.kind, turn.session_id) == ("api", None)
+
+
 def test_any_user_has_a_session_and_always_the_same() -> None:
     names = [_turn({"user": user}).session_id for user in ("Ann Other/../x", "Ann Other/../x", "Bob Other")]
     assert names[0] == names[1] != names[2]
