@@ -10,6 +10,7 @@ MAX_DECISIONS = 1000
 
 Answer = Literal["allow", "deny"]
 Decision = Literal["allow", "ask", "deny"]
+Remember = Literal["", "session"]
 
 
 class Approval(Struct, frozen=True):
@@ -46,7 +47,7 @@ class ApprovalAnswer(Struct, frozen=True):
     """
 
     answer: Answer
-    remember: Literal["", "session"] = ""
+    remember: Remember = ""
     by: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 

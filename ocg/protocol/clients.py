@@ -394,7 +394,9 @@ class AgentClient(Client):
 
     async def approve(self, approval_id: str, answer: ApprovalAnswer) -> Approval:
         """Allow a call, or deny it. Raises NOT_FOUND, and CONFLICT when it was answered otherwise."""
-        return await self.call("POST", f"/v1/approvals/{approval_id}", Approval, answer)
+        from urllib.parse import quote  # noqa: PLC0415 - for this alone
+
+        return await self.call("POST", f"/v1/approvals/{quote(approval_id, safe='')}", Approval, answer)
 
     async def decisions(self, *, limit: int = 100) -> DecisionList:
         """List the latest decisions on calls of tools, the newest first."""
