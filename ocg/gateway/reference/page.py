@@ -68,9 +68,9 @@ def _navigation(groups: list[tuple[Document, list[tuple[str, str, Document]]]], 
 def _introduction(openapi: Document) -> str:
     return (
         f"<section><h1>{escape(openapi['info']['title'])} API</h1><p>{_prose(openapi['info']['description'])}</p>"
-        "<p>Send a token with each request. <code>ocg open</code> signs a browser in; every operation says which scope "
-        "its token needs. What goes wrong is answered by one shape, "
-        '<a class="type" href="#type-ErrorBody">ErrorBody</a>, which says what, why, and what to do.</p>'
+        "<p>Send a token with each request; every operation says which scope the token needs. What goes wrong is "
+        'answered by an <a class="type" href="#type-ErrorBody">ErrorBody</a>, which says what, why, and what to do, '
+        "or in the shape of the API that is spoken.</p>"
         '<pre>curl http://127.0.0.1:55003/v1/models -H "Authorization: Bearer $TOKEN"</pre></section>'
     )
 
