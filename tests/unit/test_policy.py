@@ -203,7 +203,7 @@ async def test_arguments_that_are_no_object_fit_no_rule_about_commands(tmp_path:
         ("[[rule]\n", "policy.toml"),
         ('[[rule]]\ntool = "exec"\n', "decision"),
         ('[[rule]]\ndecision = "perhaps"\n', "perhaps"),
-        ('[[rule]]\ndecision = "allow"\ncomand = "ls"\n', "comand"),
+        ('[[rule]]\ndecision = "allow"\ncolour = "ls"\n', "colour"),
         ('[[rule]]\ndecision = "allow"\ncommand = "\'"\n', "quotation"),
         ('[[rule]]\ndecision = "allow"\ncommand = " "\n', "no command"),
         ("rule = 3\n", "rule"),
