@@ -7,6 +7,8 @@ import select
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from tests.browser.scripted import LONG, Model
 from tests.processes import running
-from tests.provider import Exchange, calls, provider, says
+from tests.provider import Exchange, calls, provider, says, waits
 from tests.service.agent import agent
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
@@ -51,6 +53,11 @@ class Terminal:
                 self._seen += self._read()
         before, _, self._seen = self._seen.partition(text)
         return before
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the program takes each key as it is typed, as a prompt does."""
+        return not termios.tcgetattr(self._master)[3] & termios.ICANON
 
     def _read(self) -> str:
         try:
@@ -156,15 +163,20 @@ def test_a_call_that_waits_is_asked_about_where_it_is_waited_for(
 
 def test_a_question_in_the_terminal_goes_away_when_somebody_else_answers(tmp_path: Path, env: dict[str, str]) -> None:
     (tmp_path / "data/policy.toml").write_text('[[rule]]\ntool = "time"\ndecision = "ask"\n')
-    with provider(calls("time", "{}"), says("all done")) as server, agent(tmp_path, env | server.env) as found:
+    gate = threading.Event()
+    scripts = calls("time", "{}"), waits(gate, says("all done"))
+    with provider(*scripts) as server, agent(tmp_path, env | server.env) as found:
         terminal = Terminal([sys.executable, "-m", "ocg.cli", "chat"], env, tmp_path)
         try:
             terminal.expect(">")
             terminal.type("what time is it?\r")
             terminal.expect("Allow it?")
+            assert terminal.is_asking
             (waiting,) = found.ask("GET", "/v1/approvals")[1]["approvals"]
             found.ask("POST", f"/v1/approvals/{waiting['id']}", {"answer": "deny", "by": "the page"})
             terminal.expect("deny, by the page")
+            assert not terminal.is_asking
+            gate.set()
             terminal.expect("all done")
             terminal.expect(">")
         finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ocg.agent.policy import Call, Policy, PolicyFile, Rule
@@ -90,6 +90,9 @@ _NASTY = st.text(alphabet="ab-/='\"\\$`;|&<>(){}*?[]#!~.% \t\n\r\x01", max_size=
 
 
 @settings(max_examples=400, deadline=None)
+@example('printf %s_ "$$"')
+@example('printf %s_ "`:`"')
+@example('printf %s_ "a\\\\b"')
 @given(_NASTY.map(lambda text: f"printf %s_ {text}") | _NASTY.map(lambda text: f"printf '%s_' '{text}' {text}"))
 def test_a_plain_command_is_to_the_shell_the_very_words_that_were_read(line: str) -> None:
     commands = read(line)
