@@ -12,6 +12,9 @@ STYLE_PATH = "/docs/style.css"
 CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 Document = Mapping[str, Any]
+# An operation as method, path and what is said of it.
+_Operation = tuple[str, str, Document]
+_Groups = list[tuple[Document, list[_Operation]]]
 
 
 def written(openapi: Document, asyncapi: Document) -> str:
@@ -38,16 +41,16 @@ def written(openapi: Document, asyncapi: Document) -> str:
     )
 
 
-def _groups(openapi: Document) -> list[tuple[Document, list[tuple[str, str, Document]]]]:
-    """List the groups in their order, each with its operations as method, path and what is said of them."""
-    found: dict[str, list[tuple[str, str, Document]]] = {}
+def _groups(openapi: Document) -> _Groups:
+    """List the groups in their order, each with its operations."""
+    found: dict[str, list[_Operation]] = {}
     for path, methods in openapi["paths"].items():
         for method, operation in methods.items():
             found.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
     return [(tag, found[tag["name"]]) for tag in openapi["tags"] if tag["name"] in found]
 
 
-def _navigation(groups: list[tuple[Document, list[tuple[str, str, Document]]]], asyncapi: Document) -> str:
+def _navigation(groups: _Groups, asyncapi: Document) -> str:
     parts = [
         f'<li><a href="#group-{escape(tag["name"])}">{escape(tag["name"])}</a><ul>'
         + "".join(
@@ -75,7 +78,7 @@ def _introduction(openapi: Document) -> str:
     )
 
 
-def _group(tag: Document, operations: list[tuple[str, str, Document]], openapi: Document) -> str:
+def _group(tag: Document, operations: list[_Operation], openapi: Document) -> str:
     name = escape(tag["name"])
     body = "".join(_operation(method, path, one, openapi) for method, path, one in operations)
     return f'<section><h2 id="group-{name}">{name}</h2><p>{_prose(tag["description"])}</p>{body}</section>'
