@@ -65,6 +65,11 @@ class Turn:
         return self.reply_to.channel if self.reply_to else ""
 
     @property
+    def origin(self) -> tuple[str, bool]:
+        """Where it came from, as far as rules for tools look at that."""
+        return self.channel, self.is_stranger
+
+    @property
     def is_open(self) -> bool:
         """Whether it has yet to end."""
         return self.state in {"queued", "running"}

@@ -59,7 +59,7 @@ class Answerer:
             case events.TextDelta():
                 print(event.text, end="", flush=True)
             case events.ToolCall():
-                self._note(f"→ {event.name} {terminal.plain(event.arguments)}")
+                self._note(terminal.plain(f"→ {event.name} {event.arguments}"))
             case events.ApprovalAsked() | events.ApprovalAnswered():
                 await self._ask_about(event, asking)
             case events.ToolResult():
@@ -80,7 +80,7 @@ class Answerer:
             await asking.end()
             self._note(f"{event.answer}, by {event.by}")
             return
-        self._note(f"{event.name} waits to be allowed: {event.why}")
+        self._note(terminal.plain(f"{event.name} waits to be allowed: {event.why}"))
         if not await asking.begin(event.approval_id):
             self._note(f"ocg approval allow {event.approval_id}")
 

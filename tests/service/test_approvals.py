@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.provider import ScriptedProvider, calls, provider, says
+from tests.provider import ScriptedProvider, calls, provider, says, waits
 from tests.service.agent import Agent, Event, agent
 from tests.service.gateway import Gateway, environment, serving
 
@@ -172,7 +172,7 @@ def test_a_turn_that_is_cancelled_while_it_waits_ends_the_waiting(running: Agent
     assert running.events(asked["turn_id"])[-1]["code"] == "cancelled"
 
 
-def test_a_message_that_interrupts_is_answered_and_one_that_steers_waits_for_the_answer(running: Agent) -> None:
+def test_a_message_that_interrupts_is_answered_and_takes_the_question_back(running: Agent) -> None:
     with running.opened("what time is it?", session_id="s") as stream:
         stream.until("approval.asked")
         assert running.say("something else", session_id="s", mode="interrupt") == "done"
@@ -246,6 +246,31 @@ def test_a_stranger_has_no_tool_run_and_the_log_keeps_that_without_what_was_said
     (kept,) = running.ask("GET", "/v1/decisions")[1]["decisions"]
     assert kept == decided | {"arguments": ""}
     assert "memory_store: deny, by stranger" in running.process.log
+
+
+def test_a_stranger_joins_no_turn_of_the_owners_and_has_no_part_in_what_was_allowed(
+    tmp_path: Path, running: Agent, model: ScriptedProvider
+) -> None:
+    gate = threading.Event()
+    model.play(waits(gate, says("to the owner")), says("to the stranger"))
+    with running.opened("hello", session_id="s") as owner:
+        owner.until("turn.started")
+        with running.opened("and me?", session_id="s", mode="steer", is_stranger=True) as stranger:
+            gate.set()
+            assert stranger.rest()[-1]["text"] == "to the stranger"
+        assert owner.rest()[-1]["text"] == "to the owner"
+    model.play(calls("time", "{}"), says("done"))
+    with running.opened("what time is it?", session_id="s") as owner:
+        _answer(running, owner.until("approval.asked")["approval_id"], "allow", remember="session")
+        owner.rest()
+    _rule(tmp_path, _ASK + _ASK.replace("decision", "stranger = true\ndecision"))
+    running.process.notifications.clear()
+    running.process.popen.send_signal(signal.SIGHUP)
+    running.process.wait_for("READY=1")
+    model.play(calls("time", "{}"), says("done"))
+    with running.opened("what time is it?", session_id="s", is_stranger=True) as stranger:
+        _answer(running, stranger.until("approval.asked")["approval_id"], "deny")
+        stranger.rest()
 
 
 def test_the_command_line_lists_answers_and_shows_the_log(running: Agent, env: dict[str, str]) -> None:

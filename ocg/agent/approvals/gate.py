@@ -71,7 +71,7 @@ class Gate:
         )
         if verdict.decision == "ask":
             held = await self.records.remembered(live.turn.session_id, call.name, command)
-            if held is None:
+            if held is None or live.turn.is_stranger:  # the owner's yes was none to strangers
                 return await self._ask(live, call, verdict.why, command)
             verdict = Verdict(held, "session", "the user said no before, for this conversation")
         answer: Answer = "allow" if verdict.decision == "allow" else "deny"
