@@ -39,8 +39,6 @@ from ocg.protocol.messages import (
     MemoryRequest,
     ProviderWish,
     SessionTitle,
-    ToolItem,
-    ToolList,
     TurnRequest,
 )
 from ocg.telemetry.metrics import CONTENT_TYPE
@@ -78,8 +76,7 @@ class _Endpoints:
         return answers.answer(await vitals.health("ocg-agent", details))
 
     async def tools(self, _: Request) -> Response:
-        found = (ToolItem(one.name, one.description, one.parameters) for one in self.toolbox.specs())
-        return answers.answer(ToolList(tools=tuple(found)))
+        return answers.answer(self.toolbox.listed())
 
     async def show_metrics(self, _: Request) -> Response:
         running, waiting = self.turns.depths

@@ -48,7 +48,7 @@ class ApprovalAnswer(Struct, frozen=True):
 
     answer: Answer
     remember: Remember = ""
-    by: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "socket"
 
 
 class Decided(Struct, frozen=True):

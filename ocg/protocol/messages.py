@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from ocg.protocol.approvals import Decision
 from ocg.protocol.replies import ReplyOptions
 from ocg.protocol.struct import Struct
 
@@ -330,11 +331,15 @@ class SystemState(Struct, frozen=True):
 
 
 class ToolItem(Struct, frozen=True):
-    """A tool of the agent's; `parameters` is the JSON schema of its arguments."""
+    """A tool of the agent's; `parameters` is the JSON schema of its arguments.
+
+    `default` is whether it is run where no rule of policy.toml says.
+    """
 
     name: str
     description: str
     parameters: dict[str, Any]
+    default: Decision
 
 
 class ToolList(Struct, frozen=True):

@@ -228,3 +228,17 @@ async def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path) -> N
     with pytest.raises(OcgError) as caught:
         await policy.load()
     assert caught.value.code is Code.UNSAFE_PATH
+
+
+async def test_the_documented_rules_are_rules(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/approvals.md").read_text()
+    policy = await _of_file(tmp_path, page.split("```toml")[1].split("```")[0])
+    for command, decision in {
+        "git push origin": "deny",
+        "ls; rm x": "deny",
+        "git diff": "allow",
+        "make": "ask",
+    }.items():
+        arguments = msgspec.json.encode({"command": command}).decode()
+        verdict, _ = await policy.judge("exec", arguments, default="ask", session="s")
+        assert verdict.decision == decision, command
