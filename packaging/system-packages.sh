@@ -48,6 +48,10 @@ if [ "${1:-}" = test ]; then
     command -v fish >/dev/null || need fish
     command -v pkill >/dev/null || need procps
     command -v ss >/dev/null || need iproute2
+    # What makes certificates, and the proxies of docs/listening.md.
+    command -v openssl >/dev/null || need openssl
+    [ -x /usr/sbin/nginx ] || need nginx-light
+    command -v caddy >/dev/null || need caddy
 fi
 
 [ -n "$missing" ] || exit 0

@@ -5,7 +5,8 @@ Its turns go on when their client leaves, as the agent's do.
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from socket import socket
 
@@ -35,10 +36,14 @@ class Seen(msgspec.Struct):
     queries: list[str] = []
 
 
+Together = Callable[[int], Awaitable[object]]
+
+
 class _Turn:
     """One turn: its events so far, and who waits for more."""
 
-    def __init__(self, number: int, request: messages.TurnRequest) -> None:
+    def __init__(self, number: int, request: messages.TurnRequest, together: "Together") -> None:
+        self._together = together
         self.id = f"t-{number}"
         self.events: list[TurnEvent] = []
         self.more = asyncio.Event()
@@ -61,6 +66,8 @@ class _Turn:
         if "fails late" in text:
             self.add(TurnFailed, code=Code.PROVIDER, message="the model broke", hint="mend it")
             return
+        if found := re.search(r"waits for (\d+)", text):
+            await self._together(int(found[1]))
         if "dies" in text:
             await asyncio.sleep(0.1)
             os._exit(9)
@@ -78,8 +85,7 @@ class _Turn:
         usage = messages.Usage(prompt_tokens=3, completion_tokens=2)
         self.add(TurnCompleted, text="Hello, world", usage=usage)
 
-    async def follow(self) -> AsyncGenerator[bytes, None]:
-        told = 0
+    async def follow(self, told: int = 0) -> AsyncGenerator[bytes, None]:
         while True:
             for event in self.events[told:]:
                 told += 1
@@ -100,6 +106,7 @@ class AgentDouble:
         self._settings = settings
         self._seen = Seen([], [], [], [])
         self._news = asyncio.Event()
+        self._barriers: dict[int, asyncio.Barrier] = {}
         self._turns: dict[str, tuple[_Turn, asyncio.Task[None]]] = {}
 
     @asynccontextmanager
@@ -115,6 +122,7 @@ class AgentDouble:
             Route("/health", self._health),
             Route("/seen", self._tell),
             Route("/v1/turns", self._turn, methods=["POST"]),
+            Route("/v1/turns/{id}/events", self._follow),
             Route("/v1/turns/{id}/cancel", self._cancel, methods=["POST"]),
             Route("/v1/sessions", self._sessions),
             Route("/v1/sessions/{id}", self._session, methods=["GET", "DELETE"]),
@@ -141,12 +149,23 @@ class AgentDouble:
         turn = self._known(asked)
         return StreamingResponse(turn.follow(), media_type=sse.CONTENT_TYPE)
 
+    async def _follow(self, request: Request) -> Response:
+        for turn, _ in self._turns.values():
+            if turn.id == request.path_params["id"]:
+                after = int(request.query_params["after"])
+                return StreamingResponse(turn.follow(after), media_type=sse.CONTENT_TYPE)
+        raise OcgError(Code.NOT_FOUND, "no such turn", "list them")
+
     def _known(self, asked: messages.TurnRequest) -> _Turn:
         key = asked.message_id or str(len(self._turns))
         if key not in self._turns:
-            turn = _Turn(len(self._turns) + 1, asked)
+            turn = _Turn(len(self._turns) + 1, asked, self._together)
             self._turns[key] = turn, asyncio.create_task(turn.run())
         return self._turns[key][0]
+
+    async def _together(self, number: int) -> None:
+        """Wait until so many turns do; then all go on."""
+        await self._barriers.setdefault(number, asyncio.Barrier(number)).wait()
 
     async def _cancel(self, request: Request) -> Response:
         found = request.path_params["id"]

@@ -20,6 +20,7 @@ class Process:
         self.notifications: list[str] = []
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         path = folder / f"{module}.notify"
+        path.unlink(missing_ok=True)  # that of an earlier one
         self._notify.bind(str(path))
         with self.log_file.open("ab") as log:
             self.popen = subprocess.Popen(

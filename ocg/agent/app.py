@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from ocg import __version__
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
@@ -21,9 +20,10 @@ from ocg.agent.raw import RawRoutes
 from ocg.agent.response_routes import ResponseRoutes
 from ocg.agent.responses import Responses
 from ocg.agent.store import Store
+from ocg.agent.tools import Toolbox
 from ocg.agent.turns import Turns
 from ocg.errors import Code, OcgError
-from ocg.lifecycle import answers
+from ocg.lifecycle import answers, vitals
 from ocg.protocol import sse, wire
 from ocg.protocol.events import TurnEvent
 from ocg.protocol.messages import (
@@ -31,11 +31,14 @@ from ocg.protocol.messages import (
     Changed,
     DeliveryFailed,
     DeliveryList,
-    Health,
     MemoryIds,
     MemoryImport,
     MemoryList,
     MemoryRequest,
+    ProviderWish,
+    SessionTitle,
+    ToolItem,
+    ToolList,
     TurnRequest,
 )
 from ocg.telemetry.metrics import CONTENT_TYPE
@@ -57,16 +60,24 @@ class _Endpoints:
     outbox: Outbox
     deliveries: Deliveries
     directory: Directory
+    toolbox: Toolbox
     metrics: Metrics
 
     async def health(self, _: Request) -> Response:
+        running, waiting = self.turns.depths
         details: dict[str, str | int | None] = {
             "provider": self.directory.provider.name,
             "model": self.directory.provider.model_name or None,
             "sessions": await self.store.session_count(),
+            "turns_running": running,
+            "turns_waiting": waiting,
             "vectors_pending": await self.outbox.pending(),
         }
-        return answers.answer(Health(service="ocg-agent", version=__version__, details=details))
+        return answers.answer(await vitals.health("ocg-agent", details))
+
+    async def tools(self, _: Request) -> Response:
+        found = (ToolItem(one.name, one.description, one.parameters) for one in self.toolbox.specs())
+        return answers.answer(ToolList(tools=tuple(found)))
 
     async def show_metrics(self, _: Request) -> Response:
         running, waiting = self.turns.depths
@@ -85,6 +96,10 @@ class _Endpoints:
     async def test_provider(self, request: Request) -> Response:
         model = request.query_params.get("model", "")[:_MAX_MODEL_CHARS]
         return answers.answer(await self.directory.test(request.path_params["name"], model))
+
+    async def use_providers(self, request: Request) -> Response:
+        await self.directory.use((await answers.read(request, ProviderWish)).providers)
+        return answers.answer(Changed(count=1))
 
     async def forget_wish(self, _: Request) -> Response:
         await self.directory.use("")
@@ -109,6 +124,10 @@ class _Endpoints:
 
     async def transcript(self, request: Request) -> Response:
         return answers.answer(await self.store.transcript(request.path_params["session_id"]))
+
+    async def rename_session(self, request: Request) -> Response:
+        asked = await answers.read(request, SessionTitle)
+        return answers.answer(await self.store.rename_session(request.path_params["session_id"], asked.title))
 
     async def delete_session(self, request: Request) -> Response:
         await self.turns.delete_session(request.path_params["session_id"])
@@ -170,17 +189,20 @@ def create_app(
     outbox: Outbox,
     deliveries: Deliveries,
     directory: Directory,
+    toolbox: Toolbox,
     metrics: Metrics,
     passthrough: Passthrough,
     responses: Responses,
 ) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, metrics)
+    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics)
     return answers.create_app(
         [
             Route("/health", ends.health),
             Route("/metrics", ends.show_metrics),
             Route("/v1/providers", ends.providers),
+            Route("/v1/tools", ends.tools),
+            Route("/v1/providers/wish", ends.use_providers, methods=["PUT"]),
             Route("/v1/providers/wish", ends.forget_wish, methods=["DELETE"]),
             Route("/v1/providers/{name}/test", ends.test_provider, methods=["POST"]),
             *RawRoutes(directory, passthrough, metrics).routes(),
@@ -190,6 +212,7 @@ def create_app(
             Route("/v1/turns/{turn_id}/cancel", ends.cancel, methods=["POST"]),
             Route("/v1/sessions", ends.sessions),
             Route("/v1/sessions/{session_id}", ends.transcript),
+            Route("/v1/sessions/{session_id}", ends.rename_session, methods=["PATCH"]),
             Route("/v1/sessions/{session_id}", ends.delete_session, methods=["DELETE"]),
             Route("/v1/memories", ends.list_memories),
             Route("/v1/memories", ends.remember, methods=["POST"]),

@@ -21,6 +21,11 @@ from ocg.config import AgentSettings
 from ocg.database import Database
 
 
+def create_toolbox(database: Database, memories: Memories, metrics: Metrics) -> Toolbox:
+    """Build it with all tools there are."""
+    return Toolbox(everything(memories, Results(database)), metrics)
+
+
 def create_turns(
     database: Database,
     *,
@@ -38,7 +43,7 @@ def create_turns(
     """Build it over a database; without a toolbox it has all tools there are."""
     store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
     metrics = metrics or Metrics()
-    toolbox = toolbox or Toolbox(everything(memories, results), metrics)
+    toolbox = toolbox or create_toolbox(database, memories, metrics)
     compactor = Compactor(
         provider=provider, archive=archive, counter=counter, memories=memories, capture=settings.auto_capture
     )

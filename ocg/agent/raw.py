@@ -7,15 +7,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ocg.agent import translation
 from ocg.agent.metrics import Metrics
 from ocg.agent.providers import Directory, anthropic
-from ocg.agent.providers.passthrough import Passthrough, renamed
+from ocg.agent.providers.passthrough import Passthrough, own_name, renamed
 from ocg.agent.providers.places import Place
 from ocg.agent.providers.transport import bearer
 from ocg.config.presets import Dialect
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
 from ocg.lifecycle.relay import Opened, Relay
+from ocg.protocol.openai import ChatRequest
 
 # What a client of Anthropic's API may choose of it.
 _CHOSEN = ("anthropic-version", "anthropic-beta")
@@ -38,8 +40,13 @@ class RawRoutes:
         ]
 
     async def chat(self, request: Request) -> Response:
-        """OpenAI's chat completions."""
-        return await self._passed(request, Dialect.OPENAI, "/chat/completions")
+        """OpenAI's chat completions, translated for who speaks Anthropic's."""
+        name = request.path_params["name"]
+        if self._directory.place(name).dialect is not Dialect.ANTHROPIC:
+            return await self._passed(request, Dialect.OPENAI, "/chat/completions")
+        chat = await answers.read(request, ChatRequest)
+        provider = self._directory.provider_of(name, own_name(chat.model, name))
+        return await translation.answered(request, provider, chat)
 
     async def embeddings(self, request: Request) -> Response:
         """OpenAI's embeddings."""

@@ -9,7 +9,7 @@ from ocg import config
 from ocg.agent import providers
 from ocg.agent.app import create_app
 from ocg.agent.deliveries import Deliveries
-from ocg.agent.factory import create_turns
+from ocg.agent.factory import create_toolbox, create_turns
 from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
@@ -62,7 +62,7 @@ class AgentService:
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
             capture = Capture(memories, directory.provider, settings)
-            deliveries = Deliveries(database)
+            deliveries, toolbox = Deliveries(database), create_toolbox(database, memories, metrics)
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
             turns = create_turns(
@@ -74,6 +74,7 @@ class AgentService:
                 settings=settings,
                 deliveries=deliveries,
                 capture=capture,
+                toolbox=toolbox,
                 metrics=metrics,
             )
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
@@ -92,6 +93,7 @@ class AgentService:
                 outbox=outbox,
                 deliveries=deliveries,
                 directory=directory,
+                toolbox=toolbox,
                 metrics=metrics,
                 passthrough=passthrough,
                 responses=Responses(database),

@@ -10,7 +10,7 @@ from ocg.agent import deliveries, rows, slash
 from ocg.agent.rows import STEPS, Entry, Told, Turn, insert, message_of, session_of, turn_of
 from ocg.database import Database
 from ocg.errors import Code, OcgError
-from ocg.protocol.messages import Message, SessionList, Transcript, TurnError, TurnLog, TurnRequest
+from ocg.protocol.messages import Message, Session, SessionList, Transcript, TurnError, TurnLog, TurnRequest
 
 _TITLE_CHARS = 60
 _API_KEPT_S = 86400.0  # long enough to ask again with the same message id
@@ -189,6 +189,18 @@ class Store:
             if session is None:
                 raise _no_session(session_id)
             return Transcript(session=session_of(session), messages=messages)
+
+        return await self._database.write(job)
+
+    async def rename_session(self, session_id: str, title: str) -> Session:
+        """Give a session another title; it does not count as touched. Raises NOT_FOUND."""
+
+        def job(db: sqlite3.Connection) -> Session:
+            db.execute("UPDATE sessions SET title = ? WHERE id = ?", (title, session_id))
+            found = db.execute(f"{_SESSION} WHERE id = ?", (session_id,)).fetchone()
+            if found is None:
+                raise _no_session(session_id)
+            return session_of(found)
 
         return await self._database.write(job)
 

@@ -20,7 +20,7 @@ from ocg.config.settings import (
     value_of,
 )
 from ocg.config.sources import Sources
-from ocg.config.values import Price, Thinking
+from ocg.config.values import Networks, Price, Thinking
 
 S = TypeVar("S", bound=Common)
 
@@ -31,6 +31,7 @@ __all__ = [
     "Common",
     "EmbeddingSettings",
     "GatewaySettings",
+    "Networks",
     "Price",
     "Setting",
     "Sources",

@@ -89,8 +89,15 @@ class Common:
     agent_sock: Path = _setting(
         "OCG_AGENT_SOCK", "/tmp/ocg-agent.sock", "ocg-agent's Unix socket", values.path, decided_by=UNITS
     )
-    host: str = _setting("OCG_HOST", "127.0.0.1", "The address ocg-gateway listens on")
+    host: str = _setting("OCG_HOST", "127.0.0.1", "The address ocg-gateway listens on, or the path of a Unix socket")
     port: int = _setting("OCG_PORT", "55003", "The port ocg-gateway listens on", values.port)
+    allowed_hosts: tuple[str, ...] = _setting(
+        "OCG_ALLOWED_HOSTS", "", "Host names, beside this machine's own, that requests may name", values.words
+    )
+    tls_cert: Path | None = _setting(
+        "OCG_TLS_CERT", "", "A PEM file with the certificate and its chain; http when empty", values.optional_path
+    )
+    tls_key: Path | None = _setting("OCG_TLS_KEY", "", "A PEM file with the certificate's key", values.optional_path)
     ui_token: str = _setting(
         TOKEN_KEY, "", "The token that requests must carry; the one in OCG_DATA_DIR/token when empty", secret=True
     )
@@ -101,6 +108,11 @@ class Common:
         "A collector that spans are sent to by OTLP, such as http://127.0.0.1:4318; none are made when empty",
         values.web_address,
     )
+
+    @property
+    def gateway_sock(self) -> Path | None:
+        """The Unix socket ocg-gateway listens on, where OCG_HOST names one."""
+        return Path(self.host) if self.host.startswith("/") else None
 
     @property
     def address_dir(self) -> Path:
@@ -235,8 +247,17 @@ class AgentSettings(Common):
 class GatewaySettings(Common):
     """What ocg-gateway knows."""
 
-    allowed_hosts: tuple[str, ...] = _setting(
-        "OCG_ALLOWED_HOSTS", "", "Host names, beside this machine's own, that requests may name", values.words
+    cors_origins: frozenset[str] = _setting(
+        "OCG_CORS_ORIGINS",
+        "",
+        "Origins of other web pages that may use the API with a token, such as https://app.example",
+        values.origins,
+    )
+    trusted_proxies: values.Networks = _setting(
+        "OCG_TRUSTED_PROXIES",
+        "",
+        "Addresses and networks of proxies, and unix for OCG_HOST's socket, whose X-Forwarded-* headers count",
+        values.networks,
     )
 
 

@@ -1,11 +1,16 @@
 """How the text of one setting is read; each raises ValueError saying what was expected."""
 
+import ipaddress
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 _MAX_PORT = 65535
+UNIX = "unix"
+# An origin of a page, or of an application: app://obsidian.md, chrome-extension://….
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 _MILLION = 1_000_000
 _MAX_THINKING_TOKENS = 128_000
 
@@ -31,6 +36,39 @@ class Thinking:
     is_off: bool = False
     is_adaptive: bool = False
     tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Addresses of IP networks, and perhaps whoever comes by the Unix socket."""
+
+    parts: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    has_unix: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether anybody is among them at all."""
+        return bool(self.parts) or self.has_unix
+
+    def __contains__(self, host: str) -> bool:
+        """Whether an address is one of them; an empty one is that of a Unix socket's client."""
+        if not host:
+            return self.has_unix
+        if not self.parts:
+            return False
+        if not is_address(host):
+            return False
+        address = ipaddress.ip_address(host)
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        return any(mapped in part for part in self.parts)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def boolean(text: str) -> bool:
@@ -114,6 +152,24 @@ def capture(text: str) -> str:
 def words(text: str) -> tuple[str, ...]:
     """Read a list of words parted by commas or white space."""
     return tuple(text.replace(",", " ").split())
+
+
+def origins(text: str) -> frozenset[str]:
+    """Read origins of web pages, as browsers send them: a scheme and a host, a port where it is not the usual one."""
+    found = frozenset(word.lower() for word in words(text))
+    if any(not _ORIGIN.fullmatch(one) for one in found):
+        raise ValueError("expected origins such as https://app.example or http://localhost:3000, with nothing behind")
+    return found
+
+
+def networks(text: str) -> Networks:
+    """Read addresses and networks, and the word unix."""
+    found = words(text.lower())
+    try:
+        parts = tuple(ipaddress.ip_network(one) for one in found if one != UNIX)
+    except ValueError:
+        raise ValueError("expected addresses, networks such as 10.0.0.0/24, or unix") from None
+    return Networks(parts, has_unix=UNIX in found)
 
 
 def command(text: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from ocg.embedding.request import LocalChat
 from ocg.embedding.tokens import Tokens
 from ocg.embedding.vectors import VectorStore
 from ocg.errors import Code, OcgError
-from ocg.lifecycle import answers
+from ocg.lifecycle import answers, vitals
 from ocg.lifecycle.endpoints import Endpoint, routes
 from ocg.lifecycle.guard import Guard
 from ocg.lifecycle.openapi import document
@@ -46,7 +46,7 @@ class _Endpoints:
             "vectors": await self.vectors.count(),
             "chat": f"{self.chat.name} {state}",
         }
-        return answers.answer(Health(service="ocg-embedding", version=__version__, details=details))
+        return answers.answer(await vitals.health("ocg-embedding", details))
 
     async def show_metrics(self, _: Request) -> Response:
         return Response(self.metrics.meter.text(), media_type=CONTENT_TYPE)

@@ -13,10 +13,12 @@ from ocg.gateway.anthropic.messages import MessagesRoutes
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.description import Description
 from ocg.gateway.dialects import render
+from ocg.gateway.equipment import EquipmentRoutes
 from ocg.gateway.gate import gated
 from ocg.gateway.headers import SafeHeaders
-from ocg.gateway.health import HealthRoute
+from ocg.gateway.health import HealthRoutes
 from ocg.gateway.limits import Limits
+from ocg.gateway.memories import MemoryRoutes
 from ocg.gateway.metrics import MetricsRoute
 from ocg.gateway.native import NativeRoutes
 from ocg.gateway.ollama.chats import ChatRoutes
@@ -26,6 +28,7 @@ from ocg.gateway.openai.chat import ChatRoute
 from ocg.gateway.openai.models import Models
 from ocg.gateway.openai.responses.routes import ResponseRoutes
 from ocg.gateway.page import Page
+from ocg.gateway.reach import Reach
 from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
@@ -37,7 +40,7 @@ _PAGE = ("/", "/favicon.ico")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the application is made of; `hosts` are names it may be called by beside this machine's own."""
+    """What the application is made of; `reach` says from where it may be asked."""
 
     access: Access
     agent: Agent
@@ -47,7 +50,7 @@ class Parts:
     tokens: Tokens
     limits: Limits
     metrics: MetricsRoute
-    hosts: tuple[str, ...] = ()
+    reach: Reach = Reach()
 
 
 def create_app(parts: Parts) -> ASGIApp:
@@ -63,11 +66,12 @@ def create_app(parts: Parts) -> ASGIApp:
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
         is_open=lambda path: path in is_open or path.startswith("/assets/"),
-        hosts=parts.hosts,
+        hosts=parts.reach.hosts,
+        origins=parts.reach.origins,
         on_guess=access.slow_down,
         render=render,
     )
-    return SafeHeaders(guarded)
+    return SafeHeaders(parts.reach.around(guarded))
 
 
 def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
@@ -77,12 +81,14 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
         *models.endpoints(),
         *MessagesRoutes(parts.chats, parts.agent, parts.embedding).endpoints(),
-        *ChatRoutes(parts.chats).endpoints(),
+        *ChatRoutes(parts.chats, models).endpoints(),
         *EmbedRoutes(parts.agent, parts.embedding).endpoints(),
         *ModelRoutes(models, parts.embedding).endpoints(),
         *ResponseRoutes(parts.chats, parts.agent).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
-        *HealthRoute(parts.agent, parts.embedding).endpoints(),
+        *MemoryRoutes(parts.agent).endpoints(),
+        *EquipmentRoutes(parts.agent).endpoints(),
+        *HealthRoutes(parts.agent, parts.embedding).endpoints(),
         *parts.metrics.endpoints(),
         *AccessRoutes(parts.tokens, parts.limits).endpoints(),
         *LoginRoutes(parts.access).endpoints(),

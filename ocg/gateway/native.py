@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from ocg.errors import Code, OcgError
 from ocg.gateway import caller
+from ocg.gateway.markdown import written
+from ocg.gateway.names import id_of
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
 from ocg.gateway.upstream import UPSTREAM_ERRORS, Agent
 from ocg.lifecycle import answers
@@ -20,42 +22,32 @@ from ocg.protocol.events import TurnEvent
 from ocg.protocol.messages import (
     MAX_SEQ,
     Changed,
-    Memory,
-    MemoryList,
-    MemoryRequest,
     Name,
+    Session,
     SessionList,
+    SessionTitle,
     Transcript,
     TurnLog,
     TurnRequest,
 )
 
-T = TypeVar("T")
-
-_MAX_MEMORIES = 1000
-_MAX_QUERY_CHARS = 4096  # percent-encoded they are 48 KiB at the most; a request's head has 64
+_MARKDOWN = "text/markdown"
 _CHANGED = Changed(count=1)
-_ONE = (Code.INVALID_REQUEST, Code.NOT_FOUND, *UPSTREAM_ERRORS)
-_QUERY = Parameter("q", Annotated[str, msgspec.Meta(max_length=_MAX_QUERY_CHARS)], "what to look for")
-_LIMIT = Parameter(
-    "limit",
-    Annotated[int, msgspec.Meta(ge=1, le=_MAX_MEMORIES, extra_json_schema={"default": 20})],
-    "how many at the most",
-)
+_ONE = (Code.NOT_FOUND, *UPSTREAM_ERRORS)
 _SEQ = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
 _AFTER = Parameter("after", _SEQ, "the number of the last event that was seen")
 _LAST_EVENT_ID = Parameter("Last-Event-ID", _SEQ, "the same, as browsers send it", place="header")
 
 
 class NativeRoutes:
-    """Sessions, memories and turns."""
+    """Sessions and turns."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """List them."""
-        return (*self._turns(), *self._sessions(), *self._memories())
+        return (*self._turns(), *self._sessions())
 
     def _turns(self) -> Iterator[Endpoint]:
         turn = partial(Endpoint, named=Name, scope="chat", tag="Turns")
@@ -77,21 +69,17 @@ class NativeRoutes:
             errors=UPSTREAM_ERRORS, scope="read", tag="Sessions",
         )  # fmt: skip
         yield one(method="GET", summary="Read a conversation", handler=self.transcript, gives=Transcript, scope="read")
+        yield Endpoint(
+            "GET", "/v1/sessions/{id}/markdown", "Read a conversation as a Markdown document", self.session_markdown,
+            str, media=_MARKDOWN, named=Name, errors=_ONE, scope="read", tag="Sessions",
+        )  # fmt: skip
+        yield one(
+            method="PATCH", summary="Give a conversation another title", handler=self.rename_session, gives=Session,
+            takes=SessionTitle, scope="admin",
+        )  # fmt: skip
         yield one(
             method="DELETE", summary="Delete a conversation for good", handler=self.delete_session, gives=Changed,
             scope="admin",
-        )  # fmt: skip
-
-    def _memories(self) -> Iterator[Endpoint]:
-        memory = partial(Endpoint, errors=UPSTREAM_ERRORS, tag="Memories")
-        yield memory(
-            "GET", "/v1/memories", "Find memories, or list the newest", self.memories, MemoryList,
-            parameters=(_QUERY, _LIMIT), scope="read",
-        )  # fmt: skip
-        yield memory("POST", "/v1/memories", "Keep a memory", self.remember, Memory, takes=MemoryRequest, scope="admin")
-        yield Endpoint(
-            "DELETE", "/v1/memories/{id}", "Delete a memory for good", self.forget, Changed,
-            named=Name, errors=_ONE, scope="admin", tag="Memories",
         )  # fmt: skip
 
     async def sessions(self, _: Request) -> Response:
@@ -100,32 +88,21 @@ class NativeRoutes:
 
     async def transcript(self, request: Request) -> Response:
         """Read a conversation."""
-        return answers.answer(await self._agent.transcript(_id_of(request)))
+        return answers.answer(await self._agent.transcript(id_of(request)))
+
+    async def session_markdown(self, request: Request) -> Response:
+        """Write a conversation out."""
+        text = written(await self._agent.transcript(id_of(request)))
+        return Response(text, media_type=f"{_MARKDOWN}; charset=utf-8")
+
+    async def rename_session(self, request: Request) -> Response:
+        """Give a conversation another title."""
+        asked = await answers.read(request, SessionTitle, limit_bytes=4096)
+        return answers.answer(await self._agent.rename_session(id_of(request), asked.title))
 
     async def delete_session(self, request: Request) -> Response:
         """Delete a conversation for good."""
-        await self._agent.delete_session(_id_of(request))
-        return answers.answer(_CHANGED)
-
-    async def memories(self, request: Request) -> Response:
-        """Find memories, or list the newest."""
-        query = request.query_params.get("q", "")
-        if len(query) > _MAX_QUERY_CHARS:
-            raise OcgError(Code.INVALID_REQUEST, f"q: longer than {_MAX_QUERY_CHARS} characters", "", param="q")
-        return answers.answer(
-            await self._agent.memories(
-                query, limit=answers.number(request, "limit", default=20, least=1, most=_MAX_MEMORIES)
-            )
-        )
-
-    async def remember(self, request: Request) -> Response:
-        """Keep a memory."""
-        asked = await answers.read(request, MemoryRequest, limit_bytes=1 << 20)
-        return answers.answer(await self._agent.remember(asked))
-
-    async def forget(self, request: Request) -> Response:
-        """Delete a memory for good."""
-        await self._agent.forget(_id_of(request))
+        await self._agent.delete_session(id_of(request))
         return answers.answer(_CHANGED)
 
     async def turn(self, request: Request) -> Response:
@@ -139,15 +116,15 @@ class NativeRoutes:
         if not (default.isdecimal() and len(default) <= len(str(MAX_SEQ))):
             raise OcgError(Code.INVALID_REQUEST, "Last-Event-ID: expected a number", "send an id as it was received")
         after = answers.number(request, "after", default=int(default), most=MAX_SEQ)
-        return await _stream(self._agent.follow(_id_of(request), after))
+        return await _stream(self._agent.follow(id_of(request), after))
 
     async def log(self, request: Request) -> Response:
         """Read all that is kept of a turn."""
-        return answers.answer(await self._agent.log(_id_of(request)))
+        return answers.answer(await self._agent.log(id_of(request)))
 
     async def cancel(self, request: Request) -> Response:
         """End a turn."""
-        await self._agent.cancel(_id_of(request))
+        await self._agent.cancel(id_of(request))
         return answers.answer(_CHANGED)
 
 
@@ -178,15 +155,3 @@ async def _frames(
 
 def _frame(event: TurnEvent | None) -> bytes:
     return HEARTBEAT if event is None else sse.frame(wire.encode(event), event_id=event.seq)
-
-
-def _id_of(request: Request) -> str:
-    """Return the id in the path. Raises INVALID_REQUEST when it is none, before it becomes part of another path."""
-    return _checked(request.path_params["id"], Name, "id")
-
-
-def _checked(value: str, kind: type[T], name: str) -> T:
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise OcgError(Code.INVALID_REQUEST, f"{name}: {error}", "see the API's description", param=name) from None

@@ -125,8 +125,16 @@ class Agent(AgentClient):
             async for event in events:
                 yield event
 
-    async def providers(self) -> messages.ProviderList:
-        """See AgentClient; nobody waits for an agent that is away, or slow, to have a list."""
+    async def follow(
+        self, turn_id: str, after: int = 0, *, patience_s: float = PATIENCE_S
+    ) -> AsyncGenerator[TurnEvent, None]:
+        """See AgentClient; a restart is waited for."""
+        async with aclosing(super().follow(turn_id, after, patience_s=patience_s)) as events:
+            async for event in events:
+                yield event
+
+    async def providers_at_once(self) -> messages.ProviderList:
+        """See `providers`; nobody waits for an agent that is away, or slow. Raises TimeoutError."""
         async with asyncio.timeout(_LIST_S):
             await self._warmth.wait()
             async with super().send("GET", "/v1/providers") as response:

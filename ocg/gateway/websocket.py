@@ -2,21 +2,22 @@
 
 import asyncio
 import logging
-from contextlib import suppress
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any
 
-import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ocg.errors import Code, OcgError
 from ocg.gateway import caller
+from ocg.gateway.frames import Asked, CancelAsked, FollowAsked, Marks, Problem, TurnAsked
 from ocg.gateway.limits import Limits
 from ocg.gateway.upstream import Agent
-from ocg.lifecycle.answers import error_response
 from ocg.protocol import wire
-from ocg.protocol.messages import MAX_IMAGES, MAX_SEQ, Id, Image, Mode, Name, Text, TurnRequest
+from ocg.protocol.events import TurnEvent
 
-_MAX_SOCKETS = 256
+# A page that offers a token by a protocol's name wants one of those it offers chosen.
+_PROTOCOL = "ocg"
 _MAX_TURNS = 16
 _MAX_WAITING_BYTES = 4 << 20
 _TRY_AGAIN_LATER = 1013
@@ -25,58 +26,17 @@ _LAST_WORD_S = 5.0
 _log = logging.getLogger(__name__)
 
 
-class TurnAsked(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="turn"):
-    """The client asks for a turn; the same `message_id` joins it again. The rest is as in `TurnRequest`."""
-
-    message: Text
-    session_id: Name | None = None
-    message_id: Id | None = None
-    mode: Mode = "queue"
-    after: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)] = 0
-    images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=MAX_IMAGES)] = ()
-
-
-class CancelAsked(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="cancel"):
-    """The client wants a turn to end."""
-
-    turn_id: Name
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
-    """What went wrong; `message_id` says with which turn asked for."""
-
-    code: str
-    message: str
-    hint: str = ""
-    message_id: str | None = None
-
-
-class _Marked(msgspec.Struct, frozen=True):
-    """What can be known of a message that does not fit: which one it is."""
-
-    message_id: str | None = None
-
-
 class ChatRoute:
-    """Accepts sockets, up to a limit."""
+    """Accepts sockets; how many there may be, the door says."""
 
     def __init__(self, agent: Agent, limits: Limits) -> None:
         self._agent = agent
         self._limits = limits
-        self._open = 0
 
     async def connect(self, socket: WebSocket) -> None:
         """Serve one socket to its end."""
-        if self._open >= _MAX_SOCKETS:
-            error = OcgError(Code.BUSY, f"{_MAX_SOCKETS} sockets are open", "close a page, or try again later")
-            await socket.send_denial_response(error_response(error))
-            return
-        self._open += 1
-        try:
-            await socket.accept()
-            await _Chat(socket, self._agent, self._limits).serve()
-        finally:
-            self._open -= 1
+        await socket.accept(_PROTOCOL if _PROTOCOL in socket.scope["subprotocols"] else None)
+        await _Chat(socket, self._agent, self._limits).serve()
 
 
 class _Chat:
@@ -107,45 +67,43 @@ class _Chat:
         while (message := await self._socket.receive())["type"] != "websocket.disconnect":
             data = message.get("text") or message.get("bytes") or ""
             try:
-                self._act(wire.decode(TurnAsked | CancelAsked, data))  # type: ignore[arg-type] # a union is a type to msgspec
+                self._act(wire.decode(Asked, data))  # type: ignore[arg-type] # a union is a type to msgspec
             except OcgError as error:
-                self._outbox.put(_problem(error, _mark_of(data)))
+                self._outbox.put(_problem(error, _marks_of(data)))
 
-    def _act(self, asked: TurnAsked | CancelAsked) -> None:
-        is_urgent = isinstance(asked, CancelAsked) or asked.message.strip() == "/stop"
+    def _act(self, asked: Asked) -> None:
+        is_urgent = isinstance(asked, CancelAsked) or (
+            isinstance(asked, TurnAsked) and asked.message.strip() == "/stop"
+        )
         if len(self._turns) >= _MAX_TURNS * (2 if is_urgent else 1):
             raise OcgError(Code.BUSY, f"{_MAX_TURNS} turns run on this socket", "wait for one to end")
-        if not is_urgent:
+        if isinstance(asked, TurnAsked) and not is_urgent:
             self._limits.check(self._caller.limit_keys).check()
-        duty = self._turn(asked) if isinstance(asked, TurnAsked) else self._cancel(asked)
-        task = asyncio.create_task(duty)
+        task = asyncio.create_task(self._do(asked))
         self._turns.add(task)
         task.add_done_callback(self._turns.discard)
 
-    async def _turn(self, asked: TurnAsked) -> None:
-        request = TurnRequest(
-            message=asked.message,
-            session_id=asked.session_id,
-            message_id=asked.message_id,
-            mode=asked.mode,
-            after=asked.after,
-            images=asked.images,
-        )
+    async def _do(self, asked: Asked) -> None:
+        """Do what is asked; whatever goes wrong, the socket and its other turns go on."""
         try:
-            async for event in self._agent.turn(self._caller.turn(request)):
-                self._outbox.put(wire.encode(event))
+            match asked:
+                case TurnAsked():
+                    await self._tell(self._agent.turn(self._caller.turn(asked.request())))
+                case FollowAsked():
+                    await self._tell(self._agent.follow(asked.turn_id, asked.after))
+                case CancelAsked():
+                    await self._agent.cancel(asked.turn_id)
         except OcgError as error:
-            self._outbox.put(_problem(error, asked.message_id))
+            self._outbox.put(_problem(error, _marks(asked)))
         except Exception:  # noqa: BLE001 - the socket and its other turns go on
             _log.exception("a turn on a socket failed")
             bug = OcgError(Code.INTERNAL, "a bug in OCG; the log has its traceback", "ocg logs")
-            self._outbox.put(_problem(bug, asked.message_id))
+            self._outbox.put(_problem(bug, _marks(asked)))
 
-    async def _cancel(self, asked: CancelAsked) -> None:
-        try:
-            await self._agent.cancel(asked.turn_id)
-        except OcgError as error:
-            self._outbox.put(_problem(error, None))
+    async def _tell(self, turn: AsyncGenerator[TurnEvent, None]) -> None:
+        async with aclosing(turn) as events:
+            async for event in events:
+                self._outbox.put(wire.encode(event))
 
     async def _send(self) -> None:
         with suppress(WebSocketDisconnect):
@@ -183,14 +141,21 @@ class _Outbox:
         return data
 
 
-def _problem(error: OcgError, message_id: str | None) -> bytes:
-    return wire.encode(Problem(code=error.code, message=error.message, hint=error.hint, message_id=message_id))
+def _problem(error: OcgError, marks: Marks) -> bytes:
+    made = Problem(
+        code=error.code, message=error.message, hint=error.hint, message_id=marks.message_id, turn_id=marks.turn_id
+    )
+    return wire.encode(made)
 
 
-def _mark_of(data: str | bytes) -> str | None:
+def _marks(asked: Asked) -> Marks:
+    return Marks(message_id=asked.message_id) if isinstance(asked, TurnAsked) else Marks(turn_id=asked.turn_id)
+
+
+def _marks_of(data: str | bytes) -> Marks:
     with suppress(OcgError):
-        return wire.decode(_Marked, data).message_id
-    return None
+        return wire.decode(Marks, data)
+    return Marks()
 
 
 async def _ended(*tasks: "asyncio.Future[Any]") -> None:

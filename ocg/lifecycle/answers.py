@@ -136,6 +136,7 @@ class _Errors:
 
 
 def _allowed(request: Request | WebSocket) -> list[str]:
-    """List the methods of all routes for a path; Starlette's own Allow header has those of the first alone."""
-    fitting = (one for one in request.app.routes if one.matches(request.scope)[0] is not Match.NONE)
-    return sorted({method for one in fitting for method in one.methods or ()})
+    """List the methods of all routes for what was asked; Starlette's own Allow header has those of the first alone."""
+    fitting = [one for one in request.app.routes if one.matches(request.scope)[0] is not Match.NONE]
+    same = [one for one in fitting if one.path == fitting[0].path]
+    return sorted({method for one in same for method in one.methods or ()})

@@ -9,15 +9,22 @@ And it stops politely: who has just connected, or has just asked, is still answe
 import array
 import asyncio
 import fcntl
+import socket
+import struct
 import termios
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from ocg.errors import Code, OcgError
 from ocg.protocol import wire
 
 _HEAD_BYTES = 64 << 10
 _HEAD_S = 20.0
+_PIECE_BYTES = 16 << 10
+# Who takes less than so much in so long of what waits for it is gone, or holds our memory on purpose.
+_TAKEN_BYTES = 4 << 10
+_LOOK_S = 20.0
 # How long a stop waits for the first request of who has connected and not asked yet.
 _GRACE_S = 0.25
 _JSON_400 = (
@@ -26,7 +33,52 @@ _JSON_400 = (
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-class Connection(HttpToolsProtocol):
+class _Taking(asyncio.Protocol):
+    """Hangs up on who takes hardly anything of what waits for it: no answer's memory is held for good."""
+
+    transport: asyncio.Transport
+    _look_timer: asyncio.TimerHandle | None = None
+    _waiting_bytes = 0
+
+    def pause_writing(self) -> None:
+        """Watch the client: more waits than the kernel takes."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """Look away again."""
+        self._look_away()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._look_away()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        self._waiting_bytes = self.transport.get_write_buffer_size()
+        self._look_timer = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
+
+    def _look(self) -> None:
+        if self._waiting_bytes - self.transport.get_write_buffer_size() < _TAKEN_BYTES:
+            # Or the kernel would go on with what it has, for as long as the peer likes (socket(7), SO_LINGER).
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
+        else:
+            self._watch()
+
+    def _look_away(self) -> None:
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+            self._look_timer = None
+
+
+class Socket(_Taking, WebSocketsSansIOProtocol):
+    """A WebSocket."""
+
+
+class Connection(_Taking, HttpToolsProtocol):
     """One connection. The head's time begins when the connection is made, and with a further request's first byte."""
 
     _in_head = False
@@ -47,7 +99,13 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what comes."""
+        """Take what comes, in pieces so small that no head outgrows its bound unseen."""
+        for start in range(0, len(data), _PIECE_BYTES):
+            if self.transport.is_closing() or self.transport.get_protocol() is not self:  # it became a WebSocket's
+                return
+            self._take(data[start : start + _PIECE_BYTES])
+
+    def _take(self, data: bytes) -> None:
         was_in_head = self._in_head
         super().data_received(data)
         if not self._in_head:

@@ -83,7 +83,7 @@ class Endpoint:
     def codes(self) -> frozenset[Code]:
         """The codes of all errors it may answer."""
         always = () if self.is_open else (*_ALWAYS, *((Code.RATE_LIMIT,) if self.is_work else ()))
-        given = (Code.INVALID_REQUEST,) if self.parameters else ()
+        given = (Code.INVALID_REQUEST,) if self.parameters or "{" in self.path else ()
         return frozenset((*always, *given, *(_BODY if self.takes is not None else ()), *self.errors))
 
     @property

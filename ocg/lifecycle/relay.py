@@ -83,6 +83,7 @@ class Relay(Response):
 
 
 def _head(opened: Opened, is_stream: bool) -> list[tuple[bytes, bytes]]:  # noqa: FBT001 - read in the line above
-    head = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in opened.headers.items()]
+    # As aiohttp has decoded them, whatever bytes they were.
+    head = [(name.lower().encode(), value.encode("utf-8", "surrogateescape")) for name, value in opened.headers.items()]
     # nginx would hold a stream back.
     return [*head, (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")] if is_stream else head

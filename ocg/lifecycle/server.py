@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import uvicorn
 
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.answers import error_response
-from ocg.lifecycle.connection import Connection
+from ocg.lifecycle.connection import Connection, Socket
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,7 +26,7 @@ _KEEP_ALIVE_S = 75
 class Server(uvicorn.Server):
     """Serves an application on listening sockets until `finish()` or `drop()`."""
 
-    def __init__(self, app: "ASGIApp") -> None:
+    def __init__(self, app: "ASGIApp", tls: ssl.SSLContext | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 _answer_when_dropped(app),
@@ -33,12 +34,13 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 http=Connection,
-                ws="websockets-sansio",
+                ws=Socket,
                 ws_max_size=1 << 20,
                 ws_per_message_deflate=False,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 server_header=False,
                 proxy_headers=False,
+                ssl_context_factory=(lambda *_: tls) if tls else None,
             )
         )
         self.listening = asyncio.Event()

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from ocg import __version__, config, log
 from ocg.errors import EX_SOFTWARE, Code, OcgError
 from ocg.lifecycle import sockets, watchdog
+from ocg.lifecycle.door import allow_descriptors
 from ocg.lifecycle.ladder import Ladder
 from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.pidfile import PidFile
@@ -36,7 +38,8 @@ S = TypeVar("S", bound=config.Common)
 class Serving:
     """What a service has built: its application, the sockets it listens on, and where that is, for people.
 
-    `workers` are the threads that the watchdog looks after; `apply` takes over what a reload brings.
+    `workers` are the threads that the watchdog looks after; `apply` takes over what a reload brings; `tls` is how the
+    connections are encrypted, if they are.
     """
 
     app: "ASGIApp"
@@ -44,6 +47,7 @@ class Serving:
     where: str
     workers: tuple[Worker, ...] = ()
     apply: Apply[Any] | None = None
+    tls: ssl.SSLContext | None = None
 
 
 class Service(Protocol):
@@ -61,6 +65,7 @@ def main(
 ) -> None:
     """Read the settings, run the service and exit. The one place where a service's errors become an exit status."""
     faulthandler.enable()
+    allow_descriptors()
     try:
         parsed = build_parser(name, summary).parse_args(argv)
         places = {"OCG_CONFIG": parsed.config or "", "OCG_PID_DIR": parsed.pid_dir or ""}
@@ -167,7 +172,7 @@ async def _first(task: "asyncio.Future[Any]", other: Coroutine[Any, Any, object]
 
 async def _serve(name: str, serving: Serving, ladder: Ladder, notifier: Notifier, reloading: _Reloading) -> None:
     """Serve until the ladder says finish; then give what runs its time, and drop what outlasts it."""
-    server, status = Server(serving.app), f"Serving at {serving.where}"
+    server, status = Server(serving.app, serving.tls), f"Serving at {serving.where}"
     # What was built to serve lives as long as the service: looking through it at each collection is wasted.
     gc.freeze()
     async with asyncio.TaskGroup() as group:

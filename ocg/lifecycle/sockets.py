@@ -70,21 +70,22 @@ def is_served(host: str, port: int) -> bool:
     return True
 
 
-def listen_unix(path: Path) -> socket.socket:
-    """Listen on a Unix socket of mode 0600; a stale one is replaced only if it is ours and nobody answers.
+def listen_unix(path: Path, *, mode: int = 0o600, key: str = "OCG_AGENT_SOCK") -> socket.socket:
+    """Listen on a Unix socket; a stale one is replaced only if it is ours and nobody answers.
 
-    Raises ALREADY_RUNNING when somebody answers, UNSAFE_PATH when what lies there is not ours to remove.
+    Raises ALREADY_RUNNING when somebody answers, UNSAFE_PATH when what lies there is not ours to remove; `key` is the
+    setting that would change the place.
     """
-    _clear(path)
+    _clear(path, key)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)
+    mask = os.umask(0o777 & ~mode)
     try:
         listener.bind(str(path))
     except OSError as error:
         listener.close()
         raise OcgError(
-            Code.UNSAFE_PATH, f"cannot listen on {path}: {error.strerror}", "set OCG_AGENT_SOCK to another path"
+            Code.UNSAFE_PATH, f"cannot listen on {path}: {error.strerror or error}", f"set {key} to another path"
         ) from None
     finally:
         os.umask(mask)
@@ -102,7 +103,7 @@ def remove_unix(path: Path) -> None:
         return
 
 
-def _clear(path: Path) -> None:
+def _clear(path: Path, key: str) -> None:
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -111,10 +112,10 @@ def _clear(path: Path) -> None:
         raise OcgError(
             Code.UNSAFE_PATH,
             f"{path} is in the way: it is not a socket of ours (owner: user {status.st_uid})",
-            "remove it, or set OCG_AGENT_SOCK to another path",
+            f"remove it, or set {key} to another path",
         )
     if answers(path):
-        raise OcgError(Code.ALREADY_RUNNING, f"another ocg-agent answers on {path}", "ocg stop, or set OCG_AGENT_SOCK")
+        raise OcgError(Code.ALREADY_RUNNING, f"another service answers on {path}", f"ocg stop, or set {key}")
     path.unlink()
 
 

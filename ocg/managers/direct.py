@@ -198,7 +198,9 @@ class DirectManager:
                     process.close()
                 yield Progress(service, Phase.STOPPED, seconds, rung)
             (folder / f"{service}.pid").unlink(missing_ok=True)
-        sockets.remove_unix(self._settings.agent_sock)
+        for path in (self._settings.agent_sock, self._settings.gateway_sock):
+            if path:
+                sockets.remove_unix(path)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

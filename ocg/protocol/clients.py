@@ -3,7 +3,7 @@
 import os
 import stat
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -272,23 +272,25 @@ class AgentClient(Client):
         it one turn, however often it is asked for.
         """
         asked = request if request.message_id else msgspec.structs.replace(request, message_id=str(uuid.uuid4()))
-        pauses, was_heard = Pauses(patience_s), False
-        while True:
-            try:
-                async with aclosing(self._events("POST", "/v1/turns", wire.encode(asked))) as events:
-                    async for event in events:
-                        asked, pauses = msgspec.structs.replace(asked, after=event.seq), Pauses(patience_s)
-                        was_heard = True
-                        yield event
-            except ConnectionLostError as error:
-                if not (was_heard or error.was_sent) or not await pauses.next():
-                    raise
-            else:
-                return
 
-    async def follow(self, turn_id: str, after: int = 0) -> AsyncGenerator[TurnEvent, None]:
-        """Give a turn's events behind number `after` to the last, whether it runs or is over. Raises NOT_FOUND."""
-        async with aclosing(self._events("GET", f"/v1/turns/{turn_id}/events?after={after}")) as events:
+        def ask(after: int) -> AsyncGenerator[TurnEvent, None]:
+            body = wire.encode(msgspec.structs.replace(asked, after=after))
+            return self._events("POST", "/v1/turns", body)
+
+        async with aclosing(_over_restarts(ask, asked.after, patience_s)) as events:
+            async for event in events:
+                yield event
+
+    async def follow(self, turn_id: str, after: int = 0, *, patience_s: float = 0.0) -> AsyncGenerator[TurnEvent, None]:
+        """Give a turn's events behind number `after` to the last, whether it runs or is over. Raises NOT_FOUND.
+
+        Restarts of the agent are waited for as in `turn`.
+        """
+
+        def ask(after: int) -> AsyncGenerator[TurnEvent, None]:
+            return self._events("GET", f"/v1/turns/{turn_id}/events?after={after}")
+
+        async with aclosing(_over_restarts(ask, after, patience_s)) as events:
             async for event in events:
                 yield event
 
@@ -312,6 +314,10 @@ class AgentClient(Client):
         """List the providers of replies, those in use first."""
         return await self.call("GET", "/v1/providers", messages.ProviderList)
 
+    async def use_providers(self, wish: str) -> None:
+        """Have these answer from now on. Raises INVALID_REQUEST when there is no such provider."""
+        await self.call("PUT", "/v1/providers/wish", messages.Changed, messages.ProviderWish(providers=wish))
+
     async def forget_wish(self) -> None:
         """Have the settings say again who answers, whatever `/model` chose."""
         await self.call("DELETE", "/v1/providers/wish", messages.Changed)
@@ -328,6 +334,10 @@ class AgentClient(Client):
         """End a turn; what it said so far is kept. Raises NOT_FOUND when it is over."""
         await self.call("POST", f"/v1/turns/{turn_id}/cancel", messages.Changed)
 
+    async def tools(self) -> messages.ToolList:
+        """List the agent's tools."""
+        return await self.call("GET", "/v1/tools", messages.ToolList)
+
     async def sessions(self) -> messages.SessionList:
         """List the conversations."""
         return await self.call("GET", "/v1/sessions", messages.SessionList)
@@ -335,6 +345,11 @@ class AgentClient(Client):
     async def transcript(self, session_id: str) -> messages.Transcript:
         """Read one conversation."""
         return await self.call("GET", f"/v1/sessions/{session_id}", messages.Transcript)
+
+    async def rename_session(self, session_id: str, title: str) -> messages.Session:
+        """Give a conversation another title."""
+        body = messages.SessionTitle(title=title)
+        return await self.call("PATCH", f"/v1/sessions/{session_id}", messages.Session, body)
 
     async def delete_session(self, session_id: str) -> None:
         """Delete one conversation for good."""
@@ -371,3 +386,21 @@ class AgentClient(Client):
     async def forget(self, memory_id: str) -> None:
         """Delete a memory for good."""
         await self.call("DELETE", f"/v1/memories/{memory_id}", messages.Changed)
+
+
+async def _over_restarts(
+    ask: Callable[[int], AsyncGenerator[TurnEvent, None]], after: int, patience_s: float
+) -> AsyncGenerator[TurnEvent, None]:
+    """Give the events behind a number, and ask for the rest where the agent goes away in the middle."""
+    pauses, was_heard = Pauses(patience_s), False
+    while True:
+        try:
+            async with aclosing(ask(after)) as events:
+                async for event in events:
+                    after, pauses, was_heard = event.seq, Pauses(patience_s), True
+                    yield event
+        except ConnectionLostError as error:
+            if not (was_heard or error.was_sent) or not await pauses.next():
+                raise
+        else:
+            return

@@ -1,6 +1,6 @@
 """The bodies of requests and answers between services. Times are Unix seconds; ids are opaque strings."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -89,6 +89,12 @@ class Session(Struct, frozen=True):
     created_at: float
     updated_at: float
     messages: int
+
+
+class SessionTitle(Struct, frozen=True):
+    """What a conversation is to be called."""
+
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\u0000-\u001f]*\S[^\u0000-\u001f]*$")]
 
 
 class SessionList(Struct, frozen=True):
@@ -287,12 +293,15 @@ class Changed(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """What a service says of itself; `details` are a few facts for people."""
+    """What a service says of itself; `details` are a few facts for people, and the memory is what is resident."""
 
     service: str
     version: str
     status: Literal["ok", "degraded"] = "ok"
     details: dict[str, str | int | None] = msgspec.field(default_factory=dict)
+    pid: int = 0
+    uptime_s: float = 0.0
+    memory_bytes: int = 0
 
 
 class SystemHealth(Struct, frozen=True):
@@ -301,6 +310,35 @@ class SystemHealth(Struct, frozen=True):
     status: Literal["ok", "degraded"]
     version: str
     services: dict[str, str]
+
+
+class ServiceState(Struct, frozen=True):
+    """How a service is; what it says of itself, or why it says nothing."""
+
+    service: str
+    state: Literal["ok", "degraded", "down"]
+    health: Health | None = None
+    why: str = ""
+
+
+class SystemState(Struct, frozen=True):
+    """How all three services are."""
+
+    services: tuple[ServiceState, ...]
+
+
+class ToolItem(Struct, frozen=True):
+    """A tool of the agent's; `parameters` is the JSON schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ToolList(Struct, frozen=True):
+    """The agent's tools."""
+
+    tools: tuple[ToolItem, ...]
 
 
 class ProviderItem(Struct, frozen=True):
@@ -326,6 +364,12 @@ class ProviderList(Struct, frozen=True):
     """Providers, those in use first, in their order."""
 
     providers: tuple[ProviderItem, ...]
+
+
+class ProviderWish(Struct, frozen=True):
+    """Who is to answer from now on, written as OCG_PROVIDER is: names, or name:model, the fallbacks behind."""
+
+    providers: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 
 
 class ProviderTest(Struct, frozen=True):

@@ -10,6 +10,8 @@ from ocg.protocol.struct import Struct
 
 Tokens = Annotated[int, msgspec.Meta(ge=1)]
 MAX_INPUTS = 10_000
+# What ends a stream.
+DONE = b"data: [DONE]\n\n"
 
 
 class TextPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):

@@ -20,6 +20,10 @@ _ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # The attacker's name leads here, as a name server of his own could have it.
+    "--host-resolver-rules=MAP evil.test 127.0.0.1",
+    # Chromium's own wall before a machine's own addresses, which other browsers have not: ours must do without it.
+    "--disable-features=LocalNetworkAccessChecks",
 )
 
 

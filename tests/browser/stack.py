@@ -21,7 +21,6 @@ class Stack:
         """Start all three, or those named; side by side, since none waits for another."""
         modules = modules or ("ocg.embedding", "ocg.agent", "ocg.gateway")
         for module in modules:
-            (self._folder / f"{module}.notify").unlink(missing_ok=True)
             owner = contextlib.ExitStack()
             process = owner.enter_context(running(self._folder, module, self._env, ready=False))
             self._running[module] = process, owner

@@ -43,6 +43,8 @@ def test_a_completion_whole_and_streamed(client: ollama.Client, model: str) -> N
     lines = list(client.generate(model=model, prompt="hello", stream=True))
     assert "".join(line.response for line in lines) == "You said: hello"
     assert client.generate(model=model).done_reason == "load"
+    with pytest.raises(ollama.ResponseError, match="gpt-9"):
+        client.generate(model="gpt-9")
     for refused in ({"suffix": "."}, {"raw": True}, {"context": [1]}, {"template": "{{ .Prompt }}"}):
         with pytest.raises(ollama.ResponseError, match=next(iter(refused))):
             client.generate(model=model, prompt="hello", **refused)

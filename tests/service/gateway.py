@@ -4,6 +4,8 @@ import contextlib
 import http.client
 import json
 import os
+import signal
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +80,27 @@ class Gateway:
         ) as socket:
             yield socket
 
+    def reload(self, said: str) -> None:
+        """Have it read its configuration again, and wait until it says so."""
+        self.process.notifications.clear()
+        self.process.popen.send_signal(signal.SIGHUP)
+        self.process.wait_for(said)
+        kinds = [one.partition("\n")[0] for one in self.process.notifications]
+        assert kinds[0] == "RELOADING=1"
+        assert "MONOTONIC_USEC=" in self.process.notifications[0]
+        assert kinds[-1] == "READY=1"
+
     async def seen(self, *, turns: int = 0, cancelled: int = 0) -> Seen:
         """Ask the agent's double what it was asked, once it was that much."""
         async with AgentClient(self.agent_sock) as client:
             return await client.call("GET", f"/seen?turns={turns}&cancelled={cancelled}", Seen)
+
+
+def unused_port() -> int:
+    """Return a TCP port that was free a moment ago, for services that a module shares."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def environment(folder: Path, port: int, **more: str) -> dict[str, str]:
@@ -100,6 +119,11 @@ def environment(folder: Path, port: int, **more: str) -> dict[str, str]:
     } | more
 
 
+def configured(folder: Path, *lines: str) -> None:
+    """Write the env.config that CONFIGURATION_DIRECTORY leads to."""
+    (folder / "env.config").write_text("".join(f"{line}\n" for line in lines))
+
+
 @contextlib.contextmanager
 def serving(folder: Path, env: Mapping[str, str]) -> Iterator[Gateway]:
     """Run the gateway alone."""
@@ -110,6 +134,5 @@ def serving(folder: Path, env: Mapping[str, str]) -> Iterator[Gateway]:
 @contextlib.contextmanager
 def agent(folder: Path, env: Mapping[str, str]) -> Iterator[Process]:
     """Run the agent's double."""
-    (folder / f"{AGENT}.notify").unlink(missing_ok=True)
     with running(folder, AGENT, env) as process:
         yield process

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +49,19 @@ def _killed_and_back(folder: Path, env: dict[str, str], found: Agent, seconds: l
     seconds += [is_over, thread]
 
 
-def test_a_native_stream_goes_on_over_a_kill_of_the_agent(tmp_path: Path, env: dict[str, str]) -> None:
-    with provider(never_ends) as model, serving(tmp_path, env) as gateway:
+@pytest.mark.parametrize("is_joined", [False, True], ids=["started", "followed"])
+def test_a_native_stream_goes_on_over_a_kill_of_the_agent(
+    tmp_path: Path, env: dict[str, str], *, is_joined: bool
+) -> None:
+    with provider(never_ends) as model, serving(tmp_path, env) as gateway, ExitStack() as streams:
         back: list[Any] = []
-        with (
-            agent(tmp_path, env | model.env) as found,
-            _stream(gateway, "POST", "/v1/turns", {"message": "hi"}) as events,
-        ):
+        with agent(tmp_path, env | model.env) as found:
+            events = streams.enter_context(_stream(gateway, "POST", "/v1/turns", {"message": "hi"}))
             began = next(events)
+            if is_joined:
+                path = f"/v1/turns/{began['turn_id']}/events"
+                events = streams.enter_context(_stream(gateway, "GET", path))
+                assert next(events) == began
             assert next(events)["type"] == "text.delta"
             model.play(says("an answer after all"))
             _killed_and_back(tmp_path, env | model.env, found, back)

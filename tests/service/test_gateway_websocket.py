@@ -1,7 +1,6 @@
 """The WebSocket: several turns at once, errors as messages, bounds for clients that send or read badly."""
 
 import asyncio
-import contextlib
 import json
 import socket
 import time
@@ -72,6 +71,18 @@ def test_several_turns_run_at_once_and_one_can_be_cancelled(gateway: Gateway) ->
         chat.send(json.dumps({"type": "cancel", "turn_id": first}))
         last = _until(chat, "turn.failed")[-1]
         assert (last["turn_id"], last["code"]) == (first, "cancelled")
+
+
+def test_a_turn_is_followed_by_its_id_from_where_another_socket_left_it(gateway: Gateway) -> None:
+    with gateway.socket() as chat:
+        _ask(chat, "hello", message_id="ws-followed")
+        all_of_it = _until(chat, "turn.completed")
+    with gateway.socket() as chat:
+        chat.send(json.dumps({"type": "follow", "turn_id": all_of_it[0]["turn_id"], "after": 2}))
+        assert _until(chat, "turn.completed") == all_of_it[2:]
+        chat.send(json.dumps({"type": "follow", "turn_id": "t-none"}))
+        found = _next(chat)
+        assert (found["code"], found["turn_id"], found["message_id"]) == ("not_found", "t-none", None)
 
 
 def test_cancelling_what_does_not_run_is_an_error_and_no_more(gateway: Gateway) -> None:
@@ -222,18 +233,6 @@ def test_a_client_that_does_not_read_is_closed_and_costs_no_memory(gateway: Gate
         while chat.close_rcvd is None:
             _exchange(raw, chat)
         assert chat.close_rcvd.code == 1013
-
-
-def test_sockets_are_bounded(gateway: Gateway) -> None:
-    with contextlib.ExitStack() as stack:
-        for _ in range(256):
-            stack.enter_context(gateway.socket())
-        with pytest.raises(InvalidStatus) as caught, gateway.socket():
-            pass
-        assert caught.value.response.status_code == 429
-    with gateway.socket() as chat:
-        _ask(chat, "hello")
-        _until(chat, "turn.completed")
 
 
 def test_an_agent_that_dies_in_a_turn_is_an_error_for_that_turn(tmp_path: Path, free_port: int) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +29,7 @@ from tests.provider import (
     waits,
 )
 from tests.service.agent import Agent, agent
-from tests.service.gateway import BEARER, Gateway, environment, serving
+from tests.service.gateway import BEARER, Gateway, environment, serving, unused_port
 
 CHAT = "/v1/chat/completions"
 HELLO: dict[str, Any] = {"model": "custom/scripted", "messages": [{"role": "user", "content": "hello"}]}
@@ -62,20 +61,20 @@ class Stack:
 @contextlib.contextmanager
 def _stack(folder: Path, port: int, *scripts: Script) -> Iterator[Stack]:
     with provider(*scripts) as model:
-        env = environment(folder, port, **model.env)
+        # The same server plays Anthropic too.
+        claude = {"OCG_PROVIDER_URLS": f"anthropic={model.base_url.removesuffix('/v1')}", "ANTHROPIC_API_KEY": KEY}
+        env = environment(folder, port, **model.env, **claude)
         with agent(folder, env) as found, serving(folder, env) as gateway:
             yield Stack(model, found, gateway)
 
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with _stack(tmp_path_factory.mktemp("passthrough"), port, says("hi")) as found:
+    with _stack(tmp_path_factory.mktemp("passthrough"), unused_port(), says("hi")) as found:
         yield found
         logs = found.gateway.log + found.agent.process.log
         assert KEY not in logs, "the key is in no log"
+        assert "Traceback" not in logs
 
 
 @pytest.fixture
@@ -181,6 +180,13 @@ def _cut(kind: str, data: bytes) -> Script:
     return script
 
 
+def test_a_head_in_no_encoding_passes(stack: Stack) -> None:
+    stack.plays(lambda exchange: exchange.raw(b"HTTP/1.0 200 OK\r\nContent-Type: text/\xff\xe9\r\n\r\nfine"))
+    reply = stack.gateway.ask("POST", CHAT, HELLO)
+    assert (reply.status, reply.body) == (200, b"fine")
+    assert reply.headers["Content-Type"] == "text/\xff\xe9"
+
+
 def test_large_bodies_pass_and_take_no_memory(stack: Stack) -> None:
     size = 80 << 20
 
@@ -237,15 +243,13 @@ def test_the_agent_knows_no_other_providers(stack: Stack) -> None:
     assert (status, body["error"]["code"]) == (400, "invalid_request")
 
 
-def test_messages_pass_through_to_who_speaks_them(tmp_path: Path, free_port: int) -> None:
-    with provider(gives({"type": "message"})) as model:
-        urls = {"OCG_PROVIDER_URLS": f"anthropic={model.base_url.removesuffix('/v1')}", "ANTHROPIC_API_KEY": KEY}
-        with agent(tmp_path, environment(tmp_path, free_port, **urls)) as found:
-            status, body = found.ask("POST", "/v1/providers/anthropic/messages", HELLO | {"model": "anthropic/claude"})
-        assert (status, body) == (200, {"type": "message"})
-        assert (model.paths, model.asked[0]["model"]) == (["/v1/messages"], "claude")
-        sent = {name.lower(): value for name, value in model.headers[0].items()}
-        assert (sent["x-api-key"], sent["anthropic-version"]) == (KEY, "2023-06-01")
+def test_messages_pass_through_to_who_speaks_them(stack: Stack) -> None:
+    model = stack.plays(gives({"type": "message"}))
+    status, body = stack.agent.ask("POST", "/v1/providers/anthropic/messages", HELLO | {"model": "anthropic/claude"})
+    assert (status, body) == (200, {"type": "message"})
+    assert (model.paths, model.asked[0]["model"]) == (["/v1/messages"], "claude")
+    sent = {name.lower(): value for name, value in model.headers[0].items()}
+    assert (sent["x-api-key"], sent["anthropic-version"]) == (KEY, "2023-06-01")
 
 
 def test_a_restart_of_the_agent_is_waited_for(tmp_path: Path, free_port: int) -> None:
@@ -261,6 +265,14 @@ def test_a_restart_of_the_agent_is_waited_for(tmp_path: Path, free_port: int) ->
             reply = gateway.ask("POST", CHAT, HELLO)
             assert (reply.status, reply.error["code"]) == (503, "unavailable")
             assert reply.headers["Retry-After"]
+
+
+def test_a_stream_that_the_agent_leaves_says_so(tmp_path: Path, free_port: int) -> None:
+    with _stack(tmp_path, free_port, never_ends) as found, found.opened(HELLO | {"stream": True}) as response:
+        assert response.readline()
+        found.agent.kill()
+        last = response.read().strip().rpartition(b"data: ")[2]
+    assert json.loads(last)["error"]["code"] == "unavailable"
 
 
 def test_models_of_providers_in_use_are_listed(tmp_path: Path, free_port: int) -> None:

@@ -8,23 +8,9 @@ import pytest
 
 from tests.provider import ScriptedProvider, provider, says, waits
 from tests.service.agent import agent
-from tests.service.gateway import Gateway, environment, serving
+from tests.service.gateway import configured, environment, serving
 
 _READY = "READY=1"
-
-
-def _configured(folder: Path, *lines: str) -> None:
-    (folder / "env.config").write_text("".join(f"{line}\n" for line in lines))
-
-
-def _reload(gateway: Gateway, said: str) -> None:
-    gateway.process.notifications.clear()
-    gateway.process.popen.send_signal(signal.SIGHUP)
-    gateway.process.wait_for(said)
-    kinds = [one.partition("\n")[0] for one in gateway.process.notifications]
-    assert kinds[0] == "RELOADING=1"
-    assert "MONOTONIC_USEC=" in gateway.process.notifications[0]
-    assert kinds[-1] == _READY
 
 
 def _lines_of(model: ScriptedProvider) -> list[str]:
@@ -41,10 +27,10 @@ def env(tmp_path: Path, free_port: int) -> dict[str, str]:
 def test_a_new_token_and_new_hosts_are_taken_over_without_a_connection_dropped(
     tmp_path: Path, env: dict[str, str]
 ) -> None:
-    _configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests")
+    configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests")
     with serving(tmp_path, env) as gateway, gateway.socket() as socket:
-        _configured(tmp_path, "OCG_UI_TOKEN=another", "OCG_ALLOWED_HOSTS=ocg.example")
-        _reload(gateway, _READY)
+        configured(tmp_path, "OCG_UI_TOKEN=another", "OCG_ALLOWED_HOSTS=ocg.example")
+        gateway.reload(_READY)
         assert gateway.ask("GET", "/v1/models").status == 401
         new = {"Authorization": "Bearer another"}
         assert gateway.ask("GET", "/v1/memories", headers=new, host="ocg.example").status == 503
@@ -53,22 +39,22 @@ def test_a_new_token_and_new_hosts_are_taken_over_without_a_connection_dropped(
 
 
 def test_what_takes_a_restart_is_named_and_named_again(tmp_path: Path, env: dict[str, str]) -> None:
-    _configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests")
+    configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests")
     with serving(tmp_path, env) as gateway:
-        _configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests", "OCG_AGENT_SOCK=/nowhere", "OCG_LOG_LEVEL=debug")
+        configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests", "OCG_AGENT_SOCK=/nowhere", "OCG_LOG_LEVEL=debug")
         for _ in range(2):  # the environment has OCG_AGENT_SOCK, so that it is not new at all
-            _reload(gateway, _READY)
+            gateway.reload(_READY)
         assert not any("restart" in one for one in gateway.process.notifications)
-        _configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests", "OCG_LOG_DIR=/elsewhere")
+        configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests", "OCG_LOG_DIR=/elsewhere")
         for _ in range(2):
-            _reload(gateway, "a restart is needed for OCG_LOG_DIR")
+            gateway.reload("a restart is needed for OCG_LOG_DIR")
 
 
 def test_a_mistake_changes_nothing_and_is_said(tmp_path: Path, env: dict[str, str]) -> None:
-    _configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests")
+    configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests")
     with serving(tmp_path, env) as gateway:
-        _configured(tmp_path, "what is this")
-        _reload(gateway, "could not be reloaded")
+        configured(tmp_path, "what is this")
+        gateway.reload("could not be reloaded")
         assert gateway.ask("GET", "/v1/memories").status == 503  # the token is still right; only the agent is missing
         assert "env.config:1: expected KEY=VALUE" in gateway.log
 
@@ -78,11 +64,11 @@ def test_a_running_turn_ends_with_its_provider_and_the_next_takes_the_new_one(
 ) -> None:
     gate = threading.Event()
     with provider(waits(gate, says(""), first="from the old ")) as old, provider(says("from the new")) as new:
-        _configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests", *_lines_of(old))
+        configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests", *_lines_of(old))
         with agent(tmp_path, env) as found, found.opened("hello", session_id="one") as stream:
             stream.until("text.delta")
             found.process.notifications.clear()
-            _configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests", *_lines_of(new))
+            configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests", *_lines_of(new))
             found.process.popen.send_signal(signal.SIGHUP)
             found.process.wait_for(_READY)
             assert found.say("hello", session_id="two") == "from the new"
@@ -92,9 +78,9 @@ def test_a_running_turn_ends_with_its_provider_and_the_next_takes_the_new_one(
 
 
 def test_a_hangup_while_starting_ends_nothing(tmp_path: Path, env: dict[str, str]) -> None:
-    _configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests")
+    configured(tmp_path, "OCG_UI_TOKEN=a-token-for-tests")
     with serving(tmp_path, env) as gateway:
         for _ in range(50):
             gateway.process.popen.send_signal(signal.SIGHUP)
-        _reload(gateway, _READY)
+        gateway.reload(_READY)
         assert gateway.process.popen.poll() is None

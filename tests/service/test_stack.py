@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import certificates
 from tests.asking import ask
 
 
@@ -179,3 +180,18 @@ def test_chat_without_an_agent_says_what_to_do(cli: Cli) -> None:
     failed = cli.run("chat", "hello")
     assert failed.returncode == 69
     assert "ocg start" in failed.stderr
+
+
+@pytest.mark.parametrize("place", ["tls", "unix"])
+def test_it_starts_and_stops_as_well_where_the_gateway_is_elsewhere(cli: Cli, place: str) -> None:
+    path = cli.folder / "gateway.sock"
+    cli.env |= certificates.make(cli.folder).env if place == "tls" else {"OCG_HOST": str(path)}
+    started = cli.run("start")
+    assert started.returncode == 0, started.stdout + started.stderr
+    url = f"https://127.0.0.1:{cli.env['OCG_PORT']}" if place == "tls" else f"(the address of the proxy before {path})"
+    assert f"Open {url}/#login=" in started.stdout
+    assert cli.run("status").stdout.endswith("Health: ok\n")
+    assert path.exists() == (place == "unix")
+    assert cli.run("reload").returncode == 0
+    assert cli.run("stop").returncode == 0
+    assert not path.exists()

@@ -45,7 +45,23 @@ def test_what_tunes_an_answer_comes_along() -> None:
 @pytest.mark.parametrize("system", ["Be brief.", [{"type": "text", "text": "Be brief.", "cache_control": {}}]])
 def test_the_systems_prompt_comes_first_in_either_form(system: Any) -> None:
     assert _messages(HI, system=system) == [{"role": "system", "content": "Be brief."}, HI]
-    assert _messages(HI, {"role": "system", "content": "Now."})[1] == {"role": "system", "content": "Now."}
+
+
+def test_a_later_word_of_the_systems_goes_before_what_is_to_be_answered() -> None:
+    now, then = (
+        {"role": "system", "content": "Now."},
+        {"role": "system", "content": [{"type": "text", "text": "Then."}]},
+    )
+    use = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "look", "input": {}}]}
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "sky"}]}
+    for said, roles in (
+        ([HI, now, then], "system system system user"),
+        ([HI, use, result, now], "system user system assistant tool"),
+        ([HI, {"role": "assistant", "content": "ho"}, now, HI], "system user assistant system user"),
+        ([now, HI], "system system user"),
+    ):
+        assert " ".join(one["role"] for one in _messages(*said, system="Be brief.")) == roles
+    assert [one["content"] for one in _messages(HI, now, then)] == ["Now.", "Then.", "hi"]
 
 
 def test_calls_and_results_of_tools_find_their_places() -> None:

@@ -2,15 +2,17 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from ocg.lifecycle import answers, connection, sockets
 from ocg.lifecycle.server import Server
+from ocg.lifecycle.stream import EventStream
 
 
 async def _read(request: Request) -> Response:
@@ -22,13 +24,34 @@ async def _hang(_: Request) -> Response:
     return Response()
 
 
+async def _flood(_: Request) -> Response:
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        for _ in range(64):
+            yield bytes(1 << 20)
+
+    return EventStream(chunks())
+
+
+async def _pour(chat: WebSocket) -> None:
+    await chat.accept()
+    for _ in range(64):
+        await chat.send_bytes(bytes(1 << 20))
+
+
 @pytest.fixture
 async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Server, int]]:
     """A server with little patience."""
     monkeypatch.setattr(connection, "_HEAD_S", 0.2)
     monkeypatch.setattr(answers, "BODY_TIMEOUT_S", 0.2)
     listener = sockets.listen_tcp("127.0.0.1", [0], key="X")
-    found = Server(answers.create_app([Route("/", _read, methods=["GET", "POST"]), Route("/hang", _hang)]))
+    monkeypatch.setattr(connection, "_LOOK_S", 0.3)
+    routes = [
+        Route("/", _read, methods=["GET", "POST"]),
+        Route("/hang", _hang),
+        Route("/flood", _flood),
+        WebSocketRoute("/pour", _pour),
+    ]
+    found = Server(answers.create_app(routes))
     serving = asyncio.create_task(found.serve(sockets=[listener]))
     await found.listening.wait()
     yield found, listener.getsockname()[1]
@@ -152,4 +175,37 @@ async def test_an_idle_connection_does_not_hold_up_a_stop(server: tuple[Server, 
     await reader.readuntil(b"\r\n\r\n")
     found.finish()
     assert await asyncio.wait_for(reader.read(), 0.2) == b""
+    writer.close()
+
+
+_UPGRADE = (
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+@pytest.mark.parametrize(("path", "more"), [(b"/flood", b""), (b"/pour", _UPGRADE)])
+async def test_who_does_not_read_is_hung_up_on_and_the_work_for_him_ends(
+    server: tuple[Server, int], path: bytes, more: bytes
+) -> None:
+    found, port = server
+    _, writer = await _connected(port)
+    writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's own type has no reading side
+    writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n" + more + b"\r\n")
+    async with asyncio.timeout(3):
+        while not found.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        while found.server_state.connections or found.server_state.tasks:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+    writer.close()
+
+
+async def test_who_reads_slowly_and_steadily_is_served_to_the_end(server: tuple[Server, int]) -> None:
+    reader, writer = await _connected(server[1])
+    writer.write(b"GET /flood HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    size = 0
+    while data := await reader.read(4 << 20):
+        size += len(data)
+        await asyncio.sleep(0.01)
+    assert size > 64 << 20
     writer.close()

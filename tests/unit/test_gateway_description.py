@@ -10,9 +10,8 @@ import pytest
 from ocg.gateway import app as application
 from ocg.gateway.app import Parts
 from ocg.gateway.description import TAGS, describe
-from ocg.gateway.metrics import MetricsRoute
 from ocg.lifecycle.endpoints import Endpoint
-from ocg.telemetry.metrics import Meter
+from tests.gateway_parts import idle_parts
 
 SCOPES = {"chat", "read", "admin"}
 
@@ -20,25 +19,7 @@ SCOPES = {"chat", "read", "admin"}
 @pytest.fixture(scope="module")
 def parts() -> Parts:
     """Parts that are never asked."""
-    nobody: Any = _Nobody()
-    metrics = MetricsRoute(nobody, nobody, Meter("ocg-gateway"))
-    return Parts(
-        access=nobody,
-        agent=nobody,
-        embedding=nobody,
-        page=nobody,
-        chats=nobody,
-        tokens=nobody,
-        limits=nobody,
-        metrics=metrics,
-    )
-
-
-class _Nobody:
-    """Has every method there is."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
+    return idle_parts()
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +41,11 @@ def _operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def test_every_route_but_the_pages_is_described_and_nothing_else(parts: Parts, document: dict[str, Any]) -> None:
     app: Any = application.create_app(parts)
+    while not hasattr(app, "routes"):
+        app = app._app
     routes = {
         (re.sub(r":\w+}", "}", route.path), method.lower())
-        for route in app._app._app._app.routes
+        for route in app.routes
         for method in getattr(route, "methods", set()) - {"HEAD"}
     }
     page = {("/", "get"), ("/assets/{name}", "get"), ("/favicon.ico", "get")}

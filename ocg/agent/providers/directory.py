@@ -90,6 +90,10 @@ class Directory:
         """Say where a provider is. Raises NOT_FOUND, and INVALID_REQUEST where its settings are missing."""
         return reach(name, self._settings)
 
+    def provider_of(self, name: str, model: str) -> Chain:
+        """Build one provider for a model of its own, past any breaker; whoever asks closes it."""
+        return Chain([Link(build(Choice(find(name), model), self._settings), label=name)], self._metrics)
+
     def _item(self, choice: Choice, link: Link | None, place: int) -> ProviderItem:
         preset = choice.preset
         # What was learnt of a model counts more than what is asked for.
@@ -120,8 +124,7 @@ class Directory:
         except ValueError as error:
             raise OcgError(Code.NOT_FOUND, f"no provider {name!r}: {error}", "ocg provider list") from None
         used = next((one for one in chosen(self._settings) if one.preset is preset), None)
-        choice = Choice(preset, model or (used.model if used else ""))
-        provider = Chain([Link(build(choice, self._settings), label=preset.name)], self._metrics)
+        provider = self.provider_of(name, model or (used.model if used else ""))
         try:
             async with asyncio.timeout(_TEST_S):
                 return await _tried(preset.name, provider)

@@ -83,10 +83,15 @@ class Passthrough:
 def renamed(body: bytes, provider: str) -> bytes:
     """Put the provider's own name of the model in the place of `<provider>/<name>`. Raises INVALID_REQUEST."""
     model = wire.decode(_Named, body).model
-    name = model.removeprefix(f"{provider}/")
-    if not name:
-        raise OcgError(Code.INVALID_REQUEST, f"model: {model!r} names none", "write PROVIDER/MODEL", param="model")
+    name = own_name(model, provider)
     return body if name == model else with_model(body, name)
+
+
+def own_name(model: str, provider: str) -> str:
+    """Return what a provider calls its model `<provider>/<name>`. Raises INVALID_REQUEST when it is no name at all."""
+    if not (name := model.removeprefix(f"{provider}/")):
+        raise OcgError(Code.INVALID_REQUEST, f"model: {model!r} names none", "write PROVIDER/MODEL", param="model")
+    return name
 
 
 async def _refused(place: Place, response: "aiohttp.ClientResponse") -> Opened:

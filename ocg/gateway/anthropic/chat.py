@@ -43,17 +43,27 @@ def chat_of(asked: MessagesRequest) -> openai.ChatRequest:
     )
 
 
-def messages_of(asked: CountRequest) -> Iterator[openai.ChatMessage]:
+def messages_of(asked: CountRequest) -> list[openai.ChatMessage]:
     """Lay out the system's prompt and the conversation."""
-    system = asked.system if isinstance(asked.system, str) else _text(asked.system)
-    if system:
-        yield openai.ChatMessage(role="system", content=system)
+    system = asked.system if isinstance(asked.system, str) else "\n\n".join(one.text for one in asked.system)
+    laid = [openai.ChatMessage(role="system", content=system)] if system else []
     for message in asked.messages:
-        if message.role == "assistant":
-            yield _assistants(message)
-        else:
-            yield from _results(message)
-            yield from _said(message)
+        match message.role:
+            case "assistant":
+                laid.append(_assistants(message))
+            case "user":
+                laid += [*_results(message), *_said(message)]
+            case "system":
+                laid.insert(_place(laid), openai.ChatMessage(role="system", content=_text(message.blocks)))
+    return laid
+
+
+def _place(laid: list[openai.ChatMessage]) -> int:
+    """Return where a word of the system's goes: before what is to be answered, which is last in other dialects."""
+    at = len(laid)
+    while at and laid[at - 1].role in {"user", "tool"}:
+        at -= 1
+    return at - 1 if at and laid[at - 1].tool_calls else at
 
 
 def _assistants(message: InputMessage) -> openai.ChatMessage:
@@ -82,7 +92,7 @@ def _said(message: InputMessage) -> Iterator[openai.ChatMessage]:
     if pictures:
         yield openai.ChatMessage(role="user", content=(openai.TextPart(text=text), *pictures))
     elif text or not results:
-        yield openai.ChatMessage(role=message.role, content=text)
+        yield openai.ChatMessage(role="user", content=text)
 
 
 def _text(blocks: tuple[Block, ...]) -> str:

@@ -30,7 +30,7 @@ class Counter:
 
     async def count(self, asked: CountRequest) -> InputTokens:
         """Count. Raises MODEL_UNKNOWN for a local model that is not there."""
-        answerer, messages = answerer_of(asked.model), list(messages_of(asked))
+        answerer, messages = answerer_of(asked.model), messages_of(asked)
         texts = [one.text + "".join(wire.encode(call).decode() for call in one.tool_calls or ()) for one in messages]
         texts += [wire.encode(tool).decode() for tool in asked.tools]
         taken = len(messages) * _MESSAGE_TOKENS + sum(len(one.image_urls) for one in messages) * _PICTURE_TOKENS

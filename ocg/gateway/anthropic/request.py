@@ -34,9 +34,10 @@ class ImageBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="image
     source: Base64Source | UrlSource
 
 
-class TextSource(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
+class TextSource(Struct, frozen=True, kw_only=True):
     """A document that is text."""
 
+    type: Literal["text"]
     data: str
 
 
@@ -80,6 +81,13 @@ class RedactedThinkingBlock(Struct, frozen=True, kw_only=True, tag_field="type",
 
 
 Block = TextBlock | ImageBlock | DocumentBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock | RedactedThinkingBlock
+
+
+class SystemText(Struct, frozen=True, kw_only=True):
+    """Text of the system's prompt."""
+
+    type: Literal["text"]
+    text: str
 
 
 class InputMessage(Struct, frozen=True, kw_only=True):
@@ -146,7 +154,7 @@ class CountRequest(Struct, frozen=True, kw_only=True):
 
     model: str
     messages: Annotated[tuple[InputMessage, ...], msgspec.Meta(min_length=1, max_length=4096)]
-    system: str | tuple[TextBlock, ...] = ""
+    system: str | tuple[SystemText, ...] = ""
     tools: Annotated[tuple[InputTool, ...], msgspec.Meta(max_length=MAX_TOOLS)] = ()
 
 

@@ -8,13 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ocg.errors import OcgError
-from ocg.gateway.chats.chats import ERRORS, SESSION, Chats
+from ocg.gateway.chats.chats import ERRORS, SESSION, Answerer, Chats, Kind
 from ocg.gateway.chats.pieces import Piece, whole
 from ocg.gateway.chats.turn import Asker
 from ocg.gateway.ollama import errors
 from ocg.gateway.ollama.answer import ChatLine, GenerateLine, Line, Lines, chat_line, generate_line
 from ocg.gateway.ollama.chat import chat_of, completion_of
-from ocg.gateway.ollama.request import Asked, OllamaChat, OllamaPrompt
+from ocg.gateway.ollama.request import Asked, OllamaChat, OllamaPrompt, plain
+from ocg.gateway.openai.models import Models
 from ocg.gateway.stream import with_heartbeats
 from ocg.lifecycle import answers
 from ocg.lifecycle.endpoints import NDJSON, Endpoint
@@ -31,8 +32,9 @@ class LineStream(EventStream):
 class ChatRoutes:
     """The routes."""
 
-    def __init__(self, chats: Chats) -> None:
+    def __init__(self, chats: Chats, models: Models) -> None:
         self._chats = chats
+        self._models = models
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """List them."""
@@ -55,24 +57,28 @@ class ChatRoutes:
         """Continue a conversation."""
         asked = await answers.read(request, OllamaChat)
         lines = Lines(asked.model, chat_line, shows_thoughts=asked.wants_thoughts)
-        if not asked.messages:
-            return answers.answer(lines.nothing())
-        return await self._answer(request, asked, chat_of(asked), lines)
+        return await self._answer(request, asked, chat_of(asked) if asked.messages else None, lines)
 
     async def ollama_generate(self, request: Request) -> Response:
         """Answer a prompt."""
         asked = await answers.read(request, OllamaPrompt)
         lines = Lines(asked.model, generate_line, shows_thoughts=asked.wants_thoughts)
-        if not asked.prompt:
-            return answers.answer(lines.nothing())
-        return await self._answer(request, asked, completion_of(asked), lines)
+        return await self._answer(request, asked, completion_of(asked) if asked.prompt else None, lines)
 
-    async def _answer(self, request: Request, asked: Asked, chat: openai.ChatRequest, lines: Lines) -> Response:
+    async def _answer(self, request: Request, asked: Asked, chat: openai.ChatRequest | None, lines: Lines) -> Response:
         asker = Asker.of(request)
+        if chat is None:
+            await self._check(plain(asked.model))
+            return answers.answer(lines.nothing())
         pieces = lines.timed(await while_listening(request, self._chats.open(chat, asker)))
         if asked.streams:
             return LineStream(_written(pieces, lines))
         return answers.answer(lines.whole(await while_listening(request, whole(pieces))))
+
+    async def _check(self, model: str) -> None:
+        """Raise MODEL_UNKNOWN for a local model that is not there: with nothing to say, clients ask for it so."""
+        if Answerer.of(model).kind is Kind.LOCAL:
+            await self._models.find(model)
 
 
 async def _written(pieces: AsyncGenerator[Piece, None], lines: Lines) -> AsyncGenerator[bytes, None]:

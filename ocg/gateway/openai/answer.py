@@ -7,6 +7,7 @@ from ocg.gateway.chats.pieces import Arguments, Begun, CallBegun, Ended, Piece, 
 from ocg.protocol import sse, wire
 from ocg.protocol.messages import ToolUse, Usage
 from ocg.protocol.openai import (
+    DONE,
     AnswerMessage,
     ChatAnswer,
     ChatChunk,
@@ -19,8 +20,6 @@ from ocg.protocol.openai import (
     ToolCall,
     ToolCallDelta,
 )
-
-DONE = b"data: [DONE]\n\n"
 
 
 def completion(answers: Sequence[Whole]) -> ChatAnswer:

@@ -83,7 +83,7 @@ class Models:
     async def _remote(self) -> tuple[ModelItem, ...]:
         """List what each provider in use that can be asked has by default; nothing while the agent is away."""
         try:
-            found = (await self._providers.providers()).providers
+            found = (await self._providers.providers_at_once()).providers
         except (OcgError, TimeoutError):
             return ()
         return tuple(

@@ -1,0 +1,128 @@
+"""A listener that counts who is inside: no crowd fills our memory, and nobody alone keeps all others out.
+
+It counts at accept(2), so that a TLS handshake that never ends and a WebSocket count like any other connection.
+"""
+
+import functools
+import logging
+import resource
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from ocg.errors import Code, OcgError
+from ocg.lifecycle.answers import error_response
+
+_DESCRIPTORS = 16384
+# What a service has open beside its connections: databases, logs, listeners, children's pipes.
+_OTHER_DESCRIPTORS = 128
+_CONNECTIONS = 4096
+_WARN_EVERY_S = 60.0
+_PREFIX_BYTES = 8
+_MAPPED = bytes(10) + b"\xff\xff"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many connections may be open at once, in all and from one address.
+
+    `without` are addresses that speak for many, so that only the total counts for them.
+    """
+
+    total: int
+    each: int
+    without: Callable[[str], bool] = lambda _: False
+
+    @classmethod
+    def fitting(cls, without: Callable[[str], bool]) -> "Room":
+        """Take what the process has descriptors for: a connection may need a second one to the service behind us."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        total = max(1, min(_CONNECTIONS, (soft - _OTHER_DESCRIPTORS) // 2))
+        return cls(total, total * 3 // 4, without)
+
+
+def allow_descriptors() -> None:
+    """Raise the soft limit of descriptors: 1024 is for programs that call select(2) (systemd.exec(5), LimitNOFILE=)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # neither is ever infinite: fs.nr_open bounds them
+    if soft < (wanted := min(_DESCRIPTORS, hard)):
+        with suppress(OSError, ValueError):  # a cage of somebody else's may forbid it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+class Door(socket.socket):
+    """A listener, taken over from the socket given. Who comes when it is full hears 503, or nothing where TLS is on."""
+
+    def __init__(self, listener: socket.socket, room: Room, *, is_tls: bool = False) -> None:
+        super().__init__(listener.family, listener.type, listener.proto, fileno=listener.detach())
+        self._room = room
+        self._refusal = b"" if is_tls else _refusal()
+        self._inside: Counter[str] = Counter()
+        self._total = 0
+        self._warned_s = -_WARN_EVERY_S
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection. Raises ConnectionAbortedError, asyncio's word for none, when there is no room for it."""
+        connection, address = super().accept()
+        host = str(address[0]) if isinstance(address, tuple) else ""
+        who = _neighbourhood(host)
+        is_many = not host or self._room.without(host)
+        if self._total >= self._room.total or (not is_many and self._inside[who] >= self._room.each):
+            self._turn_away(connection, host)
+            raise ConnectionAbortedError("too many connections")
+        self._total += 1
+        self._inside[who] += 1
+        return _Guest(connection, functools.partial(self._leave, who)), address
+
+    def _leave(self, who: str) -> None:
+        self._total -= 1
+        self._inside[who] -= 1
+        if not self._inside[who]:
+            del self._inside[who]
+
+    def _turn_away(self, connection: socket.socket, host: str) -> None:
+        with connection, suppress(OSError):
+            connection.setblocking(False)
+            connection.send(self._refusal)
+            connection.recv(65536)  # closing with a request unread would reset the connection, and our answer with it
+        if time.monotonic() - self._warned_s >= _WARN_EVERY_S:
+            self._warned_s = time.monotonic()
+            _log.warning("connections are turned away, this one from %s: %d are open", host or "?", self._total)
+
+
+class _Guest(socket.socket):
+    """A connection that says when it is closed."""
+
+    def __init__(self, connection: socket.socket, on_close: Callable[[], None]) -> None:
+        super().__init__(connection.family, connection.type, connection.proto, fileno=connection.detach())
+        self._on_close: Callable[[], None] | None = on_close
+
+    def close(self) -> None:
+        """Close, and say so once."""
+        super().close()
+        if self._on_close is not None:
+            self._on_close()
+            self._on_close = None
+
+
+def _neighbourhood(host: str) -> str:
+    """Return whom an address is counted with: with IPv6, who has one has 2^64 (RFC 6177)."""
+    if ":" not in host:
+        return host
+    packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    return host if packed.startswith(_MAPPED) else packed[:_PREFIX_BYTES].hex()
+
+
+def _refusal() -> bytes:
+    error = OcgError(Code.UNAVAILABLE, "too many connections are open", "close some, or try again in a moment")
+    response = error_response(error)
+    status = HTTPStatus(response.status_code)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode(), b"connection: close"]
+    lines += [b"%s: %s" % header for header in response.raw_headers]
+    return b"\r\n".join([*lines, b"", bytes(response.body)])

@@ -1,0 +1,1 @@
+"""What Schemathesis is told beside the documents."""

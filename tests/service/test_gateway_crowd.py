@@ -1,0 +1,48 @@
+"""A crowd at the gateway: idle WebSockets are cheap, streams run side by side, and no address keeps all others out."""
+
+import contextlib
+import socket
+import time
+
+from bench import gateway_sockets as bench
+from tests.service.gateway import Gateway
+
+_EACH = 3072  # three quarters of 4096
+
+
+async def test_two_thousand_idle_sockets_take_less_than_100_mb() -> None:
+    with bench.gateway() as gateway:
+        found = await bench.idle(gateway, 2000)
+        assert found.more_mb < 100
+
+
+async def test_a_thousand_streams_run_at_once_and_none_is_dropped() -> None:
+    with bench.gateway() as gateway:
+        found = await bench.streams(gateway, 1000)
+        assert found.whole == 1000
+
+
+def test_who_fills_the_house_from_one_address_leaves_room_for_others() -> None:
+    with bench.gateway() as gateway, contextlib.ExitStack() as crowd:
+        for _ in range(_EACH):
+            crowd.enter_context(_connected(gateway, "127.0.0.1"))
+        with _connected(gateway, "127.0.0.1") as one:
+            assert one.recv(4096).startswith(b"HTTP/1.1 503 ")
+        with _connected(gateway, "127.0.0.2") as other:
+            other.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert b" 503 " not in other.recv(4096).partition(b"\r\n")[0]
+        crowd.close()
+        assert _is_let_in(gateway)
+
+
+def _connected(gateway: Gateway, address: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", gateway.port), timeout=10, source_address=(address, 0))
+
+
+def _is_let_in(gateway: Gateway) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if gateway.ask("GET", "/nothing").status == 404:
+            return True
+        time.sleep(0.05)
+    return False
