@@ -188,13 +188,17 @@ def _measure(server: Server, case: Case, seconds: float) -> Measured:
     return Measured(msgspec.json.decode(client.stdout, type=Result), server.cpu_s - before)
 
 
+def _listens(server: Server) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", server.port)) == 0
+
+
 def _warm(server: Server) -> None:
     """Wait until it listens, and have it answer: the first answers of all are slow."""
     deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", server.port)) == 0:
-                break
+    while not _listens(server):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{server.name} did not start")
         time.sleep(0.1)
     if _measure(server, _CASES[0], 1.0).result.failed:
         raise RuntimeError(f"{server.name} does not answer well")

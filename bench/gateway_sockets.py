@@ -46,7 +46,7 @@ class Streamed:
     more_mb: float
 
 
-def _pss_mb(pid: int) -> float:
+def pss_mb(pid: int) -> float:
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
 
@@ -79,7 +79,7 @@ async def _asked(found: Gateway, head: str, body: bytes = b"") -> AsyncIterator[
 async def idle(found: Gateway, number: int) -> Idle:
     """Open so many WebSockets that say nothing, and weigh them."""
     pid, gate = found.process.popen.pid, asyncio.Semaphore(_AT_ONCE)
-    before, began = _pss_mb(pid), time.perf_counter()
+    before, began = pss_mb(pid), time.perf_counter()
     async with AsyncExitStack() as stack:
 
         async def open_one() -> None:
@@ -91,16 +91,16 @@ async def idle(found: Gateway, number: int) -> Idle:
 
         await asyncio.gather(*(open_one() for _ in range(number)))
         seconds = time.perf_counter() - began
-        return Idle(number, _pss_mb(pid) - before, seconds)
+        return Idle(number, pss_mb(pid) - before, seconds)
 
 
 async def streams(found: Gateway, number: int) -> Streamed:
     """Run so many streams at once."""
     pid, gate = found.process.popen.pid, asyncio.Semaphore(_AT_ONCE)
-    before, began = _pss_mb(pid), time.perf_counter()
+    before, began = pss_mb(pid), time.perf_counter()
     answers = await asyncio.gather(*(_stream(found, number, gate) for _ in range(number)))
     whole = sum(one.endswith(b"data: [DONE]\n\n") and b"world" in one for one in answers)
-    return Streamed(whole, time.perf_counter() - began, _pss_mb(pid) - before)
+    return Streamed(whole, time.perf_counter() - began, pss_mb(pid) - before)
 
 
 async def _stream(found: Gateway, number: int, gate: asyncio.Semaphore) -> bytes:

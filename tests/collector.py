@@ -34,7 +34,7 @@ class Collector(HTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def of_trace(self, trace_id: str, *wanted: tuple[str, str], timeout_s: float = 10.0) -> list[Seen]:
+    def of_trace(self, trace_id: str, *wanted: tuple[str, str], timeout_s: float = 20.0) -> list[Seen]:
         """Return a trace's spans once these are among them, by service and name: each service sends its own in time."""
         deadline = time.monotonic() + timeout_s
         while True:

@@ -18,5 +18,5 @@ class _Nobody:
 def idle_parts() -> Parts:
     """Parts that are never asked."""
     nobody: Any = _Nobody()
-    named = {one.name: nobody for one in dataclasses.fields(Parts)}
-    return Parts(**named | {"metrics": MetricsRoute(nobody, nobody, Meter("ocg-gateway")), "hosts": ()})
+    named = {one.name: nobody for one in dataclasses.fields(Parts) if one.default is dataclasses.MISSING}
+    return Parts(**named | {"metrics": MetricsRoute(nobody, nobody, Meter("ocg-gateway"))})

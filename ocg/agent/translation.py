@@ -22,6 +22,7 @@ from ocg.protocol.asking import context_of, options_of, wrong
 from ocg.protocol.openai import (
     DONE,
     AnswerMessage,
+    CalledTool,
     ChatAnswer,
     ChatChunk,
     ChatRequest,
@@ -31,7 +32,6 @@ from ocg.protocol.openai import (
     FunctionCall,
     FunctionDelta,
     TokenCount,
-    ToolCall,
     ToolCallDelta,
 )
 from ocg.protocol.replies import ReplyOptions
@@ -125,7 +125,7 @@ def _whole(reply: Reply, model: str) -> ChatAnswer:
     message = AnswerMessage(content=reply.text)
     if reply.tool_calls:
         calls = (
-            ToolCall(id=one.id, function=FunctionCall(name=one.name, arguments=one.arguments), type="function")
+            CalledTool(id=one.id, function=FunctionCall(name=one.name, arguments=one.arguments), type="function")
             for one in reply.tool_calls
         )
         message = AnswerMessage(content=reply.text or None, tool_calls=tuple(calls))

@@ -122,9 +122,9 @@ async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenera
         await rest.aclose()
 
 
-def _tool_call(call: Call) -> openai.ToolCall:
+def _tool_call(call: Call) -> openai.CalledTool:
     function = openai.FunctionCall(name=call.name, arguments=call.arguments)
-    return openai.ToolCall(id=_call_id(), function=function, type="function")
+    return openai.CalledTool(id=_call_id(), function=function, type="function")
 
 
 def _begun(call: Call) -> openai.ToolCallDelta:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from functools import cached_property, partial
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -18,7 +18,7 @@ from ocg.lifecycle.openapi import document
 from ocg.protocol import wire
 
 _ABOUT = "OCG, a local AI agent: its own API, and those that other people's tools speak."
-_STYLE = resources.files("ocg.gateway.reference") / "style.css"
+_STYLE = Path(__file__).parent / "reference" / "style.css"
 TAGS = (
     ("OpenAI", "OpenAI's API: the agent as the model `ocg`, and the local models by their names."),
     ("Anthropic", "Anthropic's Messages API, for the same models."),

@@ -112,10 +112,8 @@ class NativeRoutes:
 
     async def follow(self, request: Request) -> Response:
         """Stream a turn's events behind the last one that was seen: `after`, or Last-Event-ID as browsers send it."""
-        default = request.headers.get("last-event-id", "0")
-        if not (default.isdecimal() and len(default) <= len(str(MAX_SEQ))):
-            raise OcgError(Code.INVALID_REQUEST, "Last-Event-ID: expected a number", "send an id as it was received")
-        after = answers.number(request, "after", default=int(default), most=MAX_SEQ)
+        last = answers.whole(request.headers.get("last-event-id", "0"), "Last-Event-ID", most=MAX_SEQ)
+        after = answers.number(request, "after", default=last, most=MAX_SEQ)
         return await _stream(self._agent.follow(id_of(request), after))
 
     async def log(self, request: Request) -> Response:

@@ -41,6 +41,7 @@ class Reach:
             allow_methods=_METHODS,
             allow_headers=("*",),
             expose_headers=("*",),
+            allow_private_network=True,  # so Chromium asks whether a page from the internet may reach us
             max_age=_PREFLIGHT_S,
         )
 

@@ -47,7 +47,11 @@ async def read(request: Request, kind: type[T], *, limit_bytes: int = MAX_BODY_B
 
 def number(request: Request, name: str, *, default: int, least: int = 0, most: int) -> int:
     """Read a whole number of the query. Raises INVALID_REQUEST naming it and its bounds."""
-    text = request.query_params.get(name, str(default))
+    return whole(request.query_params.get(name, str(default)), name, least=least, most=most)
+
+
+def whole(text: str, name: str, *, least: int = 0, most: int) -> int:
+    """Read a whole number. Raises INVALID_REQUEST naming it and its bounds."""
     found = int(text) if text.isdecimal() and len(text) <= len(str(most)) else -1
     if not least <= found <= most:
         why = f"{name}: expected a number from {least} to {most}, found {text[:20]!r}"

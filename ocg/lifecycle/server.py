@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 import ssl
+from asyncio import sslproto
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,17 @@ _TICK_S = 1.0
 _DRAIN_POLL_S = 0.01
 _ACCEPT_STEPS = 5
 _KEEP_ALIVE_S = 75
+# asyncio's own is 256 KiB: 1 GiB for a house that is full.
+_TLS_BUFFER_BYTES = 32 << 10
 
 
 class Server(uvicorn.Server):
     """Serves an application on listening sockets until `finish()` or `drop()`."""
 
     def __init__(self, app: "ASGIApp", tls: ssl.SSLContext | None = None) -> None:
+        if tls:
+            # Each connection has one, before anybody has said who he is. A record is 16 KiB (RFC 8446).
+            sslproto.SSLProtocol.max_size = _TLS_BUFFER_BYTES
         super().__init__(
             uvicorn.Config(
                 _answer_when_dropped(app),

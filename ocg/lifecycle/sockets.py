@@ -73,25 +73,30 @@ def is_served(host: str, port: int) -> bool:
 def listen_unix(path: Path, *, mode: int = 0o600, key: str = "OCG_AGENT_SOCK") -> socket.socket:
     """Listen on a Unix socket; a stale one is replaced only if it is ours and nobody answers.
 
-    Raises ALREADY_RUNNING when somebody answers, UNSAFE_PATH when what lies there is not ours to remove; `key` is the
-    setting that would change the place.
+    Raises ALREADY_RUNNING when somebody answers, UNSAFE_PATH when what lies there is not ours to remove, or we may make
+    none there; `key` is the setting that would change the place.
     """
     _clear(path, key)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o777 & ~mode)
     try:
-        listener.bind(str(path))
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _bind(listener, path, mode)
     except OSError as error:
         listener.close()
         raise OcgError(
             Code.UNSAFE_PATH, f"cannot listen on {path}: {error.strerror or error}", f"set {key} to another path"
         ) from None
-    finally:
-        os.umask(mask)
     listener.listen(BACKLOG)
     listener.setblocking(False)
     return listener
+
+
+def _bind(listener: socket.socket, path: Path, mode: int) -> None:
+    mask = os.umask(0o777 & ~mode)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(mask)
 
 
 def remove_unix(path: Path) -> None:
@@ -106,7 +111,7 @@ def remove_unix(path: Path) -> None:
 def _clear(path: Path, key: str) -> None:
     try:
         status = path.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     if status.st_uid != os.geteuid() or not stat.S_ISSOCK(status.st_mode):
         raise OcgError(

@@ -168,7 +168,7 @@ class TokenCount(Struct, frozen=True, kw_only=True):
         )
 
 
-class ToolCall(Struct, frozen=True, kw_only=True):
+class CalledTool(Struct, frozen=True, kw_only=True):
     """A tool the model calls."""
 
     id: str
@@ -197,7 +197,7 @@ class AnswerMessage(Struct, frozen=True, kw_only=True):
 
     content: str | None
     role: Literal["assistant"] = "assistant"
-    tool_calls: tuple[ToolCall, ...] | msgspec.UnsetType = msgspec.UNSET
+    tool_calls: tuple[CalledTool, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Choice(Struct, frozen=True, kw_only=True):

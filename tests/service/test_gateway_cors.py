@@ -33,6 +33,7 @@ def _preflight(gateway: Gateway, origin: str) -> tuple[int, dict[str, str]]:
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os",
+        "Access-Control-Request-Private-Network": "true",
     }
     reply = gateway.ask("OPTIONS", "/v1/chat/completions", headers=asked)
     return reply.status, {name.lower(): value for name, value in reply.headers.items()}
@@ -44,6 +45,7 @@ def test_a_page_that_is_named_asks_by_a_token_and_reads_the_answer(gateway: Gate
     assert allowed["access-control-allow-origin"] == _APP
     assert "POST" in allowed["access-control-allow-methods"]
     assert "x-stainless-os" in allowed["access-control-allow-headers"]
+    assert allowed["access-control-allow-private-network"] == "true"
     cross = {"Origin": _APP, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}
     for headers, wanted in ((BEARER | cross, 200), (cross, 401), (BEARER | {"Origin": "http://localhost:3000"}, 200)):
         reply = gateway.ask("GET", "/v1/sessions", headers=headers)

@@ -2,10 +2,13 @@
 
 import contextlib
 import socket
+import ssl
 import time
+from pathlib import Path
 
 from bench import gateway_sockets as bench
-from tests.service.gateway import Gateway
+from tests import certificates
+from tests.service.gateway import Gateway, environment, serving
 
 _EACH = 3072  # three quarters of 4096
 
@@ -33,6 +36,19 @@ def test_who_fills_the_house_from_one_address_leaves_room_for_others() -> None:
             assert b" 503 " not in other.recv(4096).partition(b"\r\n")[0]
         crowd.close()
         assert _is_let_in(gateway)
+
+
+def test_a_tls_connection_that_has_said_nothing_yet_costs_little(tmp_path: Path, free_port: int) -> None:
+    made = certificates.make(tmp_path)
+    context = ssl.create_default_context(cafile=str(made.certificate))
+    env = environment(tmp_path, free_port, **made.env)
+    with serving(tmp_path, env) as gateway, contextlib.ExitStack() as crowd:
+        for number in range(220):
+            if number == 20:
+                before = bench.pss_mb(gateway.process.popen.pid)
+            raw = crowd.enter_context(_connected(gateway, "127.0.0.1"))
+            crowd.enter_context(context.wrap_socket(raw, server_hostname="nas.lan"))
+        assert (bench.pss_mb(gateway.process.popen.pid) - before) * 1024 / 200 < 128
 
 
 def _connected(gateway: Gateway, address: str) -> socket.socket:

@@ -15,7 +15,7 @@ from ocg.gateway.page import FOLDER
 from tests import claude
 from tests.provider import KEY, Script, ScriptedProvider, fails, provider, says
 from tests.service.agent import agent as real_agent
-from tests.service.gateway import BEARER, Gateway, Reply, agent, environment, serving
+from tests.service.gateway import BEARER, TOKEN, Gateway, Reply, agent, environment, serving
 
 ANTHROPIC, OLLAMA, GENERATE = "/v1/messages", "/api/chat", "/api/generate"
 
@@ -137,6 +137,15 @@ def test_bodies_that_are_too_large_are_refused_in_the_dialect(gateway: Gateway) 
     assert (reply.status, reply.error["type"]) == (413, "request_too_large")
     reply = gateway.ask("POST", OLLAMA, large)
     assert (reply.status, "KiB" in reply.error) == (413, True)
+
+
+def test_who_has_no_token_is_told_so_in_the_dialect(gateway: Gateway) -> None:
+    for headers in ({}, {"x-api-key": "wrong"}):
+        reply = gateway.ask("POST", ANTHROPIC, _body(ANTHROPIC, "hello"), headers=headers)
+        assert (reply.status, reply.error["type"]) == (401, "authentication_error")
+        reply = gateway.ask("POST", OLLAMA, _body(OLLAMA, "hello"), headers=headers)
+        assert (reply.status, "token" in reply.error) == (401, True)
+    assert gateway.ask("POST", ANTHROPIC, _body(ANTHROPIC, "hello"), headers={"x-api-key": TOKEN}).status == 200
 
 
 def test_without_the_embedding_service_it_is_overloaded_or_unavailable(gateway: Gateway) -> None:

@@ -90,6 +90,14 @@ def test_tls_is_spoken_with_the_certificate_and_a_reload_takes_a_renewed_one(
             assert b"invalid_request" in old.recv(4096)
 
 
+def test_to_begin_with_tls_takes_a_restart(tmp_path: Path, env: dict[str, str]) -> None:
+    env |= {"CONFIGURATION_DIRECTORY": str(tmp_path)}
+    with serving(tmp_path, env) as gateway:
+        configured(tmp_path, *(f"{key}={value}" for key, value in certificates.make(tmp_path).env.items()))
+        gateway.reload("a restart is needed for OCG_TLS_CERT, OCG_TLS_KEY")
+        assert gateway.ask("GET", "/nothing").status == 404
+
+
 @contextlib.contextmanager
 def _wss(port: int, trusted: Path) -> Iterator[ssl.SSLSocket]:
     context = ssl.create_default_context(cafile=str(trusted))

@@ -6,6 +6,7 @@ the agent's provider follows a script.
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,8 +40,8 @@ def stack(tmp_path: Path, free_port: int) -> Iterator[Gateway]:
         yield found
 
 
-def _try(url: str, token: str, folder: Path) -> None:
-    """Have Schemathesis try all that a document describes, each request anew by a seed that is always the same."""
+def _try(url: str, token: str, folder: Path, *, turn_id: str = "none") -> None:
+    """Have Schemathesis try all that a document describes, with a turn that there is; the seed is always the same."""
     tried = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", f"--config-file={ROOT}/tests/schema/schemathesis.toml"),
@@ -49,7 +50,8 @@ def _try(url: str, token: str, folder: Path) -> None:
             *("--warnings=off", "--no-color", "--generation-database=none"),
         ],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.schema.hooks"},
+        env=os.environ
+        | {"PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.schema.hooks", "OCG_TEST_TURN": turn_id},
         capture_output=True,
         text=True,
         check=False,
@@ -60,7 +62,9 @@ def _try(url: str, token: str, folder: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_the_gateway_does_what_its_document_says(stack: Gateway, tmp_path: Path) -> None:
-    _try(stack.url, TOKEN, tmp_path)
+    events = stack.ask("POST", "/v1/turns", {"message": "hello"}).body
+    (turn_id,) = set(re.findall(rb'"turn_id":"(\w+)"', events))
+    _try(stack.url, TOKEN, tmp_path, turn_id=turn_id.decode())
     assert "Traceback" not in stack.log
 
 

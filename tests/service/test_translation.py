@@ -118,6 +118,9 @@ def test_what_anthropic_refuses_has_a_status(model: ScriptedProvider, client: op
     with pytest.raises(openai.InternalServerError, match=r"bad key \[key\]") as refused:
         client.chat.completions.create(model=MODEL, messages=SAID)
     assert refused.value.status_code == 502
+    model.play(claude.fails(429, "rate_limit_error", "tomorrow", Retry_After="3600"))
+    with pytest.raises(openai.RateLimitError, match="tomorrow"):
+        client.chat.completions.create(model=MODEL, messages=SAID)
     with pytest.raises(openai.BadRequestError, match="n: this provider does not offer it"):
         client.chat.completions.create(model=MODEL, messages=SAID, n=2)
     with pytest.raises(openai.BadRequestError, match="no `tools` that could be called"):

@@ -27,9 +27,11 @@ async def _serving(room: Room, *, host: str = "127.0.0.1", is_tls: bool = False)
     server = Server(answers.create_app([Route("/", _hello)]))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
-    yield listener.getsockname()[1]
-    await server.drop()
-    await serving
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        await server.drop()
+        await serving
 
 
 class _Visit:

@@ -124,10 +124,8 @@ def test_the_form_of_the_answer() -> None:
     assert "response_format" not in _chat(output_config={"effort": "low"})
 
 
-def test_a_user_has_a_session_unless_the_client_runs_tools() -> None:
-    metadata = {"user_id": "ada"}
-    assert _chat(metadata=metadata)["user"] == "ada"
-    assert "user" not in _chat(metadata=metadata, tools=[LOOK])
+def test_a_user_is_one_to_the_agent_too() -> None:
+    assert _chat(metadata={"user_id": "ada"})["user"] == "ada"
     assert "user" not in _chat(metadata={"user_id": None})
 
 

@@ -1,6 +1,7 @@
 """A request of Ollama's API becomes a chat, and the pieces of its answer become Ollama's lines."""
 
 import json
+import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -167,6 +168,21 @@ async def test_a_streams_lines_and_what_the_last_says() -> None:
     assert (last["done"], last["done_reason"]) == (True, "stop")
     assert (last["prompt_eval_count"], last["eval_count"]) == (9, 5)
     assert last["total_duration"] == last["prompt_eval_duration"] + last["eval_duration"] > 0
+
+
+async def test_a_prompt_is_read_until_the_first_piece_that_shows_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ns = 0
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns)
+    lines = Lines("x", chat_line, shows_thoughts=True)
+
+    async def source() -> AsyncGenerator[Piece, None]:
+        nonlocal now_ns
+        for at_ns, piece in ((1, Begun("t", "ocg")), (2, Busy()), (5, Text("a")), (12, Ended("stop", USAGE))):
+            now_ns = at_ns
+            yield piece
+
+    *_, last = [line async for piece in lines.timed(source()) for line in lines.of(piece)]
+    assert (last.prompt_eval_duration, last.eval_duration, last.total_duration) == (5, 7, 12)
 
 
 async def test_thoughts_that_nobody_wants_are_left_out() -> None:

@@ -70,7 +70,7 @@ def test_every_setting_is_in_the_page_with_its_default(out: Path) -> None:
 
 def test_a_services_page_has_its_own_settings_and_not_the_others(out: Path) -> None:
     page = shown(out / "man/ocg-gateway.8")
-    assert "OCG_ALLOWED_HOSTS=" in page
+    assert "OCG_CORS_ORIGINS=" in page
     assert "OCG_BASE_URL" not in page
     assert "--pid-dir DIR" in page
 

@@ -16,6 +16,21 @@ def test_a_unix_socket_is_for_its_owner_alone(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600
 
 
+def test_a_unix_socket_may_be_for_a_group_too_and_lies_in_a_folder_that_is_made(tmp_path: Path) -> None:
+    with sockets.listen_unix(tmp_path / "deep" / "s", mode=0o660, key="OCG_HOST"):
+        assert stat.S_IMODE((tmp_path / "deep" / "s").stat().st_mode) == 0o660
+        assert stat.S_IMODE((tmp_path / "deep").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["file/s", "x" * 200])
+def test_where_no_socket_can_be_the_setting_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OcgError, match="cannot listen on") as caught:
+        sockets.listen_unix(tmp_path / name, key="OCG_HOST")
+    assert caught.value.code is Code.UNSAFE_PATH
+    assert "OCG_HOST" in caught.value.hint
+
+
 def test_a_stale_socket_of_ours_is_replaced(tmp_path: Path) -> None:
     sockets.listen_unix(tmp_path / "s").close()
     assert (tmp_path / "s").is_socket()

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # A whole answer comes after all of its thinking: OpenAI's own clients wait as long.
 _SILENCE_S = 600.0
-_OF_THE_ACCOUNT = frozenset({401, 402, 403})
-_CODES = {404: Code.MODEL_UNKNOWN, 413: Code.TOO_LARGE, 429: Code.BUSY}
 
 
 class _Named(msgspec.Struct):
@@ -95,17 +93,23 @@ def own_name(model: str, provider: str) -> str:
 
 
 async def _refused(place: Place, response: "aiohttp.ClientResponse") -> Opened:
-    """Tell in our words what a provider refuses, with its status unless that is about our account there."""
+    """Tell in our words what a provider refuses."""
     status, retry_after = response.status, response.headers.get("Retry-After", "")
     said = await beginning(response, MAX_ERROR_BYTES)
     error = from_api(place.title, status, retry_after, said, settings=place.blamed).error
-    code = _CODES.get(status, error.code)
-    if isinstance(error, RefusedError):
-        code = Code.TOO_LARGE if status == 413 else Code.INVALID_REQUEST  # noqa: PLR2004 - HTTP's
-    is_ours = status in _OF_THE_ACCOUNT or status < 400 or (status < 500 and code is Code.PROVIDER)  # noqa: PLR2004 - HTTP's classes
+    told, code = _meant(status, error)
     headers = {"Content-Type": wire.JSON} | ({"Retry-After": retry_after} if retry_after else {})
-    body = wire.error_body(OcgError(code, error.message, error.hint))
-    return Opened(code.http_status if is_ours else status, _once(body), headers)
+    return Opened(told, _once(wire.error_body(OcgError(code, error.message, error.hint))), headers)
+
+
+def _meant(status: int, error: OcgError) -> tuple[int, Code]:
+    """Return the status and the code for whoever asked: the provider's status, unless it is us that it refuses."""
+    if isinstance(error, RefusedError):
+        return status, Code.TOO_LARGE if status == 413 else Code.INVALID_REQUEST  # noqa: PLR2004 - HTTP's
+    if status == 404:  # noqa: PLR2004 - HTTP's
+        return status, Code.MODEL_UNKNOWN
+    is_told = status >= 500 or error.code is not Code.PROVIDER  # noqa: PLR2004 - HTTP's classes
+    return status if is_told else error.code.http_status, error.code
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

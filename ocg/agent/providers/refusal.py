@@ -103,7 +103,8 @@ def from_api(provider: str, status: int, retry_after: str, body: bytes, *, setti
         if meant is not None:
             return Refusal(OcgError(Code.PROVIDER, message, settings.hint(meant)), is_passing=False)
         return Refusal(RefusedError(message, settings.hint(status)), is_passing=False)
-    error = OcgError(Code.PROVIDER, message, settings.hint(status))
+    code = Code.BUSY if status == 429 else Code.PROVIDER  # noqa: PLR2004 - HTTP's; whoever asks us is to wait as well
+    error = OcgError(code, message, settings.hint(status))
     return Refusal(error, status in _RETRIED, _seconds(retry_after))
 
 

@@ -39,31 +39,29 @@ def chat_of(asked: MessagesRequest) -> openai.ChatRequest:
         tool_choice=_choice(asked.tool_choice),
         parallel_tool_calls=False if asked.tool_choice and asked.tool_choice.disable_parallel_tool_use else None,
         response_format=_form(asked.output_config),
-        user=_session(asked),
+        user=(asked.metadata and asked.metadata.user_id) or "",
     )
 
 
 def messages_of(asked: CountRequest) -> list[openai.ChatMessage]:
-    """Lay out the system's prompt and the conversation."""
+    """Lay out the system's prompt and the conversation.
+
+    What the system says later goes before what is to be answered, which comes last in the other dialects.
+    """
     system = asked.system if isinstance(asked.system, str) else "\n\n".join(one.text for one in asked.system)
     laid = [openai.ChatMessage(role="system", content=system)] if system else []
+    last: list[openai.ChatMessage] = []
     for message in asked.messages:
         match message.role:
-            case "assistant":
-                laid.append(_assistants(message))
-            case "user":
-                laid += [*_results(message), *_said(message)]
             case "system":
-                laid.insert(_place(laid), openai.ChatMessage(role="system", content=_text(message.blocks)))
-    return laid
-
-
-def _place(laid: list[openai.ChatMessage]) -> int:
-    """Return where a word of the system's goes: before what is to be answered, which is last in other dialects."""
-    at = len(laid)
-    while at and laid[at - 1].role in {"user", "tool"}:
-        at -= 1
-    return at - 1 if at and laid[at - 1].tool_calls else at
+                laid.append(openai.ChatMessage(role="system", content=_text(message.blocks)))
+            case "user":
+                last += [*_results(message), *_said(message)]
+            case "assistant":
+                said = _assistants(message)
+                laid += last if said.tool_calls else [*last, said]
+                last = [said] if said.tool_calls else []  # the results belong behind it
+    return laid + last
 
 
 def _assistants(message: InputMessage) -> openai.ChatMessage:
@@ -128,8 +126,3 @@ def _form(config: OutputConfig | None) -> openai.ResponseFormat | None:
     if config is None or config.format is None:
         return None
     return openai.ResponseFormat(type="json_schema", json_schema=openai.JsonSchema(schema=config.format.schema))
-
-
-def _session(asked: MessagesRequest) -> str:
-    """Return whose session it is: nobody's where the client runs tools, since it keeps that conversation itself."""
-    return "" if asked.tools or asked.metadata is None else asked.metadata.user_id or ""

@@ -24,15 +24,16 @@ AGENT_MODEL = "ocg"
 class Asker:
     """Who asks: in the `session` of that name (X-OCG-Session), if in any; as the `caller` may.
 
-    Raises INVALID_REQUEST for what is no session's name.
+    Raises INVALID_REQUEST when that is no session's name.
     """
 
     session: str | None
     caller: Caller
 
     def __post_init__(self) -> None:
+        """Check the name, whoever the answer comes from."""
         if self.session is not None:
-            _check_session(self.session)
+            _check_session_name(self.session)
 
     @classmethod
     def of(cls, request: Request) -> Self:
@@ -82,7 +83,7 @@ def _said(last: ChatMessage, where: str) -> tuple[str, tuple[Image, ...]]:
     return last.text, images_of(last, where)
 
 
-def _check_session(name: str) -> None:
+def _check_session_name(name: str) -> None:
     try:
         msgspec.convert(name, Name)
     except msgspec.ValidationError:

@@ -66,8 +66,9 @@ Shape = Callable[[Said, dict[str, Any]], Line]
 
 def chat_line(said: Said, head: dict[str, Any]) -> Line:
     """Put it into a line of a chat."""
-    thinking, calls = said.thought or None, said.calls or None
-    message = OllamaMessage(role="assistant", content=said.text, thinking=thinking, tool_calls=calls)
+    message = OllamaMessage(
+        role="assistant", content=said.text, thinking=said.thought or None, tool_calls=said.calls or None
+    )
     return ChatLine(message=message, **head)
 
 
@@ -135,11 +136,10 @@ class Lines:
         )
 
     def _line(self, said: Said, *, done: bool = False, **end: Any) -> Line:
-        return self._shape(said, {"model": self._model, "created_at": now(), "done": done, **end})
+        return self._shape(said, {"model": self._model, "created_at": _now(), "done": done, **end})
 
 
-def now() -> str:
-    """Write the time as Ollama does."""
+def _now() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 

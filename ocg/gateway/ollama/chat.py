@@ -72,7 +72,7 @@ class _Laid:
         if message.role == "tool":
             return openai.ChatMessage(role="tool", content=content, tool_call_id=self._answered(message, where).id)
         calls = tuple(map(self._call, message.tool_calls or ()))
-        self._waiting += calls
+        self._waiting = list(calls)
         return openai.ChatMessage(role=message.role, content=content, tool_calls=calls or None)
 
     def _call(self, call: OllamaCall) -> openai.AskedCall:

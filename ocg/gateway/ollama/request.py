@@ -37,7 +37,7 @@ class OllamaMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     content: str | None = None
     thinking: str | None = None
     images: tuple[str, ...] | None = None
-    tool_calls: tuple[OllamaCall, ...] | None = None
+    tool_calls: Annotated[tuple[OllamaCall, ...], msgspec.Meta(max_length=MAX_TOOLS)] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
 

@@ -9,6 +9,7 @@ from ocg.protocol.messages import ToolUse, Usage
 from ocg.protocol.openai import (
     DONE,
     AnswerMessage,
+    CalledTool,
     ChatAnswer,
     ChatChunk,
     Choice,
@@ -17,7 +18,6 @@ from ocg.protocol.openai import (
     FunctionCall,
     FunctionDelta,
     TokenCount,
-    ToolCall,
     ToolCallDelta,
 )
 
@@ -42,8 +42,8 @@ def _choice(answer: Whole, index: int) -> Choice:
     return Choice(message=message, finish_reason=answer.ended.finish, index=index)
 
 
-def _call(call: ToolUse) -> ToolCall:
-    return ToolCall(id=call.id, function=FunctionCall(name=call.name, arguments=call.arguments), type="function")
+def _call(call: ToolUse) -> CalledTool:
+    return CalledTool(id=call.id, function=FunctionCall(name=call.name, arguments=call.arguments), type="function")
 
 
 def total(usages: Sequence[Usage]) -> Usage:

@@ -12,6 +12,9 @@ STYLE_PATH = "/docs/style.css"
 CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 Document = Mapping[str, Any]
+# An operation as method, path and what is said of it.
+_Operation = tuple[str, str, Document]
+_Groups = list[tuple[Document, list[_Operation]]]
 
 
 def written(openapi: Document, asyncapi: Document) -> str:
@@ -38,16 +41,16 @@ def written(openapi: Document, asyncapi: Document) -> str:
     )
 
 
-def _groups(openapi: Document) -> list[tuple[Document, list[tuple[str, str, Document]]]]:
-    """List the groups in their order, each with its operations as method, path and what is said of them."""
-    found: dict[str, list[tuple[str, str, Document]]] = {}
+def _groups(openapi: Document) -> _Groups:
+    """List the groups in their order, each with its operations."""
+    found: dict[str, list[_Operation]] = {}
     for path, methods in openapi["paths"].items():
         for method, operation in methods.items():
             found.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
     return [(tag, found[tag["name"]]) for tag in openapi["tags"] if tag["name"] in found]
 
 
-def _navigation(groups: list[tuple[Document, list[tuple[str, str, Document]]]], asyncapi: Document) -> str:
+def _navigation(groups: _Groups, asyncapi: Document) -> str:
     parts = [
         f'<li><a href="#group-{escape(tag["name"])}">{escape(tag["name"])}</a><ul>'
         + "".join(
@@ -68,14 +71,14 @@ def _navigation(groups: list[tuple[Document, list[tuple[str, str, Document]]]], 
 def _introduction(openapi: Document) -> str:
     return (
         f"<section><h1>{escape(openapi['info']['title'])} API</h1><p>{_prose(openapi['info']['description'])}</p>"
-        "<p>Send a token with each request. <code>ocg open</code> signs a browser in; every operation says which scope "
-        "its token needs. What goes wrong is answered by one shape, "
-        '<a class="type" href="#type-ErrorBody">ErrorBody</a>, which says what, why, and what to do.</p>'
+        "<p>Send a token with each request; every operation says which scope the token needs. What goes wrong is "
+        'answered by an <a class="type" href="#type-ErrorBody">ErrorBody</a>, which says what, why, and what to do, '
+        "or in the shape of the API that is spoken.</p>"
         '<pre>curl http://127.0.0.1:55003/v1/models -H "Authorization: Bearer $TOKEN"</pre></section>'
     )
 
 
-def _group(tag: Document, operations: list[tuple[str, str, Document]], openapi: Document) -> str:
+def _group(tag: Document, operations: list[_Operation], openapi: Document) -> str:
     name = escape(tag["name"])
     body = "".join(_operation(method, path, one, openapi) for method, path, one in operations)
     return f'<section><h2 id="group-{name}">{name}</h2><p>{_prose(tag["description"])}</p>{body}</section>'
