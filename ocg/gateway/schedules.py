@@ -35,10 +35,7 @@ class ScheduleRoutes:
     def endpoints(self) -> Iterator[Endpoint]:
         """List them."""
         shared = partial(Endpoint, errors=UPSTREAM_ERRORS, tag="Schedules")
-        one = partial(
-            Endpoint, named=ScheduleName, errors=(Code.INVALID_REQUEST, Code.NOT_FOUND, *UPSTREAM_ERRORS),
-            tag="Schedules",
-        )  # fmt: skip
+        one = partial(shared, named=ScheduleName, errors=(Code.NOT_FOUND, *UPSTREAM_ERRORS))
         yield shared("GET", "/v1/schedules", "List the schedules", self.schedules, ScheduleList, scope="read")
         yield shared(
             "POST", "/v1/schedules", "Have the agent asked something at certain times", self.add, Schedule,
@@ -53,7 +50,7 @@ class ScheduleRoutes:
         )
         yield one(
             "POST", "/v1/schedules/{name}/run", "Begin a run now", self.run, ScheduleRun, scope="admin",
-            errors=(Code.INVALID_REQUEST, Code.NOT_FOUND, Code.CONFLICT, *UPSTREAM_ERRORS),
+            errors=(Code.NOT_FOUND, Code.CONFLICT, *UPSTREAM_ERRORS),
         )  # fmt: skip
         yield one(
             "GET", "/v1/schedules/{name}/runs", "List the runs of a schedule, newest first", self.runs,
