@@ -8,7 +8,8 @@ proxy, in turns (direct, ours, peer, direct, ...), by one and the same client, a
     .venv/bin/python -m bench.gateway --litellm         # beside LiteLLM too, in 3; the first time installs it
     .venv/bin/python -m bench.gateway --litellm -n 9 --seconds 5 --case "64 clients"
 
-LiteLLM goes into a virtual environment of its own below .make/, never into OCG's.
+LiteLLM goes into a virtual environment of its own below .make/, never into OCG's. What idle WebSockets and a thousand
+streams cost is measured by bench/gateway_sockets.py.
 """
 
 import argparse
@@ -231,8 +232,10 @@ def _row(case: Case, server: Server, found: list[Measured]) -> None:
 
 def _ratio(found: dict[str, list[Measured]]) -> None:
     """What each adds to the model's own time, in the same round; and ours to the peer's rate."""
-    for name in found.keys() - {"direct"}:
-        pairs = list(zip(found[name], found["direct"], strict=True))
+    for name, rounds in found.items():
+        if name == "direct":
+            continue
+        pairs = list(zip(rounds, found["direct"], strict=True))
         p50 = statistics.median(one.result.p50_ms - direct.result.p50_ms for one, direct in pairs)
         first = statistics.median(one.result.first_ms - direct.result.first_ms for one, direct in pairs)
         print(f"{'':<11} {name} adds: p50 {p50:.2f} ms, first byte {first:.2f} ms")
