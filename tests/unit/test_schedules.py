@@ -330,7 +330,7 @@ async def test_the_model_schedules_lists_and_removes(tmp_path: Path) -> None:
         said = "tea (at 2026-12-01 16:00, next on Tuesday, 2026-12-01 16:00 (UTC, UTC+0000)): tea"
         assert await call(tea) == await call(tea) == f"scheduled {said}"
         assert await call('{"action": "list"}') == said
-        assert "to add takes name, when and message" in await call('{"action": "add", "name": "x"}')
+        assert "at `$.when`" in await call('{"action": "add", "name": "x"}')
         assert "no unit of time" in await call(tea.replace("at 2026-12-01 16:00", "every 3 moons"))
         assert await call('{"action": "remove", "name": "tea"}') == "removed tea"
         assert "no schedule" in await call('{"action": "remove", "name": "tea"}')

@@ -8,29 +8,22 @@ import msgspec
 from ocg.agent.schedules import Schedules
 from ocg.agent.tools.time import say
 from ocg.agent.zones import zone_of
-from ocg.errors import Code, OcgError
-from ocg.protocol.schedules import Schedule, ScheduledText, ScheduleName, ScheduleRequest, When, Zone
+from ocg.protocol import wire
+from ocg.protocol.schedules import Schedule, ScheduleRequest
 
+_WHEN = "`in 20m`, `at 2026-12-01 09:00`, `every 2h`, or cron's five fields: `0 8 * * 1-5`"
 _MOST_SHOWN = 50
 _SHOWN_CHARS = 200
 
 
 class ScheduleArguments(msgspec.Struct, frozen=True):
-    """What to do with which."""
+    """What to do with which; what `add` takes beyond that is checked there."""
 
     action: Literal["add", "list", "remove"]
-    name: Annotated[ScheduleName, msgspec.Meta(description="a short name, to add or remove")] | None = None
-    when: (
-        Annotated[
-            When,
-            msgspec.Meta(
-                description="`in 20m`, `at 2026-12-01 09:00`, `every 2h`, or cron's five fields: `0 8 * * 1-5`"
-            ),
-        ]
-        | None
-    ) = None
-    message: Annotated[ScheduledText, msgspec.Meta(description="what you will be asked then")] | None = None
-    zone: Annotated[Zone, msgspec.Meta(description="an IANA time zone; the user's own when empty")] = ""
+    name: Annotated[str, msgspec.Meta(description="a short name without spaces, to add or remove")] = ""
+    when: Annotated[str, msgspec.Meta(description=_WHEN)] = ""
+    message: Annotated[str, msgspec.Meta(description="what you will be asked then")] = ""
+    zone: Annotated[str, msgspec.Meta(description="an IANA time zone; the user's own when empty")] = ""
 
 
 class ScheduleTool:
@@ -47,18 +40,17 @@ class ScheduleTool:
 
     async def run(self, arguments: ScheduleArguments) -> str:
         """Do it, and say what stands now."""
-        match arguments:
-            case ScheduleArguments(action="list"):
+        match arguments.action:
+            case "add":
+                given = {key: getattr(arguments, key) for key in ("name", "when", "message", "zone")}
+                request = wire.convert(ScheduleRequest, given, where="add")
+                return f"scheduled {_said(await self._schedules.add(request))}"
+            case "remove":
+                await self._schedules.remove(arguments.name)
+                return f"removed {arguments.name}"
+            case "list":
                 found = (await self._schedules.list()).schedules
                 return "\n".join(map(_said, found[:_MOST_SHOWN])) or "nothing is scheduled"
-            case ScheduleArguments(action="remove", name=str(name)):
-                await self._schedules.remove(name)
-                return f"removed {name}"
-            case ScheduleArguments(action="add", name=str(name), when=str(when), message=str(message)):
-                request = ScheduleRequest(name=name, when=when, message=message, zone=arguments.zone)
-                return f"scheduled {_said(await self._schedules.add(request))}"
-        wanted = "name" if arguments.action == "remove" else "name, when and message"
-        raise OcgError(Code.INVALID_REQUEST, f"to {arguments.action} takes {wanted}", "call schedule again with them")
 
 
 def _said(one: Schedule) -> str:
