@@ -23,7 +23,7 @@ from ocg.protocol.schedules import (
     ScheduleRunList,
 )
 
-_BODY_BYTES = 512 << 10  # its text, with every character escaped
+_BODY_BYTES = 128 << 10  # its text, with every character escaped
 
 
 class ScheduleRoutes:

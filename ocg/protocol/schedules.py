@@ -13,7 +13,7 @@ ScheduleName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0
 # Cron's five fields or one of its @words; every N; in N; at a date and a time.
 When = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern="^[ -~]*$")]
 Zone = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[A-Za-z0-9_+/-]*\Z")]
-ScheduledText = Annotated[str, msgspec.Meta(min_length=1, max_length=1 << 16)]
+ScheduledText = Annotated[str, msgspec.Meta(min_length=1, max_length=1 << 14)]
 RunState = Literal["running", "completed", "failed"]
 
 

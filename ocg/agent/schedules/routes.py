@@ -9,7 +9,7 @@ from ocg.lifecycle import answers
 from ocg.protocol.messages import Changed
 from ocg.protocol.schedules import SchedulePatch, ScheduleRequest
 
-_BODY_BYTES = 512 << 10  # its text, with every character escaped
+_BODY_BYTES = 128 << 10  # its text, with every character escaped
 
 
 class ScheduleRoutes:
