@@ -1,8 +1,6 @@
 """OpenAI's chat completions, answered by a provider that speaks something else."""
 
-import time
-import uuid
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
@@ -17,23 +15,9 @@ from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
 from ocg.lifecycle.relay import error_frame
 from ocg.lifecycle.stream import EventStream, while_listening
-from ocg.protocol import sse, wire
 from ocg.protocol.asking import context_of, options_of, wrong
-from ocg.protocol.openai import (
-    DONE,
-    AnswerMessage,
-    CalledTool,
-    ChatAnswer,
-    ChatChunk,
-    ChatRequest,
-    Choice,
-    ChunkChoice,
-    Delta,
-    FunctionCall,
-    FunctionDelta,
-    TokenCount,
-    ToolCallDelta,
-)
+from ocg.protocol.chunks import Chunks, choice, completion
+from ocg.protocol.openai import ChatAnswer, ChatRequest
 from ocg.protocol.replies import ReplyOptions
 
 
@@ -68,7 +52,7 @@ async def answered(request: Request, provider: Provider, chat: ChatRequest) -> R
         pieces = await owned.enter_async_context(aclosing(_pieces(provider, _Asked.of(chat))))
         first = await while_listening(request, anext(pieces))
         if chat.stream:
-            return _Owning(_written(first, pieces, _Writer(chat)), owned.pop_all())
+            return _Owning(_written(first, pieces, Chunks(chat.model, wants_usage=chat.wants_usage)), owned.pop_all())
         last = await while_listening(request, _last(first, pieces))
         return answers.answer(_whole(last, chat.model))
 
@@ -106,11 +90,11 @@ class _Owning(EventStream):
             await super().__call__(scope, receive, send)
 
 
-async def _written(first: Piece, pieces: AsyncGenerator[Piece, None], writer: "_Writer") -> AsyncGenerator[bytes, None]:
+async def _written(first: Piece, pieces: AsyncGenerator[Piece, None], chunks: Chunks) -> AsyncGenerator[bytes, None]:
     try:
-        yield writer.role() + b"".join(writer.of(first))
+        yield chunks.role() + _chunk(first, chunks)
         async for piece in pieces:
-            yield b"".join(writer.of(piece))
+            yield _chunk(piece, chunks)
     except OcgError as error:
         yield error_frame(error)
 
@@ -122,66 +106,16 @@ def _finish(reply: Reply) -> str:
 
 
 def _whole(reply: Reply, model: str) -> ChatAnswer:
-    message = AnswerMessage(content=reply.text)
-    if reply.tool_calls:
-        calls = (
-            CalledTool(id=one.id, function=FunctionCall(name=one.name, arguments=one.arguments), type="function")
-            for one in reply.tool_calls
-        )
-        message = AnswerMessage(content=reply.text or None, tool_calls=tuple(calls))
-    return ChatAnswer(
-        id=_new_id(),
-        created=int(time.time()),
-        model=model,
-        choices=(Choice(message=message, finish_reason=_finish(reply)),),
-        usage=TokenCount.of(reply.usage),
-    )
+    return completion(model, [choice(reply.text, reply.tool_calls, _finish(reply))], reply.usage)
 
 
-class _Writer:
-    """Writes the chunks of a stream."""
-
-    def __init__(self, chat: ChatRequest) -> None:
-        self._id = _new_id()
-        self._created = int(time.time())
-        self._model = chat.model
-        self._wants_usage = chat.wants_usage
-
-    def role(self) -> bytes:
-        """Write the first chunk, which says whose text follows."""
-        return self._delta(Delta(role="assistant", content=""))
-
-    def of(self, piece: Piece) -> Iterator[bytes]:
-        """Write what a piece adds; the whole at the end adds its calls and why it ends."""
-        match piece:
-            case str():
-                yield self._delta(Delta(content=piece))
-            case Reasoning():
-                yield self._delta(Delta(reasoning_content=piece.text))
-            case Reply():
-                if piece.tool_calls:
-                    yield self._delta(Delta(tool_calls=_calls(piece)))
-                yield self._frame(ChunkChoice(delta=Delta(), finish_reason=_finish(piece)))
-                if self._wants_usage:
-                    yield self._frame(usage=TokenCount.of(piece.usage))
-                yield DONE
-
-    def _delta(self, delta: Delta) -> bytes:
-        return self._frame(ChunkChoice(delta=delta))
-
-    def _frame(self, *choices: ChunkChoice, usage: TokenCount | None = None) -> bytes:
-        chunk = ChatChunk(id=self._id, created=self._created, model=self._model, choices=choices, usage=usage)
-        return sse.frame(wire.encode(chunk))
-
-
-def _calls(reply: Reply) -> tuple[ToolCallDelta, ...]:
-    return tuple(
-        ToolCallDelta(
-            index=index, id=one.id, type="function", function=FunctionDelta(name=one.name, arguments=one.arguments)
-        )
-        for index, one in enumerate(reply.tool_calls)
-    )
-
-
-def _new_id() -> str:
-    return f"chatcmpl-{uuid.uuid4().hex}"
+def _chunk(piece: Piece, chunks: Chunks) -> bytes:
+    """Write what a piece adds; the whole at the end adds its calls and why it ends."""
+    match piece:
+        case str():
+            return chunks.text(piece)
+        case Reasoning():
+            return chunks.thought(piece.text)
+        case Reply():
+            calls = (chunks.call(number, call) for number, call in enumerate(piece.tool_calls))
+            return b"".join(calls) + chunks.finish(_finish(piece)) + chunks.end(piece.usage)

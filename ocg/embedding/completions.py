@@ -1,9 +1,7 @@
 """POST /v1/chat/completions for the local model: OpenAI's shapes around a generation."""
 
-import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass, field
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,13 +11,11 @@ from ocg.embedding.generator import Asked, Call, Finish, Piece
 from ocg.embedding.request import LocalChat
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
+from ocg.lifecycle.relay import error_frame
 from ocg.lifecycle.stream import EventStream, while_listening
-from ocg.protocol import openai, sse, wire
-from ocg.protocol.messages import Usage
-
-
-def _new_id() -> str:
-    return f"chatcmpl-{uuid.uuid4().hex}"
+from ocg.protocol.chunks import Chunks, choice, completion
+from ocg.protocol.messages import ToolUse, Usage
+from ocg.protocol.openai import ChatAnswer
 
 
 class Completions:
@@ -41,13 +37,13 @@ class Completions:
         asked = chat.asked()
         if not chat.stream:
             return answers.answer(await while_listening(request, self._whole(asked)))
-        chunks = _Chunks(self._chat.name, wants_usage=chat.wants_usage)
+        chunks = Chunks(self._chat.name, wants_usage=chat.wants_usage)
         stream = self._stream(asked, chunks)
         # The first chunk is awaited here, so that what fails before it is an answer with a status of its own.
         first = await while_listening(request, _next(stream))
         return EventStream(_after(first, stream))
 
-    async def _whole(self, asked: Asked) -> openai.ChatAnswer:
+    async def _whole(self, asked: Asked) -> ChatAnswer:
         text, calls, finish = [], [], Finish("stop", 0, 0)
         async with self._chat.generate(asked) as pieces:
             async for piece in pieces:
@@ -55,57 +51,32 @@ class Completions:
                     case str():
                         text.append(piece)
                     case Call():
-                        calls.append(_tool_call(piece))
+                        calls.append(_tool_use(piece))
                     case Finish():
                         finish = piece
-        said = "".join(text)
-        message = openai.AnswerMessage(content=said or None, tool_calls=tuple(calls)) if calls else None
-        choice = openai.Choice(message=message or openai.AnswerMessage(content=said), finish_reason=finish.reason)
-        return openai.ChatAnswer(
-            id=_new_id(), created=int(time.time()), model=self._chat.name, choices=(choice,), usage=_usage(finish)
-        )
+        return completion(self._chat.name, [choice("".join(text), calls, finish.reason)], _usage(finish))
 
-    async def _stream(self, asked: Asked, chunks: "_Chunks") -> AsyncGenerator[bytes, None]:
+    async def _stream(self, asked: Asked, chunks: Chunks) -> AsyncGenerator[bytes, None]:
         async with self._chat.generate(asked) as pieces:
             first = await anext(pieces)
-            yield chunks.begin()
+            yield chunks.role()
             try:
-                yield chunks.of(first)
+                yield _written(first, chunks)
                 async for piece in pieces:
-                    yield chunks.of(piece)
+                    yield _written(piece, chunks)
             except OcgError as error:  # the status has been sent, so it is said in the stream
-                yield sse.frame(wire.error_body(error))
-                return
-        yield sse.frame(b"[DONE]")
+                yield error_frame(error)
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunks:
-    """Writes the chunks of one answer."""
-
-    model: str
-    wants_usage: bool
-    id: str = field(default_factory=_new_id)
-    created: int = field(default_factory=lambda: int(time.time()))
-
-    def begin(self) -> bytes:
-        """Write the chunk that says who speaks."""
-        return self._chunk(openai.ChunkChoice(delta=openai.Delta(role="assistant", content="")))
-
-    def of(self, piece: Piece) -> bytes:
-        """Write a piece of the answer, the usage behind the last if it is wanted."""
-        match piece:
-            case str():
-                return self._chunk(openai.ChunkChoice(delta=openai.Delta(content=piece)))
-            case Call():
-                return self._chunk(openai.ChunkChoice(delta=openai.Delta(tool_calls=(_begun(piece),))))
-            case Finish():
-                end = self._chunk(openai.ChunkChoice(delta=openai.Delta(), finish_reason=piece.reason))
-                return end + (self._chunk(usage=_usage(piece)) if self.wants_usage else b"")
-
-    def _chunk(self, *choices: openai.ChunkChoice, usage: openai.TokenCount | None = None) -> bytes:
-        made = openai.ChatChunk(id=self.id, created=self.created, model=self.model, choices=choices, usage=usage)
-        return sse.frame(wire.encode(made))
+def _written(piece: Piece, chunks: Chunks) -> bytes:
+    """Write a piece of the answer; a call comes as a whole."""
+    match piece:
+        case str():
+            return chunks.text(piece)
+        case Call():
+            return chunks.call(0, _tool_use(piece))
+        case Finish():
+            return chunks.finish(piece.reason) + chunks.end(_usage(piece))
 
 
 async def _next(stream: AsyncIterator[bytes]) -> bytes:
@@ -122,20 +93,9 @@ async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenera
         await rest.aclose()
 
 
-def _tool_call(call: Call) -> openai.CalledTool:
-    function = openai.FunctionCall(name=call.name, arguments=call.arguments)
-    return openai.CalledTool(id=_call_id(), function=function, type="function")
+def _tool_use(call: Call) -> ToolUse:
+    return ToolUse(id=f"call_{uuid.uuid4().hex[:24]}", name=call.name, arguments=call.arguments)
 
 
-def _begun(call: Call) -> openai.ToolCallDelta:
-    """Write a call as a chunk has it: it comes as a whole."""
-    function = openai.FunctionDelta(name=call.name, arguments=call.arguments)
-    return openai.ToolCallDelta(index=0, id=_call_id(), type="function", function=function)
-
-
-def _call_id() -> str:
-    return f"call_{uuid.uuid4().hex[:24]}"
-
-
-def _usage(finish: Finish) -> openai.TokenCount:
-    return openai.TokenCount.of(Usage(prompt_tokens=finish.prompt_tokens, completion_tokens=finish.completion_tokens))
+def _usage(finish: Finish) -> Usage:
+    return Usage(prompt_tokens=finish.prompt_tokens, completion_tokens=finish.completion_tokens)

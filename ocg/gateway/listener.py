@@ -86,7 +86,7 @@ async def _addresses(settings: GatewaySettings) -> set[Any]:
 
 async def _listen(settings: GatewaySettings, notifier: Notifier) -> socket.socket:
     if settings.gateway_sock:
-        listener = sockets.listen_unix(settings.gateway_sock, mode=_SOCKET_MODE, key="OCG_HOST")
+        listener = sockets.listen_unix(settings.gateway_sock, mode=_SOCKET_MODE, key="OCG_HOST", service="ocg-gateway")
     else:
         listener = await _listen_tcp(settings, notifier)
         # Connections accepted inherit it (tcp(7)); it counts for a closed receive window too.

@@ -70,13 +70,15 @@ def is_served(host: str, port: int) -> bool:
     return True
 
 
-def listen_unix(path: Path, *, mode: int = 0o600, key: str = "OCG_AGENT_SOCK") -> socket.socket:
+def listen_unix(
+    path: Path, *, mode: int = 0o600, key: str = "OCG_AGENT_SOCK", service: str = "ocg-agent"
+) -> socket.socket:
     """Listen on a Unix socket; a stale one is replaced only if it is ours and nobody answers.
 
     Raises ALREADY_RUNNING when somebody answers, UNSAFE_PATH when what lies there is not ours to remove, or we may make
-    none there; `key` is the setting that would change the place.
+    none there; `key` is the setting that would change the place, `service` who would answer.
     """
-    _clear(path, key)
+    _clear(path, key, service)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -108,7 +110,7 @@ def remove_unix(path: Path) -> None:
         return
 
 
-def _clear(path: Path, key: str) -> None:
+def _clear(path: Path, key: str, service: str) -> None:
     try:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -120,7 +122,7 @@ def _clear(path: Path, key: str) -> None:
             f"remove it, or set {key} to another path",
         )
     if answers(path):
-        raise OcgError(Code.ALREADY_RUNNING, f"another service answers on {path}", f"ocg stop, or set {key}")
+        raise OcgError(Code.ALREADY_RUNNING, f"another {service} answers on {path}", f"ocg stop, or set {key}")
     path.unlink()
 
 

@@ -202,5 +202,5 @@ def _second(folder: Path, env: Mapping[str, str], first: Process) -> None:
     """Another gateway at the same socket gives way to the first."""
     other = folder / "other"
     other.mkdir()
-    assert "answers on" in _refused(other, dict(env) | {"OCG_PID_DIR": str(other)})
+    assert "another ocg-gateway answers on" in _refused(other, dict(env) | {"OCG_PID_DIR": str(other)})
     assert first.popen.poll() is None

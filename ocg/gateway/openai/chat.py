@@ -11,7 +11,7 @@ from ocg.gateway.chats.chats import ERRORS, PATH, SESSION, Answerer, Chats, Kind
 from ocg.gateway.chats.merging import merged, together
 from ocg.gateway.chats.pieces import Piece, whole
 from ocg.gateway.chats.turn import Asker, wrong
-from ocg.gateway.openai.answer import Chunks, completion
+from ocg.gateway.openai.answer import Written, completion
 from ocg.gateway.openai.raw import passed
 from ocg.gateway.openai.request import AgentChat, ModelNamed
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
@@ -67,7 +67,7 @@ class ChatRoute:
         opened = await while_listening(request, self._open(chat, asker))
         if not chat.stream:
             return answers.answer(completion(await while_listening(request, together(map(whole, opened)))))
-        return EventStream(_written(merged(opened), Chunks(wants_usage=chat.wants_usage)))
+        return EventStream(_frames(merged(opened), Written(wants_usage=chat.wants_usage)))
 
     async def _open(self, chat: AgentChat, asker: Asker) -> list[_Pieces]:
         """Begin as many answers as are asked for, all or none."""
@@ -85,7 +85,7 @@ class ChatRoute:
         return begun
 
 
-async def _written(pieces: AsyncGenerator[tuple[int, Piece], None], chunks: Chunks) -> AsyncGenerator[bytes, None]:
+async def _frames(pieces: AsyncGenerator[tuple[int, Piece], None], written: Written) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(with_heartbeats(pieces)) as beats:
             async for found in beats:
@@ -93,8 +93,8 @@ async def _written(pieces: AsyncGenerator[tuple[int, Piece], None], chunks: Chun
                     yield HEARTBEAT
                     continue
                 index, piece = found
-                for chunk in chunks.of(piece, index):
+                for chunk in written.of(piece, index):
                     yield chunk
-        yield chunks.end()
+        yield written.end()
     except OcgError as error:
         yield error_frame(error)
