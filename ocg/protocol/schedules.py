@@ -8,7 +8,7 @@ from ocg.protocol.clients import Client
 from ocg.protocol.messages import Changed, ReplyTo, TurnError
 from ocg.protocol.struct import Struct
 
-# No dot: a conversation `schedule.NAME` is one schedule's, and `schedule.NAME.…` one run's of it.
+# No @: a conversation `schedule@NAME` is one schedule's, and `schedule@NAME@…` one run's of it.
 ScheduleName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")]
 # Cron's five fields or one of its @words; every N; in N; at a date and a time.
 When = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern="^[ -~]*$")]

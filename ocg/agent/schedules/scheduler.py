@@ -77,16 +77,19 @@ class Scheduler:
     async def _ask(self, begun: Begun) -> TurnError | None:
         """Ask for the turn of a run, or join it, and return what it failed with."""
         try:
-            async with aclosing(await self._submit(begun.request)) as told:
-                async for event in told:
-                    match event:
-                        case events.TurnStarted(turn_id=turn_id):
-                            await self._schedules.note_turn(begun.id, turn_id)
-                        case events.TurnFailed(code=code, message=message, hint=hint):
-                            return TurnError(code, message, hint)
+            following = await self._submit(begun.request)
         except OcgError as error:
             return TurnError(error.code, error.message, error.hint)
-        return None
+        async with aclosing(following):
+            async for event in following:
+                match event:
+                    case events.TurnStarted(turn_id=turn_id):
+                        await self._schedules.note_turn(begun.id, turn_id)
+                    case events.TurnFailed(code=code, message=message, hint=hint):
+                        return TurnError(code, message, hint)
+                    case events.TurnCompleted() | events.TurnJoined():
+                        return None
+        raise OcgError(Code.UNAVAILABLE, "its turn goes on later", "it is joined again then")
 
     async def _submit(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
         """Submit a turn, again and again for some minutes while too much waits already."""

@@ -27,7 +27,6 @@ _MOST = 1000
 _CLAIMED = 20  # in one transaction: others wait for it
 _KEPT_RUNS = 100
 _KEPT_S = 7 * 86400.0
-_DUE = "is_paused = 0 AND next_at <= ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +189,8 @@ def _same(found: Schedule, asked: ScheduleRequest) -> Schedule:
 
 def _claim(db: sqlite3.Connection, now: float) -> int:
     """Write down runs of what is due, some at a time; return how many schedules were due."""
-    found = db.execute(f"{rows.SCHEDULES} WHERE {_DUE} ORDER BY next_at LIMIT ?", (now, _CLAIMED)).fetchall()
+    sql = f"{rows.SCHEDULES} WHERE is_paused = 0 AND next_at <= ? ORDER BY next_at LIMIT ?"
+    found = db.execute(sql, (now, _CLAIMED)).fetchall()
     for row in found:
         try:
             missed, next_at = rows.missed(row, now)

@@ -19,12 +19,13 @@ _WORDS = {
 }
 _FIELDS = 5
 _SPAN = re.compile(r"(every|in)\s+(\d{0,6})\s*([a-z]+)", re.ASCII)
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _UNITS = {
-    **_UNITS_S,
-    "sec": 1, "second": 1, "seconds": 1, "min": 60, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600,
-    "day": 86400, "days": 86400, "week": 7 * 86400, "weeks": 7 * 86400,
-}  # fmt: skip
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86400),
+    **dict.fromkeys(("w", "week", "weeks"), 7 * 86400),
+}
 _SHORTEST_S = 60
 _LONGEST_S = 3660 * 86400
 _AT = re.compile(r"at\s+(\d{4}-\d\d-\d\d)[ t](\d\d:\d\d(?::\d\d)?)", re.ASCII)
