@@ -78,7 +78,7 @@ class Answerer:
         """Have a call asked about until it is answered, here or elsewhere."""
         if isinstance(event, events.ApprovalAnswered):
             await asking.end()
-            self._note(f"{event.answer}, by {event.by}")
+            self._note(terminal.plain(f"{event.answer}, by {event.by}"))
             return
         self._note(terminal.plain(f"{event.name} waits to be allowed: {event.why}"))
         if not await asking.begin(event.approval_id):

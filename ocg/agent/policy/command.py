@@ -13,6 +13,8 @@ from pathlib import PurePosixPath
 
 Words = tuple[str, ...]
 
+_MAX_CHARS = 1 << 14  # it is read in the event loop, once a rule
+
 _PIECE = r"""[A-Za-z0-9_@%+=:,./-]|'[^'\x00-\x1f\x7f]*'|"[^"$`\\!\x00-\x1f\x7f]*\""""
 _TOKEN = re.compile(rf"(?P<space>[ \t]+)|(?P<operator>&&|\|\||[;|&\n])|(?P<word>(?:{_PIECE})+)")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
@@ -32,6 +34,8 @@ def read(text: str) -> tuple[Words, ...] | None:
 
     None where the line is not plain.
     """
+    if len(text) > _MAX_CHARS:
+        return None
     commands: list[list[str]] = [[]]
     at = 0
     for token in _TOKEN.finditer(text):
