@@ -187,6 +187,20 @@ def test_a_head_in_no_encoding_passes(stack: Stack) -> None:
     assert reply.headers["Content-Type"] == "text/\xff\xe9"
 
 
+def test_a_key_that_a_provider_echoes_is_masked(stack: Stack) -> None:
+    echo = b'data: {"error": {"message": "Incorrect API key: ' + KEY.encode() + b'"}}\n\n'
+    stack.plays(plays(echo, 55))
+    reply = stack.gateway.ask("POST", CHAT, HELLO | {"stream": True})
+    assert reply.body == echo.replace(KEY.encode(), b"*" * len(KEY))
+    reply = stack.gateway.ask("POST", "/v1/responses", {"model": HELLO["model"], "input": "hello"})
+    assert b"Incorrect API key" in reply.body
+    assert KEY.encode() not in reply.body
+    stack.plays(gives({"key": KEY}))
+    assert stack.gateway.ask("POST", CHAT, HELLO).json == {"key": "*" * len(KEY)}
+    claude = HELLO | {"model": "anthropic/claude"}
+    assert stack.agent.ask("POST", "/v1/providers/anthropic/messages", claude)[1] == {"key": "*" * len(KEY)}
+
+
 def test_large_bodies_pass_and_take_no_memory(stack: Stack) -> None:
     size = 80 << 20
 

@@ -1,12 +1,14 @@
 """Requests passed on to a provider as they came, and its answers as they come: only the model and the key are ours."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ocg.agent.imports import load_aiohttp
+from ocg.agent.providers.masking import masked
 from ocg.agent.providers.places import Place
 from ocg.agent.providers.refusal import RefusedError, from_api
 from ocg.agent.providers.transport import CONNECT_TIMEOUT_S, MAX_ERROR_BYTES, beginning, unreached
@@ -45,7 +47,12 @@ class Passthrough:
 
         try:
             async with await self._post(url, body, headers) as response:
-                yield Opened.of(response) if response.status == 200 else await _refused(place, response)  # noqa: PLR2004 - HTTP's
+                if response.status != 200:  # noqa: PLR2004 - HTTP's
+                    yield await _refused(place, response)
+                    return
+                opened = Opened.of(response)
+                async with aclosing(masked(opened.chunks, place.blamed.secret)) as chunks:
+                    yield replace(opened, chunks=chunks)
         except TimeoutError:
             raise OcgError(Code.TIMEOUT, f"{place.title} was silent for too long", "ask again, or for less") from None
         except aiohttp.ClientConnectorError as error:
