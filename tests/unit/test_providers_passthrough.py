@@ -51,10 +51,20 @@ async def test_a_kept_connection_that_was_closed_is_opened_again() -> None:
         async with _server(ANSWER, b"", ANSWER) as (url, seen):
             assert [await _asked(passthrough, url) for _ in range(2)] == [b"{}", b"{}"]
             assert seen == [1, 1, 2]
-        async with _server(b"", b"", ANSWER) as (url, seen):
+    finally:
+        await passthrough.close()
+
+
+@pytest.mark.parametrize(("before", "seen"), [((), [1]), ((ANSWER, b""), [1, 1, 2])])
+async def test_what_was_read_on_a_new_connection_is_not_asked_again(before: tuple[bytes, ...], seen: list[int]) -> None:
+    passthrough = Passthrough()
+    try:
+        async with _server(*before, b"", ANSWER) as (url, found):
+            if before:
+                assert await _asked(passthrough, url) == b"{}"
             with pytest.raises(OcgError, match="Theirs broke off") as failed:
                 await _asked(passthrough, url)
-            assert (failed.value.code, seen) == (Code.PROVIDER, [1, 2])
+            assert (failed.value.code, found) == (Code.PROVIDER, seen)
     finally:
         await passthrough.close()
 

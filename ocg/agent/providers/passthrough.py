@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,6 +27,13 @@ _SILENCE_S = 600.0
 
 class _Named(msgspec.Struct):
     model: str
+
+
+@dataclass(slots=True)
+class _Way:
+    """Whether a request went over a connection that had been used before."""
+
+    was_kept: bool = False
 
 
 class Passthrough:
@@ -63,26 +71,36 @@ class Passthrough:
             raise OcgError(Code.PROVIDER, f"{place.title} broke off: {type(error).__name__}", "ask again") from None
 
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> "aiohttp.ClientResponse":
-        """Send a request; once more where a kept connection turns out to be closed: nobody read it there."""
+        """Send a request; once more where a kept connection turns out to be closed, where servers close idle ones."""
         import aiohttp  # noqa: PLC0415 - as above
 
+        way = _Way()
         try:
-            return await self._sent(url, body, headers)
+            return await self._sent(url, body, headers, way)
         except aiohttp.ServerDisconnectedError:
-            return await self._sent(url, body, headers)
+            if not way.was_kept:
+                raise  # who took a new one has read the request, and may bill it
+            return await self._sent(url, body, headers, way)
 
-    async def _sent(self, url: str, body: bytes, headers: Mapping[str, str]) -> "aiohttp.ClientResponse":
+    async def _sent(self, url: str, body: bytes, headers: Mapping[str, str], way: _Way) -> "aiohttp.ClientResponse":
         import aiohttp  # noqa: PLC0415 - as above
 
         if self._session is None:
+            tracing = aiohttp.TraceConfig()
+            tracing.on_connection_reuseconn.append(_note_kept)
             # Who may ask bounds how many: ocg-gateway its connections, and the socket's mode everybody else.
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Content-Type": wire.JSON, "Accept-Encoding": "identity"},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=_SILENCE_S),
+                trace_configs=[tracing],
             )
-        return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        return await self._session.post(url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=way)
+
+
+async def _note_kept(_session: object, trace: SimpleNamespace, _params: object) -> None:
+    trace.trace_request_ctx.was_kept = True
 
 
 def renamed(body: bytes, provider: str) -> bytes:
