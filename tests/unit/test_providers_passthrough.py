@@ -92,6 +92,14 @@ def test_the_model_alone_is_renamed(asked: bytes, sent: bytes) -> None:
     assert renamed(asked, "openrouter") == sent
 
 
+@pytest.mark.parametrize("n", [b"0", b"17", b"1e3", b'"2"', b'2,"n":17'])
+def test_only_so_many_answers_can_be_asked_for_at_once(n: bytes) -> None:
+    assert renamed(b'{"model":"custom/x","n":16}', "custom") == b'{"model":"x","n":16}'
+    with pytest.raises(OcgError) as refused:
+        renamed(b'{"model":"custom/x","n":' + n + b"}", "custom")
+    assert (refused.value.code, refused.value.param) == (Code.INVALID_REQUEST, "n")
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"model":3}', b'{"model":"openrouter/"}', b'{"model":""}'])
 def test_a_body_that_names_no_model_is_refused(body: bytes) -> None:
     with pytest.raises(OcgError) as refused:

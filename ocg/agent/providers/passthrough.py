@@ -16,7 +16,7 @@ from ocg.agent.providers.transport import CONNECT_TIMEOUT_S, MAX_ERROR_BYTES, be
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.relay import Opened
 from ocg.protocol import wire
-from ocg.protocol.openai import with_model
+from ocg.protocol.openai import AnswerCount, with_model
 
 if TYPE_CHECKING:
     import aiohttp
@@ -27,6 +27,7 @@ _SILENCE_S = 600.0
 
 class _Named(msgspec.Struct):
     model: str
+    n: AnswerCount | None = None
 
 
 @dataclass(slots=True)
