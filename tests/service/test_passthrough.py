@@ -234,6 +234,26 @@ def test_embeddings_pass_through(stack: Stack) -> None:
     assert (model.paths, model.asked) == (["/v1/embeddings"], [{"model": "embed", "input": "hello"}])
 
 
+def _vectors(*found: tuple[int, list[float] | str]) -> Script:
+    data = [{"index": index, "embedding": vector} for index, vector in found]
+    return gives({"data": data, "model": "embed", "usage": {"prompt_tokens": 2, "total_tokens": 2}})
+
+
+def test_ollamas_clients_get_a_vector_for_each_text(stack: Stack) -> None:
+    two, one = {"model": "custom/embed", "input": ["a", "b"]}, {"model": "custom/embed", "prompt": "a"}
+    stack.plays(_vectors((1, [2.0]), (0, [1.0])))
+    assert stack.gateway.ask("POST", "/api/embed", two).json["embeddings"] == [[1.0], [2.0]], "in their order"
+    for wrong in ((), ((0, [1.0]),), ((0, [1.0]), (0, [2.0])), ((0, [1.0]), (1, "AACAPw=="))):
+        stack.plays(_vectors(*wrong))
+        reply = stack.gateway.ask("POST", "/api/embed", two)
+        assert (reply.status, "each text a vector" in reply.json["error"]) == (502, True), reply.body
+    stack.plays(_vectors())
+    reply = stack.gateway.ask("POST", "/api/embeddings", one)
+    assert (reply.status, "each text a vector" in reply.json["error"]) == (502, True), reply.body
+    stack.plays(_vectors((0, [1.0])))
+    assert stack.gateway.ask("POST", "/api/embeddings", one).json == {"embedding": [1.0]}
+
+
 @pytest.mark.parametrize(
     ("model", "status", "said"),
     [
