@@ -19,6 +19,8 @@ from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.raw import RawRoutes
 from ocg.agent.response_routes import ResponseRoutes
 from ocg.agent.responses import Responses
+from ocg.agent.schedules import Schedules
+from ocg.agent.schedules.routes import ScheduleRoutes
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
 from ocg.agent.turns import Turns
@@ -193,6 +195,7 @@ def create_app(
     metrics: Metrics,
     passthrough: Passthrough,
     responses: Responses,
+    schedules: Schedules,
 ) -> Starlette:
     """Build the application."""
     ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics)
@@ -222,6 +225,7 @@ def create_app(
             Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
             *ResponseRoutes(responses).routes(),
+            *ScheduleRoutes(schedules).routes(),
             Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
             Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),
             Route("/v1/deliveries/{delivery_id}/failed", ends.fail, methods=["POST"]),

@@ -13,6 +13,7 @@ from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider
 from ocg.agent.queue import Limits
 from ocg.agent.results import Results
+from ocg.agent.schedules import Schedules
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything
 from ocg.agent.turns import Turns
@@ -21,9 +22,9 @@ from ocg.config import AgentSettings
 from ocg.database import Database
 
 
-def create_toolbox(database: Database, memories: Memories, metrics: Metrics) -> Toolbox:
+def create_toolbox(database: Database, memories: Memories, schedules: Schedules, metrics: Metrics) -> Toolbox:
     """Build it with all tools there are."""
-    return Toolbox(everything(memories, Results(database)), metrics)
+    return Toolbox(everything(memories, Results(database), schedules), metrics)
 
 
 def create_turns(
@@ -34,16 +35,15 @@ def create_turns(
     workspace: Workspace,
     settings: AgentSettings,
     deliveries: Deliveries,
+    toolbox: Toolbox,
     capture: Capture | None = None,
     use_model: UseModel | None = None,
     limits: Limits | None = None,
-    toolbox: Toolbox | None = None,
     metrics: Metrics | None = None,
 ) -> Turns:
-    """Build it over a database; without a toolbox it has all tools there are."""
+    """Build it over a database."""
     store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
     metrics = metrics or Metrics()
-    toolbox = toolbox or create_toolbox(database, memories, metrics)
     compactor = Compactor(
         provider=provider, archive=archive, counter=counter, memories=memories, capture=settings.auto_capture
     )

@@ -195,4 +195,39 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX items_of_response ON response_items (response);
     """,
+    # What is to be asked later, and what came of it.
+    """
+    -- `next_at` is null where it was for one time that is over.
+    CREATE TABLE schedules (
+        name TEXT PRIMARY KEY,
+        timing TEXT NOT NULL,
+        zone TEXT NOT NULL,
+        message TEXT NOT NULL,
+        session TEXT NOT NULL CHECK (session IN ('own', 'new')),
+        reply_to TEXT,
+        created_at REAL NOT NULL,
+        next_at REAL,
+        is_paused INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX schedules_due ON schedules (next_at) WHERE is_paused = 0;
+
+    -- `id` is the message id of the turn, and `request` what it is asked with, until it has ended.
+    CREATE TABLE schedule_runs (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        schedule TEXT NOT NULL REFERENCES schedules (name) ON DELETE CASCADE,
+        session_id TEXT NOT NULL,
+        request TEXT NOT NULL,
+        due_at REAL NOT NULL,
+        began_at REAL NOT NULL,
+        is_asked INTEGER NOT NULL,
+        missed INTEGER NOT NULL,
+        state TEXT NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'completed', 'failed')),
+        ended_at REAL,
+        turn_id TEXT,
+        error TEXT
+    ) STRICT;
+    CREATE INDEX runs_of_schedule ON schedule_runs (schedule, seq);
+    CREATE UNIQUE INDEX runs_running ON schedule_runs (schedule) WHERE state = 'running';
+    """,
 )

@@ -18,6 +18,8 @@ from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.responses import Responses
+from ocg.agent.schedules import Schedules, SystemClock
+from ocg.agent.schedules.scheduler import Scheduler
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.wishes import Wishes
@@ -62,7 +64,8 @@ class AgentService:
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
             capture = Capture(memories, directory.provider, settings)
-            deliveries, toolbox = Deliveries(database), create_toolbox(database, memories, metrics)
+            deliveries, schedules = Deliveries(database), Schedules(database, SystemClock())
+            toolbox = create_toolbox(database, memories, schedules, metrics)
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
             turns = create_turns(
@@ -84,7 +87,14 @@ class AgentService:
             owned.push_async_callback(turns.close)
             await turns.resume()
             notes = Notes(database, outbox, settings.workspace_dir)
-            for job in (_background(outbox), memories.run_for_ever(), notes.run_for_ever(), capture.run_for_ever()):
+            jobs = (
+                _background(outbox),
+                memories.run_for_ever(),
+                notes.run_for_ever(),
+                capture.run_for_ever(),
+                Scheduler(schedules, turns).run_for_ever(),
+            )
+            for job in jobs:
                 owned.push_async_callback(_ended, asyncio.create_task(job))
             app = create_app(
                 store=store,
@@ -97,6 +107,7 @@ class AgentService:
                 metrics=metrics,
                 passthrough=passthrough,
                 responses=Responses(database),
+                schedules=schedules,
             )
 
             async def apply(new: AgentSettings) -> frozenset[str]:

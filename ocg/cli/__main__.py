@@ -73,6 +73,12 @@ COMMANDS = (
         "An import may be repeated; a line that does not fit is named, and what came before it is kept.",
     ),
     Command(
+        "schedule",
+        "schedule",
+        "list, add, remove, run, pause and resume what the agent is asked at certain times",
+        "Each run is a turn in a conversation of its own. What was missed while nothing ran is caught up once.",
+    ),
+    Command(
         "token",
         "token",
         "make, list and revoke tokens for programs and people",

@@ -29,6 +29,7 @@ from ocg.gateway.openai.models import Models
 from ocg.gateway.openai.responses.routes import ResponseRoutes
 from ocg.gateway.page import Page
 from ocg.gateway.reach import Reach
+from ocg.gateway.schedules import ScheduleRoutes
 from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
@@ -87,6 +88,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *ResponseRoutes(parts.chats, parts.agent).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *MemoryRoutes(parts.agent).endpoints(),
+        *ScheduleRoutes(parts.agent).endpoints(),
         *EquipmentRoutes(parts.agent).endpoints(),
         *HealthRoutes(parts.agent, parts.embedding).endpoints(),
         *parts.metrics.endpoints(),

@@ -26,6 +26,7 @@ TAGS = (
     ("Turns", "A question to the agent and all that happens until its answer, as numbered events."),
     ("Sessions", "The agent's conversations."),
     ("Memories", "What the agent remembers."),
+    ("Schedules", "What the agent is to be asked later, once or again and again."),
     ("Agent", "What the agent works with."),
     ("Access", "Who may talk to the gateway, and how often."),
     ("Gateway", "The gateway itself."),

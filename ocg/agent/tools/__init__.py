@@ -8,9 +8,11 @@ from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.providers.base import ToolSpec
 from ocg.agent.results import Results
+from ocg.agent.schedules import Schedules
 from ocg.agent.tools.base import Outcome, Tool, failed, parse, spec
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
 from ocg.agent.tools.result import ReadResultTool
+from ocg.agent.tools.schedule import ScheduleTool
 from ocg.agent.tools.time import TimeTool
 from ocg.agent.transcript import INTERRUPTED
 from ocg.errors import Code, OcgError
@@ -19,9 +21,15 @@ from ocg.protocol.messages import ToolUse
 _log = logging.getLogger(__name__)
 
 
-def everything(memories: Memories, results: Results) -> tuple[Tool, ...]:
+def everything(memories: Memories, results: Results, schedules: Schedules) -> tuple[Tool, ...]:
     """Return all tools there are."""
-    return (TimeTool(), MemorySearchTool(memories), MemoryStoreTool(memories), ReadResultTool(results))
+    return (
+        TimeTool(),
+        MemorySearchTool(memories),
+        MemoryStoreTool(memories),
+        ReadResultTool(results),
+        ScheduleTool(schedules),
+    )
 
 
 class Toolbox:
