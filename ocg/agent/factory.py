@@ -1,5 +1,7 @@
 """Puts together what runs turns."""
 
+from ocg.agent.approvals.gate import Gate
+from ocg.agent.approvals.records import Records
 from ocg.agent.archive import Archive
 from ocg.agent.budget import Counter
 from ocg.agent.commands import Commands, UseModel
@@ -9,6 +11,7 @@ from ocg.agent.engine import Engine
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.metrics import Metrics
+from ocg.agent.policy import PolicyFile
 from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider
 from ocg.agent.queue import Limits
@@ -39,9 +42,10 @@ def create_turns(
     capture: Capture | None = None,
     use_model: UseModel | None = None,
     limits: Limits | None = None,
+    gate: Gate | None = None,
     metrics: Metrics | None = None,
 ) -> Turns:
-    """Build it over a database."""
+    """Build it over a database; without a gate there are no rules for its tools."""
     store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
     metrics = metrics or Metrics()
     compactor = Compactor(
@@ -63,6 +67,7 @@ def create_turns(
         memories=memories,
         provider=provider,
         toolbox=toolbox,
+        gate=gate or Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings),
         prompter=prompter,
         commands=commands,
         results=results,

@@ -230,4 +230,49 @@ MIGRATIONS = (
     CREATE INDEX runs_of_schedule ON schedule_runs (schedule, seq);
     CREATE UNIQUE INDEX runs_running ON schedule_runs (schedule) WHERE state = 'running';
     """,
+    # What tools are run, and who said so.
+    """
+    ALTER TABLE turns ADD COLUMN is_stranger INTEGER NOT NULL DEFAULT 0;
+
+    -- Calls that a person is asked about; each has two events more (ocg/agent/retelling.py).
+    CREATE TABLE approvals (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+        turn_id TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        call_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        arguments TEXT NOT NULL,
+        command TEXT NOT NULL,
+        why TEXT NOT NULL,
+        asked_at REAL NOT NULL,
+        expires_at REAL NOT NULL,
+        answer TEXT NOT NULL DEFAULT '' CHECK (answer IN ('', 'allow', 'deny')),
+        answered_by TEXT NOT NULL DEFAULT '',
+        remember TEXT NOT NULL DEFAULT '' CHECK (remember IN ('', 'session')),
+        UNIQUE (turn_id, call_id)
+    ) STRICT;
+    CREATE INDEX approvals_waiting ON approvals (seq) WHERE answer = '';
+    CREATE INDEX approvals_remembered ON approvals (session_id, name, command, seq) WHERE remember = 'session';
+
+    -- That something was decided is kept when its conversation is deleted; what it was about is not.
+    CREATE TABLE decisions (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        at REAL NOT NULL,
+        turn_id TEXT NOT NULL,
+        session_id TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        tool TEXT NOT NULL,
+        arguments TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        decision TEXT NOT NULL CHECK (decision IN ('allow', 'deny')),
+        decided_by TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX decisions_by_age ON decisions (at);
+    CREATE INDEX decisions_of_session ON decisions (session_id);
+    CREATE TRIGGER decisions_of_deleted AFTER DELETE ON sessions BEGIN
+        UPDATE decisions SET arguments = '' WHERE session_id = old.id;
+    END;
+    """,
 )

@@ -79,6 +79,12 @@ COMMANDS = (
         "Each run is a turn in a conversation of its own. What was missed while nothing ran is caught up once.",
     ),
     Command(
+        "approval",
+        "approval",
+        "list, allow and deny calls of tools that wait for it, and show what was decided",
+        "Which calls are asked about, policy.toml beside the data says; a call that nobody allows is denied.",
+    ),
+    Command(
         "token",
         "token",
         "make, list and revoke tokens for programs and people",

@@ -10,6 +10,7 @@ from ocg.gateway.access import Access, LoginRoutes
 from ocg.gateway.administration import AccessRoutes
 from ocg.gateway.admission import Admission
 from ocg.gateway.anthropic.messages import MessagesRoutes
+from ocg.gateway.approvals import ApprovalRoutes
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.description import Description
 from ocg.gateway.dialects import render
@@ -90,6 +91,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *MemoryRoutes(parts.agent).endpoints(),
         *ScheduleRoutes(parts.agent).endpoints(),
         *EquipmentRoutes(parts.agent).endpoints(),
+        *ApprovalRoutes(parts.agent).endpoints(),
         *HealthRoutes(parts.agent, parts.embedding).endpoints(),
         *parts.metrics.endpoints(),
         *AccessRoutes(parts.tokens, parts.limits).endpoints(),

@@ -25,6 +25,7 @@ TAGS = (
     ("Ollama", "Ollama's API, for the same models."),
     ("Turns", "A question to the agent and all that happens until its answer, as numbered events."),
     ("Sessions", "The agent's conversations."),
+    ("Approvals", "The agent's calls of tools: those that wait to be allowed, and what was decided."),
     ("Memories", "What the agent remembers."),
     ("Schedules", "What the agent is to be asked later, once or again and again."),
     ("Agent", "What the agent works with."),

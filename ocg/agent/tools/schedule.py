@@ -9,6 +9,7 @@ from ocg.agent.schedules import Schedules
 from ocg.agent.tools.time import say
 from ocg.agent.zones import zone_of
 from ocg.protocol import wire
+from ocg.protocol.approvals import Decision
 from ocg.protocol.schedules import Schedule, ScheduleRequest
 
 _WHEN = "`in 20m`, `at 2026-12-01 09:00`, `every 2h`, or cron's five fields: `0 8 * * 1-5`"
@@ -31,6 +32,7 @@ class ScheduleTool:
 
     name = "schedule"
     description = "Have yourself asked something later, once or again and again; list or remove what is scheduled."
+    default: Decision = "allow"
     arguments = ScheduleArguments
     timeout_s = 10.0
     is_repeatable = True

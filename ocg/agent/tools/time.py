@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 
 from ocg.agent.zones import zone_of
+from ocg.protocol.approvals import Decision
 
 
 class TimeArguments(msgspec.Struct, frozen=True):
@@ -21,6 +22,7 @@ class TimeTool:
 
     name = "time"
     description = "Tell the date and time."
+    default: Decision = "allow"
     arguments = TimeArguments
     timeout_s = 5.0
     is_repeatable = True
