@@ -25,7 +25,7 @@ from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.metrics import Metrics
 from ocg.agent.prompting import Prompter
-from ocg.agent.providers.base import Provider, Reasoning, Reply, ToolSpec
+from ocg.agent.providers.base import Provider, Reply, ToolSpec
 from ocg.agent.queue import TurnQueue
 from ocg.agent.results import Results
 from ocg.agent.rows import Entry
@@ -37,6 +37,7 @@ from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
 from ocg.protocol import events
 from ocg.protocol.messages import Memory, Message, ToolUse, TurnError
+from ocg.protocol.thinking import Reasoning
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
