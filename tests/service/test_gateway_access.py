@@ -317,6 +317,8 @@ def test_each_dialect_says_in_its_own_words_that_it_is_too_much(
                 found = found[step]
             assert said in found, path
         assert gateway.ask("POST", "/v1/messages", {}, headers=tokens["chat"]).error["type"] == "rate_limit_error"
+        count = gateway.ask("POST", "/v1/messages/count_tokens", hello, headers=tokens["chat"])
+        assert (count.status, count.error["type"]) == (429, "rate_limit_error"), "a model's tokenizer works for it"
         assert gateway.ask("POST", "/api/show", {"model": "ocg"}, headers=tokens["chat"]).status != 429
 
 
