@@ -195,4 +195,6 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX items_of_response ON response_items (response);
     """,
+    # How much of them each owner has, and what each used longest ago, without a look at the blobs.
+    "CREATE INDEX responses_by_owner ON responses (owner, used_at, seq, bytes)",
 )
