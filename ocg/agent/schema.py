@@ -275,4 +275,6 @@ MIGRATIONS = (
         UPDATE decisions SET arguments = '' WHERE session_id = old.id;
     END;
     """,
+    # How much of them each owner has, and what each used longest ago, without a look at the blobs.
+    "CREATE INDEX responses_by_owner ON responses (owner, used_at, seq, bytes)",
 )
