@@ -275,6 +275,8 @@ MIGRATIONS = (
         UPDATE decisions SET arguments = '' WHERE session_id = old.id;
     END;
     """,
+    # How much of them each owner has, and what each used longest ago, without a look at the blobs.
+    "CREATE INDEX responses_by_owner ON responses (owner, used_at, seq, bytes)",
     # Who asked for a turn, and in which way.
     """
     ALTER TABLE turns ADD COLUMN asker TEXT NOT NULL DEFAULT 'owner';

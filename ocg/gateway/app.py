@@ -80,7 +80,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
     """List all that is asked over HTTP; the page's files are none of it."""
     models = Models(parts.agent, parts.embedding)
     listed = (
-        *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
+        *ChatRoute(parts.chats, parts.agent, parts.embedding, parts.limits).endpoints(),
         *models.endpoints(),
         *MessagesRoutes(parts.chats, parts.agent, parts.embedding).endpoints(),
         *ChatRoutes(parts.chats, models).endpoints(),

@@ -295,6 +295,26 @@ def test_a_rate_limit_refuses_with_the_standard_headers_and_openais_client_reads
     assert gateway.ask("POST", "/v1/turns", TURN, headers=tokens["chat"]).status == 200
 
 
+def test_as_many_answers_as_one_request_asks_for_are_counted_whoever_gives_them(
+    gateway: Gateway, tokens: dict[str, dict[str, str]]
+) -> None:
+    def ask(model: str, n: int) -> Reply:
+        return gateway.ask("POST", "/v1/chat/completions", CHAT | {"model": model, "n": n}, headers=tokens["chat"])
+
+    for model, rate in (("ocg", 4), ("other/model", 5), ("smollm2-135m", 6)):
+        with _limited(gateway, "token:only-chat", f"{rate}/h"):
+            too_many = ask(model, rate + 1)
+            assert (too_many.status, too_many.error["hint"]) == (429, f"ask for no more than {rate} at once")
+            assert too_many.headers["retry-after"] is None, "no wait is long enough"
+            assert ask(model, rate - 1).headers["x-ratelimit-remaining-requests"] == "1"
+            refused = ask(model, 2)
+            assert (refused.status, refused.error["code"]) == (429, "rate_limit_exceeded")
+            assert 3500 < int(refused.headers["retry-after"]) * rate <= 3600
+            assert refused.headers["x-ratelimit-remaining-requests"] == "1", "what is refused is not counted"
+        assert (ask(model, 17).status, ask(model, 17).error["param"]) == (400, "n")
+    assert len(ask("ocg", 3).json["choices"]) == 3
+
+
 def test_each_dialect_says_in_its_own_words_that_it_is_too_much(
     gateway: Gateway, tokens: dict[str, dict[str, str]]
 ) -> None:
@@ -316,6 +336,8 @@ def test_each_dialect_says_in_its_own_words_that_it_is_too_much(
                 found = found[step]
             assert said in found, path
         assert gateway.ask("POST", "/v1/messages", {}, headers=tokens["chat"]).error["type"] == "rate_limit_error"
+        count = gateway.ask("POST", "/v1/messages/count_tokens", hello, headers=tokens["chat"])
+        assert (count.status, count.error["type"]) == (429, "rate_limit_error"), "a model's tokenizer works for it"
         assert gateway.ask("POST", "/api/show", {"model": "ocg"}, headers=tokens["chat"]).status != 429
 
 
