@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from ocg.agent.approvals.gate import Gate
@@ -28,6 +28,7 @@ from ocg.agent.tools import Toolbox
 from ocg.agent.turns import Turns
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers, vitals
+from ocg.lifecycle.stream import EventStream
 from ocg.protocol import sse, wire
 from ocg.protocol.events import TurnEvent
 from ocg.protocol.messages import (
@@ -235,7 +236,7 @@ def create_app(
 
 
 def _stream(events: AsyncGenerator[TurnEvent, None]) -> Response:
-    return StreamingResponse(_frames(events), media_type=sse.CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+    return EventStream(_frames(events))
 
 
 async def _frames(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[bytes, None]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ocg.agent.retelling import unseen, width
@@ -35,6 +35,9 @@ class LiveTurn:
         self._events: list[TurnEvent] = []
         self._news = asyncio.Event()
         self._is_closed = False
+        self._followers = 0
+        self._is_followed, self._is_alone = asyncio.Event(), asyncio.Event()
+        self._is_alone.set()
 
     @property
     def is_over(self) -> bool:
@@ -121,16 +124,38 @@ class LiveTurn:
 
     async def follow(self, after: int = 0) -> AsyncGenerator[TurnEvent, None]:
         """Give all events behind number `after`, then each as it comes, to the last."""
-        at = 0
-        while True:
-            news = self._news
-            while at < len(self._events):
-                event = self._events[at]
-                at += 1
-                if (new := unseen(event, after)) is not None:
-                    yield new
-                if isinstance(event, LAST):
+        with self._followed():
+            at = 0
+            while True:
+                news = self._news
+                while at < len(self._events):
+                    event = self._events[at]
+                    at += 1
+                    if (new := unseen(event, after)) is not None:
+                        yield new
+                    if isinstance(event, LAST):
+                        return
+                if self._is_closed:
                     return
-            if self._is_closed:
-                return
-            await news.wait()
+                await news.wait()
+
+    async def deserted(self, after_s: float) -> None:
+        """Wait until nobody has followed it for so long."""
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(after_s):
+                    await self._is_followed.wait()
+                await self._is_alone.wait()
+
+    @contextmanager
+    def _followed(self) -> Iterator[None]:
+        self._followers += 1
+        self._is_alone.clear()
+        self._is_followed.set()
+        try:
+            yield
+        finally:
+            self._followers -= 1
+            if not self._followers:
+                self._is_followed.clear()
+                self._is_alone.set()

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -12,6 +13,7 @@ from ocg.agent import slash
 from ocg.agent.transcript import INTERRUPTED, open_calls
 from ocg.protocol.approvals import Approval
 from ocg.protocol.messages import (
+    AskedBy,
     ContextMessage,
     Message,
     Mode,
@@ -52,6 +54,8 @@ class Turn:
     is_command: bool = False
     options: ReplyOptions = ReplyOptions()
     is_stranger: bool = False
+    kind: Literal["chat", "api"] = "chat"
+    asker: AskedBy = AskedBy()
 
     @property
     def question(self) -> str:
@@ -65,9 +69,9 @@ class Turn:
         return self.reply_to.channel if self.reply_to else ""
 
     @property
-    def origin(self) -> tuple[str, bool]:
-        """Where it came from, as far as rules for tools look at that."""
-        return self.channel, self.is_stranger
+    def origin(self) -> tuple[str, bool, str]:
+        """Where it came from, as far as rules for tools look at that, and whose rights it has."""
+        return self.channel, self.is_stranger, "" if self.asker.is_owner else self.asker.name
 
     @property
     def is_open(self) -> bool:
@@ -78,6 +82,11 @@ class Turn:
     def is_immediate(self) -> bool:
         """Whether it waits for nothing: most commands."""
         return self.is_command and not slash.waits(self.message)
+
+    @property
+    def is_clients(self) -> bool:
+        """Whether it is only for the client that waits for it, which keeps the conversation itself."""
+        return self.kind == "api" and self.reply_to is None
 
     @property
     def steers(self) -> bool:
@@ -123,13 +132,19 @@ class Told:
     approval: Approval | None = None
 
 
+def message_key(asker: AskedBy, message_id: str) -> str:
+    """Return what a message id is kept as: nobody meets another's, or takes it from the owner."""
+    return message_id if asker.is_owner else f"{asker.name}\n{message_id}"
+
+
 def turn_of(row: sqlite3.Row) -> Turn:
     """Read a row of turns."""
+    asker = AskedBy(name=row["asker"], is_owner=bool(row["is_owners"]))
     return Turn(
         seq=row["seq"],
         id=row["id"],
         session_id=row["session_id"],
-        message_id=row["message_id"],
+        message_id=row["message_id"].removeprefix(message_key(asker, "")),
         message=row["message"],
         context=msgspec.json.decode(row["context"], type=_CONTEXT),
         mode=row["mode"],
@@ -143,6 +158,8 @@ def turn_of(row: sqlite3.Row) -> Turn:
         reply_to=msgspec.json.decode(row["reply_to"], type=ReplyTo) if row["reply_to"] else None,
         options=msgspec.json.decode(row["options"], type=ReplyOptions),
         is_stranger=bool(row["is_stranger"]),
+        kind=row["kind"],
+        asker=asker,
     )
 
 

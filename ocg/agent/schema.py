@@ -277,4 +277,12 @@ MIGRATIONS = (
     """,
     # How much of them each owner has, and what each used longest ago, without a look at the blobs.
     "CREATE INDEX responses_by_owner ON responses (owner, used_at, seq, bytes)",
+    # Who asked for a turn, and in which way.
+    """
+    ALTER TABLE turns ADD COLUMN asker TEXT NOT NULL DEFAULT 'owner';
+    ALTER TABLE turns ADD COLUMN is_owners INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE turns ADD COLUMN kind TEXT NOT NULL DEFAULT 'chat' CHECK (kind IN ('chat', 'api'));
+    UPDATE turns SET kind = 'api' WHERE session_id IN (SELECT id FROM sessions WHERE kind = 'api');
+    CREATE INDEX turns_of_others ON turns (session_id) WHERE NOT is_owners;
+    """,
 )

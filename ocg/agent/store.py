@@ -41,8 +41,6 @@ class Store:
 
     async def known(self, request: TurnRequest) -> Turn | None:
         """Return the turn that a request repeats, if it repeats one. Raises CONFLICT as `accept` does."""
-        if request.message_id is None:
-            return None
         return await self._database.read(lambda db: _known(db, request))
 
     async def accept(self, request: TurnRequest) -> Turn:
@@ -223,7 +221,10 @@ class Store:
 
 
 def _known(db: sqlite3.Connection, request: TurnRequest) -> Turn | None:
-    row = db.execute("SELECT * FROM turns WHERE message_id = ?", (request.message_id,)).fetchone()
+    if request.message_id is None:
+        return None
+    key = rows.message_key(request.asker, request.message_id)
+    row = db.execute("SELECT * FROM turns WHERE message_id = ?", (key,)).fetchone()
     if row is None:
         return None
     if row["message"] != request.message or request.session_id not in {None, row["session_id"]}:
@@ -244,7 +245,7 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
     row = {
         "id": uuid.uuid4().hex,
         "session_id": session_id,
-        "message_id": request.message_id or uuid.uuid4().hex,
+        "message_id": rows.message_key(request.asker, request.message_id or uuid.uuid4().hex),
         "message": request.message,
         "context": msgspec.json.encode(request.context).decode(),
         "options": msgspec.json.encode(request.options).decode(),
@@ -254,6 +255,9 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
         "created_at": now,
         "is_command": slash.is_command(request),
         "is_stranger": request.is_stranger,
+        "kind": request.kind,
+        "asker": request.asker.name,
+        "is_owners": request.asker.is_owner,
     }
     turn = turn_of(rows.put(db, "turns", row))
     images = [(turn.id, image.media_type, image.data) for image in request.images]

@@ -144,6 +144,13 @@ class ReplyTo(Struct, frozen=True):
     expires_s: Annotated[float, msgspec.Meta(gt=0, le=2_592_000)] = 3600.0
 
 
+class AskedBy(Struct, frozen=True):
+    """Who asks: whose token it is by its name, and whether that is as good as the owner's."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "owner"
+    is_owner: bool = True
+
+
 class TurnRequest(Struct, frozen=True):
     """Ask the agent for a turn. `message_id` makes a repeat harmless: the same id is one turn, told again.
 
@@ -152,6 +159,7 @@ class TurnRequest(Struct, frozen=True):
     joins it (`steer`), or ends it. `after` is the number of the last event that was seen. With `reply_to` the answer is
     put into the outbox as well. `message` is empty where the context ends with the results of the client's own tools.
     `is_stranger` says that whoever asks is nobody the owner knows: no tool is run for them, unless a rule says so.
+    `asker` is set by the gateway, whatever its client says of it.
     """
 
     message: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_CHARS)]
@@ -165,6 +173,7 @@ class TurnRequest(Struct, frozen=True):
     context: Annotated[tuple[ContextMessage, ...], msgspec.Meta(max_length=4096)] = ()
     options: ReplyOptions = ReplyOptions()
     is_stranger: bool = False
+    asker: AskedBy = AskedBy()
 
 
 class TurnLog(Struct, frozen=True):

@@ -305,6 +305,13 @@ class TestQueue:
         gate.set()
         _wait_for(lambda: ("assistant", "to nobody") in shared.transcript("leaves"))
 
+    def test_a_turn_that_is_its_clients_alone_ends_soon_after_it(self, shared: Agent, model: ScriptedProvider) -> None:
+        model.play(never_ends)
+        with shared.opened("hello", kind="api") as stream:
+            turn_id = stream.until("turn.started")["turn_id"]
+            stream.until("text.delta")
+        _wait_for(lambda: shared.ask("GET", f"/v1/turns/{turn_id}")[1]["state"] == "failed", 15)
+
     def test_a_repeat_joins_the_turn_that_runs_from_its_beginning(self, shared: Agent, model: ScriptedProvider) -> None:
         gate = threading.Event()
         model.play(waits(gate, says(""), first="begun"))

@@ -15,6 +15,7 @@ from openai import OpenAI, RateLimitError
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from ocg.protocol.messages import AskedBy
 from tests.processes import Process
 from tests.service.gateway import Gateway, Reply, agent, environment, serving
 
@@ -131,7 +132,7 @@ def test_anthropics_header_carries_a_token_too_and_the_page_is_for_the_owners_al
     assert caught.value.response.status_code == 403
 
 
-def _answered(chat: ClientConnection, **turn: str) -> Any:
+def _answered(chat: ClientConnection, **turn: Any) -> Any:
     chat.send(json.dumps({"type": "turn"} | turn))
     while (found := json.loads(chat.recv(timeout=10)))["type"] not in {"turn.completed", "turn.failed", "error"}:
         pass
@@ -156,6 +157,24 @@ async def test_a_token_that_may_not_read_has_conversations_of_its_own(
     assert own[1].startswith("only-chat.")
     assert own[2] == "only-chat.me"
     assert owners == "work"
+
+
+async def test_the_agent_is_told_who_asks_whatever_the_client_says(
+    gateway: Gateway, tokens: dict[str, dict[str, str]]
+) -> None:
+    lie = {"asker": {"name": "owner", "is_owner": True}}
+    gateway.ask("POST", "/v1/turns", TURN | lie, headers=tokens["chat"])
+    gateway.ask("POST", "/v1/turns", TURN | lie | {"kind": "api"}, headers=tokens["chat"])
+    gateway.ask("POST", "/v1/chat/completions", CHAT, headers=tokens["chat"])
+    gateway.ask("POST", "/v1/chat/completions", CHAT | {"user": "me"}, headers=tokens["chat"])
+    with gateway.socket(tokens["chat"]) as chat:
+        _answered(chat, message="hello", **lie)
+    gateway.ask("POST", "/v1/turns", TURN, headers=tokens["admin"])
+    gateway.ask("POST", "/v1/turns", TURN, headers=OWNER)
+    *guests, admins, owners = [one.asker for one in (await gateway.seen()).turns][-7:]
+    assert guests == [AskedBy(name="only-chat", is_owner=False)] * 5
+    assert admins == AskedBy(name="only-admin")
+    assert owners == AskedBy()
 
 
 def test_a_revoked_token_is_refused_at_once_and_what_is_open_with_it_ends(gateway: Gateway) -> None:

@@ -30,7 +30,7 @@ from ocg.errors import Code, OcgError
 from ocg.protocol.approvals import ApprovalAnswer, Decision
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.events import ApprovalAsked, TurnEvent
-from ocg.protocol.messages import ContextMessage, Image, Mode, ToolUse, TurnRequest
+from ocg.protocol.messages import ContextMessage, Image, Mode, ToolUse, TurnError, TurnRequest
 from ocg.protocol.replies import ClientTool, ReplyOptions
 from tests.provider import Exchange, provider, says, waits
 
@@ -305,6 +305,41 @@ async def test_a_burst_never_gets_past_the_bound(tmp_path: Path) -> None:
             if not isinstance(one, BaseException):
                 await one.aclose()
     finally:
+        await database.close()
+
+
+async def test_a_clients_own_turn_ends_once_nobody_has_followed_it_for_a_while(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    request = TurnRequest(message="go", message_id="m", kind="api")
+    try:
+        agent = Agent(database, tmp_path, tool, Limits(deserted_s=0.2))
+        for _ in range(2):  # who comes again in time finds it running
+            async with aclosing(await agent.turns.submit(request)) as events:
+                turn_id = (await anext(events)).turn_id
+                await asyncio.wait({_task(agent, turn_id)}, timeout=0.4)
+            assert agent.turns.depths == (1, 0)
+        await asyncio.wait_for(_task(agent, turn_id), 5)
+        assert (await agent.store.turn(turn_id)).error == TurnError(Code.CANCELLED, "whoever asked has gone")
+    finally:
+        await agent.turns.close()
+        await database.close()
+
+
+def _task(agent: Agent, turn_id: str) -> "asyncio.Task[None]":
+    return agent.turns._queue._tasks[turn_id]
+
+
+async def test_what_was_cut_off_ends_when_its_client_does_not_come_back(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    try:
+        agent = Agent(database, tmp_path, tool, Limits(deserted_s=0.2))
+        clients = await agent.store.accept(TurnRequest(message="go", kind="api"))
+        people = await agent.store.accept(TurnRequest(message="go"))
+        await agent.turns.resume()
+        await asyncio.wait_for(_task(agent, clients.id), 5)
+        assert [one.id for one in await agent.store.unfinished()] == [people.id]
+    finally:
+        await agent.turns.close()
         await database.close()
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from ocg.agent.queue import Limits, Place
 from ocg.agent.schedules import Schedules
 from ocg.agent.tools import Toolbox
 from ocg.agent.tools.schedule import ScheduleTool
 from ocg.errors import Code, OcgError
-from ocg.protocol.messages import ReplyTo, ToolUse
+from ocg.protocol.messages import AskedBy, ReplyTo, ToolUse
 from ocg.protocol.schedules import Schedule, ScheduleRequest
 from tests.schedule_parts import DAY, HOUR, MINUTE, NOON, PlayedClock, Scheduled, opened, scheduled, transcript
 
@@ -121,8 +122,8 @@ async def test_a_conversation_that_has_no_room_is_waited_for(tmp_path: Path, mon
     monkeypatch.setattr("ocg.agent.schedules.scheduler._BUSY_PAUSES_S", (0.01,) * 500)
     async with scheduled(tmp_path) as here:
         await here.schedules.add(hourly())
-        with here.turns._queue.place(None):
-            monkeypatch.setattr(here.turns._queue, "_limits", type("None_", (), {"queued": 0, "queued_in_session": 0}))
+        with here.turns._queue.place(Place(None, AskedBy())):
+            monkeypatch.setattr(here.turns._queue, "_limits", Limits(queued=0, queued_in_session=0))
             here.clock.set(NOON + HOUR)
             await here.until(lambda runs: len(runs) == 1)
             await asyncio.sleep(0.05)
