@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ocg.agent.retelling import unseen, width
@@ -16,7 +17,8 @@ class LiveTurn:
 
     `text` and `reasoning` are what the model said and thought since the last step that is on disk, `spans` in which
     order: whether it thought, and how many characters. `seq` is the number of the last event. With `cancelled_why`
-    somebody wants it to end. `first_text_s` is how long the first text took to come, once it has.
+    somebody wants it to end. `first_text_s` is how long the first text took to come, once it has. `limit` is its
+    limit of time, while it runs.
     """
 
     def __init__(self, turn: Turn) -> None:
@@ -29,6 +31,7 @@ class LiveTurn:
         self.cancelled_why = ""
         self.began_s = time.monotonic()
         self.first_text_s: float | None = None
+        self.limit: asyncio.Timeout | None = None
         self._events: list[TurnEvent] = []
         self._news = asyncio.Event()
         self._is_closed = False
@@ -80,6 +83,20 @@ class LiveTurn:
     def end_step(self) -> None:
         """All of the step is on disk."""
         self.text, self.reasoning, self.spans = "", "", []
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Have its limit of time stand still: a person is asked."""
+        limit, began_s = self.limit, asyncio.get_running_loop().time()
+        ends_s = limit.when() if limit is not None else None
+        if limit is None or ends_s is None:
+            yield
+            return
+        limit.reschedule(None)
+        try:
+            yield
+        finally:
+            limit.reschedule(ends_s + asyncio.get_running_loop().time() - began_s)
 
     def emit(self, kind: type[Event], **fields: Any) -> None:
         """Add an event; it gets the next number."""

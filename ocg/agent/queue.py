@@ -45,8 +45,8 @@ class TurnQueue:
         return [live for live in self._live.values() if live.turn.session_id == session_id]
 
     def joining(self, live: LiveTurn) -> list[LiveTurn]:
-        """Return what waits in a turn's session to join it, oldest first."""
-        here = self.of_session(live.turn.session_id)
+        """Return what waits in a turn's session to join it, oldest first; nobody joins with another's rights."""
+        here = [one for one in self.of_session(live.turn.session_id) if one.turn.origin == live.turn.origin]
         return [one for one in here if one is not live and one.turn.steers and not one.cancelled_why]
 
     async def stop_before(self, live: LiveTurn) -> int:

@@ -10,6 +10,7 @@ import msgspec
 
 from ocg.agent import slash
 from ocg.agent.transcript import INTERRUPTED, open_calls
+from ocg.protocol.approvals import Approval
 from ocg.protocol.messages import (
     ContextMessage,
     Message,
@@ -50,12 +51,23 @@ class Turn:
     reply_to: ReplyTo | None
     is_command: bool = False
     options: ReplyOptions = ReplyOptions()
+    is_stranger: bool = False
 
     @property
     def question(self) -> str:
         """What the user said last, before the results that a client may send."""
         said = [one.content for one in self.context if one.role == "user"]
         return self.message or (said[-1] if said else "")
+
+    @property
+    def channel(self) -> str:
+        """The channel that it came by, if it came by one."""
+        return self.reply_to.channel if self.reply_to else ""
+
+    @property
+    def origin(self) -> tuple[str, bool]:
+        """Where it came from, as far as rules for tools look at that."""
+        return self.channel, self.is_stranger
 
     @property
     def is_open(self) -> bool:
@@ -102,12 +114,13 @@ class Told:
     """A message, and the number of the last event that told of it.
 
     `spans` say in which order a reply was thought and said, where it was not first the one and then the other: whether
-    it is thought, and how many characters.
+    it is thought, and how many characters. With an `approval` it is the result of a call that a person was asked about.
     """
 
     message: Message
     event_seq: int | None
     spans: tuple[tuple[bool, int], ...] = ()
+    approval: Approval | None = None
 
 
 def turn_of(row: sqlite3.Row) -> Turn:
@@ -129,6 +142,7 @@ def turn_of(row: sqlite3.Row) -> Turn:
         joined=row["joined"],
         reply_to=msgspec.json.decode(row["reply_to"], type=ReplyTo) if row["reply_to"] else None,
         options=msgspec.json.decode(row["options"], type=ReplyOptions),
+        is_stranger=bool(row["is_stranger"]),
     )
 
 
@@ -240,10 +254,10 @@ def put(db: sqlite3.Connection, table: str, row: Mapping[str, object]) -> sqlite
     return made
 
 
-def told_of(row: sqlite3.Row) -> Told:
-    """Read a row of messages, with what telling it again takes."""
+def told_of(row: sqlite3.Row, approvals: Mapping[str, Approval]) -> Told:
+    """Read a row of messages, with what telling it again takes; approvals of the turn are given by their calls."""
     spans = msgspec.json.decode(row["spans"], type=_SPANS) if row["spans"] else ()
-    return Told(message_of(row), row["event_seq"], spans)
+    return Told(message_of(row), row["event_seq"], spans, approvals.get(row["tool_call_id"] or ""))
 
 
 def _is_mixed(spans: Sequence[tuple[bool, int]]) -> bool:

@@ -7,6 +7,7 @@ import uuid
 import msgspec
 
 from ocg.agent import deliveries, rows, slash
+from ocg.agent.approvals import records as approvals
 from ocg.agent.rows import STEPS, Entry, Told, Turn, insert, message_of, session_of, turn_of
 from ocg.database import Database
 from ocg.errors import Code, OcgError
@@ -83,7 +84,8 @@ class Store:
         """Return a turn's messages, oldest first, with the numbers of the events that told of them."""
 
         def job(db: sqlite3.Connection) -> list[Told]:
-            return [rows.told_of(row) for row in db.execute(STEPS, (turn_id,))]
+            asked = approvals.of_turn(db, turn_id)
+            return [rows.told_of(row, asked) for row in db.execute(STEPS, (turn_id,))]
 
         return await self._database.read(job)
 
@@ -160,6 +162,7 @@ class Store:
                 insert(db, key, cut_off)
             steps = [message_of(row) for row in db.execute(STEPS, (turn.id,))]
             rows.answer_open_calls(db, key, steps)
+            approvals.close(db, turn.id)
             state, kept = ("failed", msgspec.json.encode(error).decode()) if error else ("completed", None)
             # What a client of an API sent along is with the client, and nobody reads it any more.
             sql = """
@@ -250,6 +253,7 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
         "reply_to": msgspec.json.encode(request.reply_to).decode() if request.reply_to else None,
         "created_at": now,
         "is_command": slash.is_command(request),
+        "is_stranger": request.is_stranger,
     }
     turn = turn_of(rows.put(db, "turns", row))
     images = [(turn.id, image.media_type, image.data) for image in request.images]

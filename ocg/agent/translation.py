@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ocg.agent import asked, context
-from ocg.agent.providers.base import Piece, PromptMessage, Provider, Reasoning, Reply, ToolSpec
+from ocg.agent.providers.base import Piece, PromptMessage, Provider, Reply, ToolSpec
 from ocg.agent.providers.refusal import RefusedError
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
@@ -19,6 +19,7 @@ from ocg.protocol.asking import context_of, options_of, wrong
 from ocg.protocol.chunks import Chunks, choice, completion
 from ocg.protocol.openai import ChatAnswer, ChatRequest
 from ocg.protocol.replies import ReplyOptions
+from ocg.protocol.thinking import Reasoning
 
 
 @dataclass(frozen=True, slots=True)

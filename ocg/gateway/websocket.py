@@ -6,14 +6,16 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
 
+import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ocg.errors import Code, OcgError
 from ocg.gateway import caller
-from ocg.gateway.frames import Asked, CancelAsked, FollowAsked, Marks, Problem, TurnAsked
+from ocg.gateway.frames import ApprovalGiven, Asked, CancelAsked, FollowAsked, Marks, Problem, TurnAsked
 from ocg.gateway.limits import Limits
 from ocg.gateway.upstream import Agent
 from ocg.protocol import wire
+from ocg.protocol.approvals import ApprovalAnswer
 from ocg.protocol.events import TurnEvent
 
 # A page that offers a token by a protocol's name wants one of those it offers chosen.
@@ -72,7 +74,7 @@ class _Chat:
                 self._outbox.put(_problem(error, _marks_of(data)))
 
     def _act(self, asked: Asked) -> None:
-        is_urgent = isinstance(asked, CancelAsked) or (
+        is_urgent = isinstance(asked, CancelAsked | ApprovalGiven) or (
             isinstance(asked, TurnAsked) and asked.message.strip() == "/stop"
         )
         if len(self._turns) >= _MAX_TURNS * (2 if is_urgent else 1):
@@ -93,6 +95,10 @@ class _Chat:
                     await self._tell(self._agent.follow(asked.turn_id, asked.after))
                 case CancelAsked():
                     await self._agent.cancel(asked.turn_id)
+                case ApprovalGiven():
+                    self._caller.check("admin", "an approval")
+                    given = ApprovalAnswer(answer=asked.answer, remember=asked.remember, by=self._caller.name)
+                    await self._agent.approve(asked.approval_id, given)
         except OcgError as error:
             self._outbox.put(_problem(error, _marks(asked)))
         except Exception:  # noqa: BLE001 - the socket and its other turns go on
@@ -142,14 +148,18 @@ class _Outbox:
 
 
 def _problem(error: OcgError, marks: Marks) -> bytes:
-    made = Problem(
-        code=error.code, message=error.message, hint=error.hint, message_id=marks.message_id, turn_id=marks.turn_id
-    )
-    return wire.encode(made)
+    known = msgspec.structs.asdict(marks)
+    return wire.encode(Problem(code=error.code, message=error.message, hint=error.hint, **known))
 
 
 def _marks(asked: Asked) -> Marks:
-    return Marks(message_id=asked.message_id) if isinstance(asked, TurnAsked) else Marks(turn_id=asked.turn_id)
+    match asked:
+        case TurnAsked(message_id=message_id):
+            return Marks(message_id=message_id)
+        case ApprovalGiven(approval_id=approval_id):
+            return Marks(approval_id=approval_id)
+        case FollowAsked(turn_id=turn_id) | CancelAsked(turn_id=turn_id):
+            return Marks(turn_id=turn_id)
 
 
 def _marks_of(data: str | bytes) -> Marks:

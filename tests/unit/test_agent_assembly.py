@@ -98,6 +98,8 @@ async def test_an_event_without_an_end_is_ended() -> None:
         await _fed(b"data: " + b"x" * (5 << 20), [])
     with pytest.raises(OcgError, match="4 MiB"):
         await _fed((b"data: " + b"x" * 65536 + b"\n") * 80, [1 << 20, 2 << 20, 3 << 20, 5 << 20])
+    with pytest.raises(OcgError, match="4 MiB"):  # of lines without data
+        await _fed(b"data:\n" * (1 << 20), [])
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,7 @@ def _delta(finish: str | None = None, **delta: Any) -> bytes:
 
 def _read(*chunks: bytes) -> list[Piece]:
     reading = _Reading("m")
-    return [*(piece for data in chunks for piece in reading.of(data)), reading.end()]
+    return [*(piece for data in chunks for piece in reading.of(data)), *reading.end()]
 
 
 def test_a_models_stream_is_read_into_pieces() -> None:
@@ -250,6 +250,7 @@ def test_a_models_stream_is_read_into_pieces() -> None:
         CallBegun(0, "c1", "look"),
         Arguments(0, "{}"),
         Busy(),
+        Busy(),
         Ended("tool_calls", Usage(prompt_tokens=3, completion_tokens=2, cached_tokens=1)),
     ]
 
@@ -257,15 +258,42 @@ def test_a_models_stream_is_read_into_pieces() -> None:
 @pytest.mark.parametrize(
     ("chunks", "said"),
     [
-        ((b"no json",), "something else"),
-        ((_delta(content="a"),), "broke off"),
-        ((_delta(tool_calls=[{"index": 7, "function": {}}]),), "counts"),
+        ((b"no json",), "no chunk"),
+        ((b"[DONE]",), "nothing"),
+        ((_delta(content="a"),), "in the middle"),
+        ((_delta(content="half"), _delta("network_error")), "network_error"),
+        ((_delta(content="half"), _delta("content_filter")), "content filter"),
+        ((_delta(content="a" * 100_000),) * 11, "come to an end"),
+        ((_delta(content=" " * 100_000),) * 11, "come to an end"),
+        ((_chunk(),) * 100_001, "come to an end"),
         ((wire.error_body(OcgError(Code.CONTEXT_LENGTH, "too long")),), "too long"),
     ],
 )
 def test_a_stream_that_is_none_is_an_error(chunks: tuple[bytes, ...], said: str) -> None:
     with pytest.raises(OcgError, match=said):
         _read(*chunks)
+
+
+def test_what_providers_write_in_ways_of_their_own_is_read_for_what_it_means() -> None:
+    calls = [{"id": one, "function": {"name": one, "arguments": "{}"}} for one in ("a", "b")]
+    assert _read(
+        _delta(content="<think>hm</"),
+        _delta(content=[{"type": "text", "text": "think>fine"}]),
+        *(_delta(tool_calls=[one]) for one in calls),
+        _chunk(choices=[{"delta": None, "finish_reason": "tool_calls"}]),
+        _chunk(usage={"prompt_tokens": 5, "completion_tokens": None, "prompt_cache_hit_tokens": 4}),
+    ) == [
+        Begun("x", "m"),
+        Thought("hm"),
+        Text("fine"),
+        CallBegun(0, "a", "a"),
+        Arguments(0, "{}"),
+        CallBegun(1, "b", "b"),
+        Arguments(1, "{}"),
+        Busy(),
+        Busy(),
+        Ended("tool_calls", Usage(prompt_tokens=5, cached_tokens=4)),
+    ]
 
 
 class _Answer:

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocg.agent.providers.base import Piece, Reasoning, Reply
+from ocg.agent.providers.base import Piece, Reply
 from ocg.agent.providers.stopping import stopped
 from ocg.protocol.messages import ToolUse, Usage
+from ocg.protocol.thinking import Reasoning
 
 _USAGE = Usage(prompt_tokens=3, completion_tokens=9)
 _CALL = ToolUse(id="c", name="time", arguments="{}")

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from ocg.agent.providers.base import Piece, Reply
-from ocg.agent.providers.thinking import begun
+from ocg.protocol.thinking import begun
 
 
 async def stopped(pieces: AsyncIterator[Piece], stops: Sequence[str]) -> AsyncGenerator[Piece, None]:

@@ -77,6 +77,6 @@ async def _written(pieces: AsyncGenerator[Piece, None], events: Events) -> Async
                 if piece is None or isinstance(piece, Busy):
                     yield _PING
                 else:
-                    yield b"".join(map(frame, events.of(piece)))
+                    yield b"".join(map(frame, events.of(piece))) or _PING  # what is held back is no silence
     except OcgError as error:
         yield errors.frame(error)
