@@ -10,6 +10,7 @@ from ocg.gateway.access import Access, LoginRoutes
 from ocg.gateway.administration import AccessRoutes
 from ocg.gateway.admission import Admission
 from ocg.gateway.anthropic.messages import MessagesRoutes
+from ocg.gateway.approvals import ApprovalRoutes
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.description import Description
 from ocg.gateway.dialects import render
@@ -29,6 +30,8 @@ from ocg.gateway.openai.models import Models
 from ocg.gateway.openai.responses.routes import ResponseRoutes
 from ocg.gateway.page import Page
 from ocg.gateway.reach import Reach
+from ocg.gateway.schedules import ScheduleRoutes
+from ocg.gateway.shares import Shares
 from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
@@ -40,7 +43,7 @@ _PAGE = ("/", "/favicon.ico")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the application is made of; `reach` says from where it may be asked."""
+    """What the application is made of. `places` is how much may go on at once, `reach` from where it may be asked."""
 
     access: Access
     agent: Agent
@@ -49,6 +52,7 @@ class Parts:
     chats: Chats
     tokens: Tokens
     limits: Limits
+    places: Shares
     metrics: MetricsRoute
     reach: Reach = Reach()
 
@@ -57,12 +61,12 @@ def create_app(parts: Parts) -> ASGIApp:
     """Build the application."""
     access, listed = parts.access, endpoints(parts)
     is_open = frozenset((*_PAGE, *(one.path for one in listed if one.is_open)))
-    socket = WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent, parts.limits).connect)
+    socket = WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent, parts.limits, parts.places).connect)
     routed = gated(
         [*routes(listed), socket, *_page_routes(parts.page)], listed, parts.limits, sockets={socket.path: "chat"}
     )
     guarded = Guard(
-        Admission(answers.create_app(routed, render=render), parts.tokens),
+        Admission(answers.create_app(routed, render=render), parts.tokens, parts.places),
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
         is_open=lambda path: path in is_open or path.startswith("/assets/"),
@@ -78,7 +82,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
     """List all that is asked over HTTP; the page's files are none of it."""
     models = Models(parts.agent, parts.embedding)
     listed = (
-        *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
+        *ChatRoute(parts.chats, parts.agent, parts.embedding, parts.limits).endpoints(),
         *models.endpoints(),
         *MessagesRoutes(parts.chats, parts.agent, parts.embedding).endpoints(),
         *ChatRoutes(parts.chats, models).endpoints(),
@@ -87,7 +91,9 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *ResponseRoutes(parts.chats, parts.agent).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *MemoryRoutes(parts.agent).endpoints(),
+        *ScheduleRoutes(parts.agent).endpoints(),
         *EquipmentRoutes(parts.agent).endpoints(),
+        *ApprovalRoutes(parts.agent).endpoints(),
         *HealthRoutes(parts.agent, parts.embedding).endpoints(),
         *parts.metrics.endpoints(),
         *AccessRoutes(parts.tokens, parts.limits).endpoints(),

@@ -6,14 +6,17 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
 
+import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ocg.errors import Code, OcgError
 from ocg.gateway import caller
-from ocg.gateway.frames import Asked, CancelAsked, FollowAsked, Marks, Problem, TurnAsked
+from ocg.gateway.frames import ApprovalGiven, Asked, CancelAsked, FollowAsked, Marks, Problem, TurnAsked
 from ocg.gateway.limits import Limits
+from ocg.gateway.shares import Shares
 from ocg.gateway.upstream import Agent
 from ocg.protocol import wire
+from ocg.protocol.approvals import ApprovalAnswer
 from ocg.protocol.events import TurnEvent
 
 # A page that offers a token by a protocol's name wants one of those it offers chosen.
@@ -29,24 +32,26 @@ _log = logging.getLogger(__name__)
 class ChatRoute:
     """Accepts sockets; how many there may be, the door says."""
 
-    def __init__(self, agent: Agent, limits: Limits) -> None:
+    def __init__(self, agent: Agent, limits: Limits, places: Shares) -> None:
         self._agent = agent
         self._limits = limits
+        self._places = places
 
     async def connect(self, socket: WebSocket) -> None:
         """Serve one socket to its end."""
         await socket.accept(_PROTOCOL if _PROTOCOL in socket.scope["subprotocols"] else None)
-        await _Chat(socket, self._agent, self._limits).serve()
+        await _Chat(socket, self._agent, self._limits, self._places).serve()
 
 
 class _Chat:
     """One socket: a task that sends, one a turn, and the loop that reads."""
 
-    def __init__(self, socket: WebSocket, agent: Agent, limits: Limits) -> None:
+    def __init__(self, socket: WebSocket, agent: Agent, limits: Limits, places: Shares) -> None:
         self._socket = socket
         self._caller = caller.who(socket)
         self._agent = agent
         self._limits = limits
+        self._places = places
         self._outbox = _Outbox()
         self._turns: set[asyncio.Task[None]] = set()
 
@@ -72,7 +77,7 @@ class _Chat:
                 self._outbox.put(_problem(error, _marks_of(data)))
 
     def _act(self, asked: Asked) -> None:
-        is_urgent = isinstance(asked, CancelAsked) or (
+        is_urgent = isinstance(asked, CancelAsked | ApprovalGiven) or (
             isinstance(asked, TurnAsked) and asked.message.strip() == "/stop"
         )
         if len(self._turns) >= _MAX_TURNS * (2 if is_urgent else 1):
@@ -86,19 +91,28 @@ class _Chat:
     async def _do(self, asked: Asked) -> None:
         """Do what is asked; whatever goes wrong, the socket and its other turns go on."""
         try:
-            match asked:
-                case TurnAsked():
-                    await self._tell(self._agent.turn(self._caller.turn(asked.request())))
-                case FollowAsked():
-                    await self._tell(self._agent.follow(asked.turn_id, asked.after))
-                case CancelAsked():
-                    await self._agent.cancel(asked.turn_id)
+            with self._places.open(self._caller) as take:
+                take(1)  # each has a connection of its own to the agent
+                await self._ask(asked)
         except OcgError as error:
             self._outbox.put(_problem(error, _marks(asked)))
         except Exception:  # noqa: BLE001 - the socket and its other turns go on
             _log.exception("a turn on a socket failed")
             bug = OcgError(Code.INTERNAL, "a bug in OCG; the log has its traceback", "ocg logs")
             self._outbox.put(_problem(bug, _marks(asked)))
+
+    async def _ask(self, asked: Asked) -> None:
+        match asked:
+            case TurnAsked():
+                await self._tell(self._agent.turn(self._caller.turn(asked.request())))
+            case FollowAsked():
+                await self._tell(self._agent.follow(asked.turn_id, asked.after))
+            case CancelAsked():
+                await self._agent.cancel(asked.turn_id)
+            case ApprovalGiven():
+                self._caller.check("admin", "an approval")
+                given = ApprovalAnswer(answer=asked.answer, remember=asked.remember, by=self._caller.name)
+                await self._agent.approve(asked.approval_id, given)
 
     async def _tell(self, turn: AsyncGenerator[TurnEvent, None]) -> None:
         async with aclosing(turn) as events:
@@ -142,14 +156,18 @@ class _Outbox:
 
 
 def _problem(error: OcgError, marks: Marks) -> bytes:
-    made = Problem(
-        code=error.code, message=error.message, hint=error.hint, message_id=marks.message_id, turn_id=marks.turn_id
-    )
-    return wire.encode(made)
+    known = msgspec.structs.asdict(marks)
+    return wire.encode(Problem(code=error.code, message=error.message, hint=error.hint, **known))
 
 
 def _marks(asked: Asked) -> Marks:
-    return Marks(message_id=asked.message_id) if isinstance(asked, TurnAsked) else Marks(turn_id=asked.turn_id)
+    match asked:
+        case TurnAsked(message_id=message_id):
+            return Marks(message_id=message_id)
+        case ApprovalGiven(approval_id=approval_id):
+            return Marks(approval_id=approval_id)
+        case FollowAsked(turn_id=turn_id) | CancelAsked(turn_id=turn_id):
+            return Marks(turn_id=turn_id)
 
 
 def _marks_of(data: str | bytes) -> Marks:

@@ -3,8 +3,10 @@
 It counts at accept(2), so that a TLS handshake that never ends and a WebSocket count like any other connection.
 """
 
+import errno
 import functools
 import logging
+import os
 import resource
 import socket
 import time
@@ -24,6 +26,8 @@ _OTHER_DESCRIPTORS = 128
 _CONNECTIONS = 4096
 _WARN_EVERY_S = 60.0
 _PREFIX_BYTES = 8
+# What accept(2) fails with where there is room for nobody.
+_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _MAPPED = bytes(10) + b"\xff\xff"
 
 _log = logging.getLogger(__name__)
@@ -66,11 +70,18 @@ class Door(socket.socket):
         self._inside: Counter[str] = Counter()
         self._total = 0
         self._warned_s = -_WARN_EVERY_S
+        self._spare = _spare()
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Accept a connection. Raises ConnectionAbortedError, asyncio's word for none, when there is no room for it."""
-        connection, address = super().accept()
-        host = str(address[0]) if isinstance(address, tuple) else ""
+        try:
+            connection, address = super().accept()
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            self._refuse_one()
+            raise ConnectionAbortedError("no descriptors are left") from None
+        host = _host(address)
         who = _neighbourhood(host)
         is_many = not host or self._room.without(host)
         if self._total >= self._room.total or (not is_many and self._inside[who] >= self._room.each):
@@ -79,6 +90,25 @@ class Door(socket.socket):
         self._total += 1
         self._inside[who] += 1
         return _Guest(connection, functools.partial(self._leave, who)), address
+
+    def close(self) -> None:
+        """Close."""
+        super().close()
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
+
+    def _refuse_one(self) -> None:
+        """Turn one away by the spare descriptor, where no other is left: left alone, he would be there again at once.
+
+        asyncio would try two thousand times in a row, and log a traceback each time.
+        """
+        if self._spare is not None:
+            os.close(self._spare)
+        with suppress(OSError):
+            connection, address = super().accept()
+            self._turn_away(connection, _host(address))
+        self._spare = _spare()
 
     def _leave(self, who: str) -> None:
         self._total -= 1
@@ -111,12 +141,24 @@ class _Guest(socket.socket):
             self._on_close = None
 
 
+def _host(address: Any) -> str:
+    """Return the host of an address; nothing for a Unix socket's."""
+    return str(address[0]) if isinstance(address, tuple) else ""
+
+
 def _neighbourhood(host: str) -> str:
     """Return whom an address is counted with: with IPv6, who has one has 2^64 (RFC 6177)."""
     if ":" not in host:
         return host
     packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
     return host if packed.startswith(_MAPPED) else packed[:_PREFIX_BYTES].hex()
+
+
+def _spare() -> int | None:
+    """Keep a descriptor for when there are no more; None where it is so already."""
+    with suppress(OSError):
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    return None
 
 
 def _refusal() -> bytes:

@@ -10,6 +10,8 @@ from ocg.protocol.struct import Struct
 
 Tokens = Annotated[int, msgspec.Meta(ge=1)]
 MAX_INPUTS = 10_000
+# How many answers one request may ask for.
+AnswerCount = Annotated[int, msgspec.Meta(ge=1, le=16)]
 # What ends a stream.
 DONE = b"data: [DONE]\n\n"
 
@@ -135,7 +137,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
-    n: Annotated[int, msgspec.Meta(ge=1, le=16)] | None = None
+    n: AnswerCount | None = None
     logprobs: bool | None = None
     user: str = ""
 

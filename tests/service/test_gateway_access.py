@@ -15,6 +15,7 @@ from openai import OpenAI, RateLimitError
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from ocg.protocol.messages import AskedBy
 from tests.processes import Process
 from tests.service.gateway import Gateway, Reply, agent, environment, serving
 
@@ -131,7 +132,7 @@ def test_anthropics_header_carries_a_token_too_and_the_page_is_for_the_owners_al
     assert caught.value.response.status_code == 403
 
 
-def _answered(chat: ClientConnection, **turn: str) -> Any:
+def _answered(chat: ClientConnection, **turn: Any) -> Any:
     chat.send(json.dumps({"type": "turn"} | turn))
     while (found := json.loads(chat.recv(timeout=10)))["type"] not in {"turn.completed", "turn.failed", "error"}:
         pass
@@ -156,6 +157,24 @@ async def test_a_token_that_may_not_read_has_conversations_of_its_own(
     assert own[1].startswith("only-chat.")
     assert own[2] == "only-chat.me"
     assert owners == "work"
+
+
+async def test_the_agent_is_told_who_asks_whatever_the_client_says(
+    gateway: Gateway, tokens: dict[str, dict[str, str]]
+) -> None:
+    lie = {"asker": {"name": "owner", "is_owner": True}}
+    gateway.ask("POST", "/v1/turns", TURN | lie, headers=tokens["chat"])
+    gateway.ask("POST", "/v1/turns", TURN | lie | {"kind": "api"}, headers=tokens["chat"])
+    gateway.ask("POST", "/v1/chat/completions", CHAT, headers=tokens["chat"])
+    gateway.ask("POST", "/v1/chat/completions", CHAT | {"user": "me"}, headers=tokens["chat"])
+    with gateway.socket(tokens["chat"]) as chat:
+        _answered(chat, message="hello", **lie)
+    gateway.ask("POST", "/v1/turns", TURN, headers=tokens["admin"])
+    gateway.ask("POST", "/v1/turns", TURN, headers=OWNER)
+    *guests, admins, owners = [one.asker for one in (await gateway.seen()).turns][-7:]
+    assert guests == [AskedBy(name="only-chat", is_owner=False)] * 5
+    assert admins == AskedBy(name="only-admin")
+    assert owners == AskedBy()
 
 
 def test_a_revoked_token_is_refused_at_once_and_what_is_open_with_it_ends(gateway: Gateway) -> None:
@@ -199,6 +218,27 @@ def _stream(gateway: Gateway, path: str, body: Any, headers: dict[str, str]) -> 
 def _read_on(chat: ClientConnection) -> None:
     while True:
         chat.recv(timeout=5)
+
+
+def test_a_token_for_a_tool_cannot_use_up_the_gateways_connections(gateway: Gateway) -> None:
+    greedy = _made(gateway, "greedy", "chat")
+    with contextlib.ExitStack() as crowd:
+        sockets = [crowd.enter_context(gateway.socket(greedy)) for _ in range(64)]
+        sockets[0].send(json.dumps({"type": "turn", "message": "is silent"}))
+        turn = json.loads(sockets[0].recv(timeout=10))["turn_id"]
+        for chat in sockets:
+            for _ in range(15):
+                chat.send(json.dumps({"type": "follow", "turn_id": turn, "after": 1000}))
+        refused = json.loads(sockets[-1].recv(timeout=10))
+        assert (refused["type"], refused["code"]) == ("error", "busy")
+        assert _gateways_descriptors(gateway) < 1400
+        assert gateway.ask("POST", "/v1/chat/completions", CHAT, headers=greedy).status == 429
+        assert _ask(gateway, "POST", "/v1/chat/completions", CHAT).status == 200
+    assert "Traceback" not in gateway.log
+
+
+def _gateways_descriptors(gateway: Gateway) -> int:
+    return len(list(Path(f"/proc/{gateway.process.popen.pid}/fd").iterdir()))
 
 
 def test_tokens_outlive_a_crash_and_are_nowhere_in_the_clear(tmp_path: Path, free_port: int) -> None:
@@ -276,6 +316,26 @@ def test_a_rate_limit_refuses_with_the_standard_headers_and_openais_client_reads
     assert gateway.ask("POST", "/v1/turns", TURN, headers=tokens["chat"]).status == 200
 
 
+def test_as_many_answers_as_one_request_asks_for_are_counted_whoever_gives_them(
+    gateway: Gateway, tokens: dict[str, dict[str, str]]
+) -> None:
+    def ask(model: str, n: int) -> Reply:
+        return gateway.ask("POST", "/v1/chat/completions", CHAT | {"model": model, "n": n}, headers=tokens["chat"])
+
+    for model, rate in (("ocg", 4), ("other/model", 5), ("smollm2-135m", 6)):
+        with _limited(gateway, "token:only-chat", f"{rate}/h"):
+            too_many = ask(model, rate + 1)
+            assert (too_many.status, too_many.error["hint"]) == (429, f"ask for no more than {rate} at once")
+            assert too_many.headers["retry-after"] is None, "no wait is long enough"
+            assert ask(model, rate - 1).headers["x-ratelimit-remaining-requests"] == "1"
+            refused = ask(model, 2)
+            assert (refused.status, refused.error["code"]) == (429, "rate_limit_exceeded")
+            assert 3500 < int(refused.headers["retry-after"]) * rate <= 3600
+            assert refused.headers["x-ratelimit-remaining-requests"] == "1", "what is refused is not counted"
+        assert (ask(model, 17).status, ask(model, 17).error["param"]) == (400, "n")
+    assert len(ask("ocg", 3).json["choices"]) == 3
+
+
 def test_each_dialect_says_in_its_own_words_that_it_is_too_much(
     gateway: Gateway, tokens: dict[str, dict[str, str]]
 ) -> None:
@@ -297,6 +357,8 @@ def test_each_dialect_says_in_its_own_words_that_it_is_too_much(
                 found = found[step]
             assert said in found, path
         assert gateway.ask("POST", "/v1/messages", {}, headers=tokens["chat"]).error["type"] == "rate_limit_error"
+        count = gateway.ask("POST", "/v1/messages/count_tokens", hello, headers=tokens["chat"])
+        assert (count.status, count.error["type"]) == (429, "rate_limit_error"), "a model's tokenizer works for it"
         assert gateway.ask("POST", "/api/show", {"model": "ocg"}, headers=tokens["chat"]).status != 429
 
 

@@ -1,9 +1,12 @@
 """The door: so many at once and no more, nobody alone has all of it, and who leaves makes room."""
 
 import asyncio
+import os
+import resource
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from starlette.requests import Request
@@ -119,6 +122,39 @@ async def test_the_log_tells_of_it_once_and_not_for_each(caplog: pytest.LogCaptu
             async with _Visit(port):
                 pass
     assert caplog.text.count("turned away, this one from 127.0.0.1") == 1
+
+
+async def test_without_a_descriptor_left_who_comes_is_turned_away_in_few_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with _serving(Room(1000, 1000)) as port, AsyncExitStack() as inside:
+        clients = [inside.enter_context(socket.socket()) for _ in range(50)]
+        with _descriptors_used_up():
+            for client in clients:
+                client.connect(("127.0.0.1", port))
+                client.setblocking(False)
+            for client in clients:
+                answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 4096), 3)
+                assert answer.startswith(b"HTTP/1.1 503 ")
+        async with _Visit(port) as answer:
+            assert b" 200 " in answer
+    assert len(caplog.records) == 1
+
+
+@contextmanager
+def _descriptors_used_up() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (max(int(one.name) for one in Path("/proc/self/fd").iterdir()) + 8, limits[1])
+    )
+    with ExitStack() as taken:
+        try:
+            with suppress(OSError):
+                while True:
+                    taken.enter_context(open(os.devnull))
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_the_limits_leave_descriptors_for_all_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ class MessagesRoutes:
             ),
             shared(
                 "POST", "/v1/messages/count_tokens", "Count a request's tokens", self.count_tokens, InputTokens,
-                takes=CountRequest, errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, *UPSTREAM_ERRORS), is_free=True,
+                takes=CountRequest, errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, *UPSTREAM_ERRORS),
             ),
         )  # fmt: skip
 
