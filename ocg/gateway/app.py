@@ -37,6 +37,7 @@ from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
 from ocg.lifecycle.endpoints import Endpoint, routes
 from ocg.lifecycle.guard import Guard
+from ocg.lifecycle.guests import Guests
 
 _PAGE = ("/", "/favicon.ico")
 
@@ -53,6 +54,7 @@ class Parts:
     tokens: Tokens
     limits: Limits
     places: Shares
+    guests: Guests
     metrics: MetricsRoute
     reach: Reach = Reach()
 
@@ -66,7 +68,7 @@ def create_app(parts: Parts) -> ASGIApp:
         [*routes(listed), socket, *_page_routes(parts.page)], listed, parts.limits, sockets={socket.path: "chat"}
     )
     guarded = Guard(
-        Admission(answers.create_app(routed, render=render), parts.tokens, parts.places),
+        Admission(answers.create_app(routed, render=render), parts.tokens, parts.places, parts.guests),
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
         is_open=lambda path: path in is_open or path.startswith("/assets/"),

@@ -22,7 +22,8 @@ from ocg.gateway.shares import Shares
 from ocg.gateway.tasks import Tasks
 from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding, Warmth
-from ocg.lifecycle.door import Door, Room
+from ocg.lifecycle.door import Door
+from ocg.lifecycle.guests import Guests, Room
 from ocg.lifecycle.measured import Measured
 from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
@@ -66,6 +67,7 @@ class GatewayService:
             agent = await stack.enter_async_context(Agent(settings.agent_sock, warmth, tracer))
             embedding = await stack.enter_async_context(Embedding(settings.address_dir, warmth, tracer))
             room = Room.fitting(lambda host: switch.is_proxy(host))  # noqa: PLW0108 - it is made further down
+            guests = Guests(room)
             parts = Parts(
                 access=Access(await _token(settings, worker), tokens, started_s=time.time()),
                 agent=agent,
@@ -76,6 +78,7 @@ class GatewayService:
                 tokens=tokens,
                 limits=await Limits.load(settings.data_dir, worker),
                 places=Shares(room.total),
+                guests=guests,
                 reach=Reach.of(settings),
             )
             warmth.begin()
@@ -88,7 +91,7 @@ class GatewayService:
                 return _LIVE | live
 
             tls = certificate.context if certificate else None
-            door = Door(listener, room, is_tls=bool(tls))
+            door = Door(listener, guests, is_tls=bool(tls))
             stack.callback(door.close)
             measured, address = Measured(switch, meter, tracer), where(door, is_tls=bool(tls))
             yield Serving(measured, [door], address, workers=(worker,), apply=apply, tls=tls)
