@@ -12,6 +12,7 @@ from ocg.agent.rows import STEPS, Entry, Told, Turn, insert, message_of, session
 from ocg.database import Database
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import Message, Session, SessionList, Transcript, TurnError, TurnLog, TurnRequest
+from ocg.protocol.replies import ReplyOptions
 
 _TITLE_CHARS = 60
 _API_KEPT_S = 86400.0  # long enough to ask again with the same message id
@@ -234,6 +235,7 @@ def _known(db: sqlite3.Connection, request: TurnRequest) -> Turn | None:
 
 def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
     now, session_id = time.time(), request.session_id or uuid.uuid4().hex
+    is_command = slash.is_command(request)
     title = (request.message.strip().splitlines() or ["…"])[0]
     title = title if len(title) <= _TITLE_CHARS else f"{title[: _TITLE_CHARS - 1]}…"
     db.execute(
@@ -248,12 +250,12 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
         "message_id": rows.message_key(request.asker, request.message_id or uuid.uuid4().hex),
         "message": request.message,
         "context": msgspec.json.encode(request.context).decode(),
-        "options": msgspec.json.encode(request.options).decode(),
+        "options": msgspec.json.encode(ReplyOptions() if is_command else request.options).decode(),
         "mode": request.mode,
         "state": "queued",
         "reply_to": msgspec.json.encode(request.reply_to).decode() if request.reply_to else None,
         "created_at": now,
-        "is_command": slash.is_command(request),
+        "is_command": is_command,
         "is_stranger": request.is_stranger,
         "kind": request.kind,
         "asker": request.asker.name,

@@ -21,6 +21,7 @@ from ocg.protocol.access import RateLimit, RateLimitList
 FILE = "ratelimits.json"
 _MAX_LIMITS = 1024
 _MAX_BUCKETS = 10_000
+_STOPS = Rate(60, 60)
 # A bucket is another once its rate is.
 _Bucket = tuple[str, Rate]
 
@@ -80,8 +81,15 @@ class Limits:
         """
         if not self._rates:
             return Verdict(wait_s=0, standings=())
-        now_ns = self._now_ns()
         buckets = [(key, rate) for key in keys if (rate := self._rate_of(key)) is not None]
+        return self._count(buckets, number, counted=counted)
+
+    def check_stop(self, keys: Sequence[str]) -> Verdict:
+        """Count a /stop, which no limit keeps out, but which may not come without end either."""
+        return self._count([(f"/stop of {key}", _STOPS) for key in keys])
+
+    def _count(self, buckets: Sequence[_Bucket], number: int = 1, *, counted: int = 0) -> Verdict:
+        now_ns = self._now_ns()
         empty_ns = {one: max(self._empty_ns.get(one, 0) - counted * one[1].apart_ns, now_ns) for one in buckets}
         wait_s = max((_wait_s(one[1], number, at_ns - now_ns) for one, at_ns in empty_ns.items()), default=0)
         for one, at_ns in empty_ns.items():

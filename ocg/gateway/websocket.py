@@ -77,13 +77,13 @@ class _Chat:
                 self._outbox.put(_problem(error, _marks_of(data)))
 
     def _act(self, asked: Asked) -> None:
-        is_urgent = isinstance(asked, CancelAsked | ApprovalGiven) or (
-            isinstance(asked, TurnAsked) and asked.message.strip() == "/stop"
-        )
+        is_stop = isinstance(asked, TurnAsked) and asked.message.strip() == "/stop"
+        is_urgent = is_stop or isinstance(asked, CancelAsked | ApprovalGiven)
         if len(self._turns) >= _MAX_TURNS * (2 if is_urgent else 1):
             raise OcgError(Code.BUSY, f"{_MAX_TURNS} turns run on this socket", "wait for one to end")
-        if isinstance(asked, TurnAsked) and not is_urgent:
-            self._limits.check(self._caller.limit_keys).check()
+        if isinstance(asked, TurnAsked):
+            check = self._limits.check_stop if is_stop else self._limits.check
+            check(self._caller.limit_keys).check()
         task = asyncio.create_task(self._do(asked))
         self._turns.add(task)
         task.add_done_callback(self._turns.discard)

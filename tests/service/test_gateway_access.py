@@ -316,6 +316,13 @@ def test_a_rate_limit_refuses_with_the_standard_headers_and_openais_client_reads
     assert gateway.ask("POST", "/v1/turns", TURN, headers=tokens["chat"]).status == 200
 
 
+def test_no_limit_keeps_a_stop_out_and_yet_they_do_not_come_without_end(gateway: Gateway) -> None:
+    with _limited(gateway, "token:stopper", "1/day"), gateway.socket(_made(gateway, "stopper", "chat")) as chat:
+        answers = [_answered(chat, message="/stop") for _ in range(70)]
+    assert {one["type"] for one in answers[:60]} == {"turn.completed"}
+    assert (answers[-1]["type"], answers[-1]["code"]) == ("error", "rate_limit_exceeded")
+
+
 def test_as_many_answers_as_one_request_asks_for_are_counted_whoever_gives_them(
     gateway: Gateway, tokens: dict[str, dict[str, str]]
 ) -> None:

@@ -12,6 +12,7 @@ from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.database import Database
 from ocg.protocol.messages import AskedBy, TurnRequest
+from ocg.protocol.replies import ReplyOptions
 
 GUEST = AskedBy(name="guest", is_owner=False)
 
@@ -53,3 +54,10 @@ async def test_nobody_joins_a_turn_with_anothers_rights(database: Database) -> N
         queue.enter(live, asyncio.create_task(asyncio.sleep(60)))
     assert queue.joining(runs) == owners
     await queue.close()
+
+
+async def test_a_command_keeps_no_options_which_it_does_not_have(database: Database) -> None:
+    options = ReplyOptions(stop=("x" * 100_000,))
+    store = Store(database)
+    assert (await store.accept(TurnRequest(message="/status", options=options))).options == ReplyOptions()
+    assert (await store.accept(TurnRequest(message="hello", options=options))).options == options
