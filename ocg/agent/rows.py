@@ -70,7 +70,7 @@ class Turn:
 
     @property
     def origin(self) -> tuple[str, bool, str]:
-        """Where it came from, as far as what may be done for it hangs on that."""
+        """Where it came from, as far as rules for tools look at that, and whose rights it has."""
         return self.channel, self.is_stranger, "" if self.asker.is_owner else self.asker.name
 
     @property

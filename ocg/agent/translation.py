@@ -101,13 +101,14 @@ async def _written(first: Piece, pieces: AsyncGenerator[Piece, None], chunks: Ch
 
 
 def _finish(reply: Reply) -> str:
-    if reply.tool_calls:
-        return "tool_calls"
-    return "length" if reply.is_cut else "stop"
+    if reply.is_cut:
+        return "length"
+    return "tool_calls" if reply.tool_calls else "stop"
 
 
 def _whole(reply: Reply, model: str) -> ChatAnswer:
-    return completion(model, [choice(reply.text, reply.tool_calls, _finish(reply))], reply.usage)
+    answer = choice(reply.text, reply.tool_calls, _finish(reply), thought=reply.reasoning)
+    return completion(model, [answer], reply.usage)
 
 
 def _chunk(piece: Piece, chunks: Chunks) -> bytes:

@@ -7,9 +7,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ocg.errors import Code, OcgError
 from ocg.gateway import caller
+from ocg.gateway.caller import Caller
 from ocg.gateway.dialects import render
 from ocg.gateway.limits import Verdict
+from ocg.gateway.shares import Shares
 from ocg.gateway.tokens import Tokens
+from ocg.lifecycle.guests import Guests
 
 # Where a gate puts what the limits said, in an ASGI scope.
 VERDICT = "ocg.verdict"
@@ -19,15 +22,26 @@ _POLICY_VIOLATION = 1008
 class Admission:
     """Stands between the guard, which says who asks, and the application."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens, places: Shares, guests: Guests) -> None:
         self._app = app
         self._tokens = tokens
+        self._places = places
+        self._guests = guests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve until it is done, or the token has expired or was revoked."""
+        """Serve until it is done, or the token has expired or was revoked; not at all where there is no place left."""
         if (found := caller.of(scope)) is None:
             await self._app(scope, receive, send)
             return
+        with self._guests.at_work(scope.get("client")), self._places.open(found) as take:
+            try:
+                take(1)
+            except OcgError as error:
+                await render(scope, error)(scope, receive, send)
+                return
+            await self._serve(found, scope, receive, send)
+
+    async def _serve(self, found: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(scope, receive, send)
         with self._tokens.visit(found) as visit:
             try:

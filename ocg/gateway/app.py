@@ -31,18 +31,20 @@ from ocg.gateway.openai.responses.routes import ResponseRoutes
 from ocg.gateway.page import Page
 from ocg.gateway.reach import Reach
 from ocg.gateway.schedules import ScheduleRoutes
+from ocg.gateway.shares import Shares
 from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
 from ocg.lifecycle.endpoints import Endpoint, routes
 from ocg.lifecycle.guard import Guard
+from ocg.lifecycle.guests import Guests
 
 _PAGE = ("/", "/favicon.ico")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the application is made of; `reach` says from where it may be asked."""
+    """What the application is made of. `places` is how much may go on at once, `reach` from where it may be asked."""
 
     access: Access
     agent: Agent
@@ -51,6 +53,8 @@ class Parts:
     chats: Chats
     tokens: Tokens
     limits: Limits
+    places: Shares
+    guests: Guests
     metrics: MetricsRoute
     reach: Reach = Reach()
 
@@ -59,12 +63,12 @@ def create_app(parts: Parts) -> ASGIApp:
     """Build the application."""
     access, listed = parts.access, endpoints(parts)
     is_open = frozenset((*_PAGE, *(one.path for one in listed if one.is_open)))
-    socket = WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent, parts.limits).connect)
+    socket = WebSocketRoute("/ws/chat", websocket.ChatRoute(parts.agent, parts.limits, parts.places).connect)
     routed = gated(
         [*routes(listed), socket, *_page_routes(parts.page)], listed, parts.limits, sockets={socket.path: "chat"}
     )
     guarded = Guard(
-        Admission(answers.create_app(routed, render=render), parts.tokens),
+        Admission(answers.create_app(routed, render=render), parts.tokens, parts.places, parts.guests),
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
         is_open=lambda path: path in is_open or path.startswith("/assets/"),

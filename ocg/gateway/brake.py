@@ -1,13 +1,13 @@
 """A brake on guessing: wrong tokens are answered late, so many at once and no more, and logged in bounds."""
 
 import asyncio
-import ipaddress
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable
 
 from ocg.errors import Code, OcgError
+from ocg.lifecycle.neighbourhood import neighbourhood
 
 _DELAY_S = 0.5
 # With the delay: 32 guesses a second from one address and 128 from all, whatever the number of connections.
@@ -30,7 +30,7 @@ class Brake:
 
     def is_held(self, address: str) -> bool:
         """Whether no more guesses are heard from an address just now."""
-        return self._waiting[_network(address)] >= _MAX_OF_ONE or self._waiting.total() >= _MAX_AT_ONCE
+        return self._waiting[neighbourhood(address)] >= _MAX_OF_ONE or self._waiting.total() >= _MAX_AT_ONCE
 
     def check(self, address: str) -> None:
         """Raise BUSY while an address is held."""
@@ -39,7 +39,7 @@ class Brake:
 
     async def hold(self, address: str) -> None:
         """Wait before a wrong token is answered. Raises BUSY at once when too many wait already."""
-        place = _network(address)
+        place = neighbourhood(address)
         self._say(place)
         self.check(address)
         self._waiting[place] += 1
@@ -60,13 +60,5 @@ class Brake:
             self._said[place] = at, more + 1
         elif len(self._said) < _MAX_LOGGED or place in self._said:
             self._said[place] = now, 0
-            _log.warning("a wrong token or login code from %s was refused, and %d since the line before", place, more)
-
-
-def _network(address: str) -> str:
-    """Return whom an address stands for: of IPv6, each host has as many as it likes (RFC 4291, 2.5.4)."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address or "a Unix socket"
-    return address if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))  # noqa: PLR2004 - IPv4
+            whose = place or "a Unix socket"
+            _log.warning("a wrong token or login code from %s was refused, and %d since the line before", whose, more)

@@ -18,10 +18,12 @@ from ocg.gateway.listener import check_reach, is_chosen, open_listener, where
 from ocg.gateway.metrics import MetricsRoute
 from ocg.gateway.page import FOLDER, Page
 from ocg.gateway.reach import Reach
+from ocg.gateway.shares import Shares
 from ocg.gateway.tasks import Tasks
 from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding, Warmth
-from ocg.lifecycle.door import Door, Room
+from ocg.lifecycle.door import Door
+from ocg.lifecycle.guests import Guests, Room
 from ocg.lifecycle.measured import Measured
 from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
@@ -64,6 +66,8 @@ class GatewayService:
             meter = Meter(self.name)
             agent = await stack.enter_async_context(Agent(settings.agent_sock, warmth, tracer))
             embedding = await stack.enter_async_context(Embedding(settings.address_dir, warmth, tracer))
+            room = Room.fitting(lambda host: switch.is_proxy(host))  # noqa: PLW0108 - it is made further down
+            guests = Guests(room)
             parts = Parts(
                 access=Access(await _token(settings, worker), tokens, started_s=time.time()),
                 agent=agent,
@@ -73,6 +77,8 @@ class GatewayService:
                 metrics=MetricsRoute(agent, embedding, meter),
                 tokens=tokens,
                 limits=await Limits.load(settings.data_dir, worker),
+                places=Shares(room.total),
+                guests=guests,
                 reach=Reach.of(settings),
             )
             warmth.begin()
@@ -85,7 +91,7 @@ class GatewayService:
                 return _LIVE | live
 
             tls = certificate.context if certificate else None
-            door = Door(listener, Room.fitting(switch.is_proxy), is_tls=bool(tls))
+            door = Door(listener, guests, is_tls=bool(tls))
             stack.callback(door.close)
             measured, address = Measured(switch, meter, tracer), where(door, is_tls=bool(tls))
             yield Serving(measured, [door], address, workers=(worker,), apply=apply, tls=tls)

@@ -13,6 +13,7 @@ from ocg.errors import Code, OcgError
 from ocg.gateway import caller
 from ocg.gateway.frames import ApprovalGiven, Asked, CancelAsked, FollowAsked, Marks, Problem, TurnAsked
 from ocg.gateway.limits import Limits
+from ocg.gateway.shares import Shares
 from ocg.gateway.upstream import Agent
 from ocg.protocol import wire
 from ocg.protocol.approvals import ApprovalAnswer
@@ -31,24 +32,26 @@ _log = logging.getLogger(__name__)
 class ChatRoute:
     """Accepts sockets; how many there may be, the door says."""
 
-    def __init__(self, agent: Agent, limits: Limits) -> None:
+    def __init__(self, agent: Agent, limits: Limits, places: Shares) -> None:
         self._agent = agent
         self._limits = limits
+        self._places = places
 
     async def connect(self, socket: WebSocket) -> None:
         """Serve one socket to its end."""
         await socket.accept(_PROTOCOL if _PROTOCOL in socket.scope["subprotocols"] else None)
-        await _Chat(socket, self._agent, self._limits).serve()
+        await _Chat(socket, self._agent, self._limits, self._places).serve()
 
 
 class _Chat:
     """One socket: a task that sends, one a turn, and the loop that reads."""
 
-    def __init__(self, socket: WebSocket, agent: Agent, limits: Limits) -> None:
+    def __init__(self, socket: WebSocket, agent: Agent, limits: Limits, places: Shares) -> None:
         self._socket = socket
         self._caller = caller.who(socket)
         self._agent = agent
         self._limits = limits
+        self._places = places
         self._outbox = _Outbox()
         self._turns: set[asyncio.Task[None]] = set()
 
@@ -88,23 +91,28 @@ class _Chat:
     async def _do(self, asked: Asked) -> None:
         """Do what is asked; whatever goes wrong, the socket and its other turns go on."""
         try:
-            match asked:
-                case TurnAsked():
-                    await self._tell(self._agent.turn(self._caller.turn(asked.request())))
-                case FollowAsked():
-                    await self._tell(self._agent.follow(asked.turn_id, asked.after))
-                case CancelAsked():
-                    await self._agent.cancel(asked.turn_id)
-                case ApprovalGiven():
-                    self._caller.check("admin", "an approval")
-                    given = ApprovalAnswer(answer=asked.answer, remember=asked.remember, by=self._caller.name)
-                    await self._agent.approve(asked.approval_id, given)
+            with self._places.open(self._caller) as take:
+                take(1)  # each has a connection of its own to the agent
+                await self._ask(asked)
         except OcgError as error:
             self._outbox.put(_problem(error, _marks(asked)))
         except Exception:  # noqa: BLE001 - the socket and its other turns go on
             _log.exception("a turn on a socket failed")
             bug = OcgError(Code.INTERNAL, "a bug in OCG; the log has its traceback", "ocg logs")
             self._outbox.put(_problem(bug, _marks(asked)))
+
+    async def _ask(self, asked: Asked) -> None:
+        match asked:
+            case TurnAsked():
+                await self._tell(self._agent.turn(self._caller.turn(asked.request())))
+            case FollowAsked():
+                await self._tell(self._agent.follow(asked.turn_id, asked.after))
+            case CancelAsked():
+                await self._agent.cancel(asked.turn_id)
+            case ApprovalGiven():
+                self._caller.check("admin", "an approval")
+                given = ApprovalAnswer(answer=asked.answer, remember=asked.remember, by=self._caller.name)
+                await self._agent.approve(asked.approval_id, given)
 
     async def _tell(self, turn: AsyncGenerator[TurnEvent, None]) -> None:
         async with aclosing(turn) as events:

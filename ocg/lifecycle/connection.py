@@ -108,6 +108,8 @@ class Connection(_Taking, HttpToolsProtocol):
     def _take(self, data: bytes) -> None:
         was_in_head = self._in_head
         super().data_received(data)
+        if self._has_answered():
+            self._arm()
         if not self._in_head:
             return
         self._arm()
@@ -130,6 +132,12 @@ class Connection(_Taking, HttpToolsProtocol):
             self._end_timer.cancel()
             super().shutdown()
 
+    def on_response_complete(self) -> None:
+        """An answer is whole, if not what it answers: the rest has as long to come as a head."""
+        super().on_response_complete()
+        if self._has_answered() and self.cycle.more_body:
+            self._arm()
+
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP in the one shape of an error; uvicorn's own answer is plain text."""
         body = wire.error_body(OcgError(Code.INVALID_REQUEST, msg, "send HTTP/1.1"))
@@ -149,6 +157,10 @@ class Connection(_Taking, HttpToolsProtocol):
         count = array.array("i", [0])
         fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.FIONREAD, count)
         return count[0] > 0
+
+    def _has_answered(self) -> bool:
+        """Whether all is answered: uvicorn waits for as long as it takes then, once a single byte has come."""
+        return bool(self.cycle) and self.cycle.response_complete and not self.transport.is_closing()
 
     def _arm(self) -> None:
         if self._head_timer is None:

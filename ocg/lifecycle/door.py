@@ -3,49 +3,26 @@
 It counts at accept(2), so that a TLS handshake that never ends and a WebSocket count like any other connection.
 """
 
-import functools
+import errno
 import logging
+import os
 import resource
 import socket
 import time
-from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.answers import error_response
+from ocg.lifecycle.guests import Guests
 
 _DESCRIPTORS = 16384
-# What a service has open beside its connections: databases, logs, listeners, children's pipes.
-_OTHER_DESCRIPTORS = 128
-_CONNECTIONS = 4096
 _WARN_EVERY_S = 60.0
-_PREFIX_BYTES = 8
-_MAPPED = bytes(10) + b"\xff\xff"
+# What accept(2) fails with where there is room for nobody.
+_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """How many connections may be open at once, in all and from one address.
-
-    `without` are addresses that speak for many, so that only the total counts for them.
-    """
-
-    total: int
-    each: int
-    without: Callable[[str], bool] = lambda _: False
-
-    @classmethod
-    def fitting(cls, without: Callable[[str], bool]) -> "Room":
-        """Take what the process has descriptors for: a connection may need a second one to the service behind us."""
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        total = max(1, min(_CONNECTIONS, (soft - _OTHER_DESCRIPTORS) // 2))
-        return cls(total, total * 3 // 4, without)
 
 
 def allow_descriptors() -> None:
@@ -59,32 +36,46 @@ def allow_descriptors() -> None:
 class Door(socket.socket):
     """A listener, taken over from the socket given. Who comes when it is full hears 503, or nothing where TLS is on."""
 
-    def __init__(self, listener: socket.socket, room: Room, *, is_tls: bool = False) -> None:
+    def __init__(self, listener: socket.socket, guests: Guests, *, is_tls: bool = False) -> None:
         super().__init__(listener.family, listener.type, listener.proto, fileno=listener.detach())
-        self._room = room
+        self._guests = guests
         self._refusal = b"" if is_tls else _refusal()
-        self._inside: Counter[str] = Counter()
-        self._total = 0
         self._warned_s = -_WARN_EVERY_S
+        self._spare = _spare()
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Accept a connection. Raises ConnectionAbortedError, asyncio's word for none, when there is no room for it."""
-        connection, address = super().accept()
-        host = str(address[0]) if isinstance(address, tuple) else ""
-        who = _neighbourhood(host)
-        is_many = not host or self._room.without(host)
-        if self._total >= self._room.total or (not is_many and self._inside[who] >= self._room.each):
-            self._turn_away(connection, host)
+        try:
+            connection, address = super().accept()
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            self._refuse_one()
+            raise ConnectionAbortedError("no descriptors are left") from None
+        guest = self._guests.admit(connection, address)
+        if guest is None:
+            self._turn_away(connection, _host(address))
             raise ConnectionAbortedError("too many connections")
-        self._total += 1
-        self._inside[who] += 1
-        return _Guest(connection, functools.partial(self._leave, who)), address
+        return guest, address
 
-    def _leave(self, who: str) -> None:
-        self._total -= 1
-        self._inside[who] -= 1
-        if not self._inside[who]:
-            del self._inside[who]
+    def close(self) -> None:
+        """Close."""
+        super().close()
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
+
+    def _refuse_one(self) -> None:
+        """Turn one away by the spare descriptor, where no other is left: left alone, he would be there again at once.
+
+        asyncio would try two thousand times in a row, and log a traceback each time.
+        """
+        if self._spare is not None:
+            os.close(self._spare)
+        with suppress(OSError):
+            connection, address = super().accept()
+            self._turn_away(connection, _host(address))
+        self._spare = _spare()
 
     def _turn_away(self, connection: socket.socket, host: str) -> None:
         with connection, suppress(OSError):
@@ -93,30 +84,19 @@ class Door(socket.socket):
             connection.recv(65536)  # closing with a request unread would reset the connection, and our answer with it
         if time.monotonic() - self._warned_s >= _WARN_EVERY_S:
             self._warned_s = time.monotonic()
-            _log.warning("connections are turned away, this one from %s: %d are open", host or "?", self._total)
+            _log.warning("connections are turned away, this one from %s: %d are open", host or "?", len(self._guests))
 
 
-class _Guest(socket.socket):
-    """A connection that says when it is closed."""
-
-    def __init__(self, connection: socket.socket, on_close: Callable[[], None]) -> None:
-        super().__init__(connection.family, connection.type, connection.proto, fileno=connection.detach())
-        self._on_close: Callable[[], None] | None = on_close
-
-    def close(self) -> None:
-        """Close, and say so once."""
-        super().close()
-        if self._on_close is not None:
-            self._on_close()
-            self._on_close = None
+def _host(address: Any) -> str:
+    """Return the host of an address; nothing for a Unix socket's."""
+    return str(address[0]) if isinstance(address, tuple) else ""
 
 
-def _neighbourhood(host: str) -> str:
-    """Return whom an address is counted with: with IPv6, who has one has 2^64 (RFC 6177)."""
-    if ":" not in host:
-        return host
-    packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-    return host if packed.startswith(_MAPPED) else packed[:_PREFIX_BYTES].hex()
+def _spare() -> int | None:
+    """Keep a descriptor for when there are no more; None where it is so already."""
+    with suppress(OSError):
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    return None
 
 
 def _refusal() -> bytes:

@@ -139,7 +139,7 @@ class ChunkReader:
             return []
         try:
             chunk = msgspec.json.decode(event, type=_Chunk)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise self._broken(f"sent what is no chunk: {error}") from None
         if chunk.error:
             raise self.refused(chunk.error)
@@ -197,6 +197,7 @@ class ChunkReader:
             if len(self._calls) == _MAX_CALLS:
                 raise self._broken(f"called more than {_MAX_CALLS} tools at once")
             begun = self._calls[at] = _Call(len(self._calls), part.id or f"call_{uuid.uuid4().hex}")
+            self._chars += len(begun.id) + len(function.name or "")
         return CallPart(begun.number, begun.id, function.name or "", function.arguments or "", part.extra_content)
 
     def _place(self, part: _CallDelta) -> int:

@@ -220,6 +220,27 @@ def _read_on(chat: ClientConnection) -> None:
         chat.recv(timeout=5)
 
 
+def test_a_token_for_a_tool_cannot_use_up_the_gateways_connections(gateway: Gateway) -> None:
+    greedy = _made(gateway, "greedy", "chat")
+    with contextlib.ExitStack() as crowd:
+        sockets = [crowd.enter_context(gateway.socket(greedy)) for _ in range(64)]
+        sockets[0].send(json.dumps({"type": "turn", "message": "is silent"}))
+        turn = json.loads(sockets[0].recv(timeout=10))["turn_id"]
+        for chat in sockets:
+            for _ in range(15):
+                chat.send(json.dumps({"type": "follow", "turn_id": turn, "after": 1000}))
+        refused = json.loads(sockets[-1].recv(timeout=10))
+        assert (refused["type"], refused["code"]) == ("error", "busy")
+        assert _gateways_descriptors(gateway) < 1400
+        assert gateway.ask("POST", "/v1/chat/completions", CHAT, headers=greedy).status == 429
+        assert _ask(gateway, "POST", "/v1/chat/completions", CHAT).status == 200
+    assert "Traceback" not in gateway.log
+
+
+def _gateways_descriptors(gateway: Gateway) -> int:
+    return len(list(Path(f"/proc/{gateway.process.popen.pid}/fd").iterdir()))
+
+
 def test_tokens_outlive_a_crash_and_are_nowhere_in_the_clear(tmp_path: Path, free_port: int) -> None:
     env = environment(tmp_path, free_port, OCG_UI_TOKEN=STRONG)
     with agent(tmp_path, env):

@@ -1,6 +1,7 @@
 """A chat becomes a turn, its events become pieces, and a model's own stream becomes the same pieces."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -14,6 +15,7 @@ from ocg.gateway.chats.merging import merged, together
 from ocg.gateway.chats.pieces import Arguments, Begun, Busy, CallBegun, Ended, Piece, Text, Thought, begun, whole
 from ocg.gateway.chats.turn import Asker, turn_of
 from ocg.gateway.chats.upstream import _Reading
+from ocg.gateway.openai.answer import Written, completion
 from ocg.gateway.openai.request import AgentChat
 from ocg.protocol import events, wire
 from ocg.protocol.messages import ContextMessage, Image, ToolUse, TurnRequest, Usage
@@ -294,6 +296,25 @@ def test_what_providers_write_in_ways_of_their_own_is_read_for_what_it_means() -
         Busy(),
         Ended("tool_calls", Usage(prompt_tokens=5, cached_tokens=4)),
     ]
+
+
+async def test_a_whole_answer_says_what_a_stream_says() -> None:
+    usage = Usage(prompt_tokens=3, completion_tokens=2, cached_tokens=1)
+
+    async def pieces() -> AsyncGenerator[Piece, None]:
+        for piece in (Begun("x", "m"), Thought("hm"), Text("fine"), Ended("stop", usage)):
+            yield piece
+
+    written = Written(wants_usage=True)
+    frames = [frame async for piece in pieces() for frame in written.of(piece, 0)] + [written.end()]
+    *streamed, last = [json.loads(line[6:]) for line in b"".join(frames).split(b"\n\n") if line.startswith(b"data: {")]
+    answer = json.loads(wire.encode(completion([await whole(pieces())])))
+    said = [one["choices"][0]["delta"] for one in streamed]
+    assert answer["choices"][0]["message"] == {
+        name: "".join(one.get(name, "") for one in said) for name in ("role", "content", "reasoning_content")
+    }
+    assert answer["usage"] == last["usage"]
+    assert answer["usage"]["prompt_tokens_details"] == {"cached_tokens": 1}
 
 
 class _Answer:

@@ -102,6 +102,28 @@ async def test_a_body_that_does_not_come_is_not_waited_for(server: tuple[Server,
     assert answer.startswith(b"HTTP/1.1 504 ")
 
 
+_REFUSED = b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nx"
+
+
+@pytest.mark.parametrize("more", [(), (b"y",), (b"y",) * 8])
+async def test_who_never_ends_a_body_that_was_answered_already_is_hung_up_on(
+    server: tuple[Server, int], more: tuple[bytes, ...]
+) -> None:
+    answer = await _say(server[1], _REFUSED, *more, pause_s=0.05)
+    assert answer == b"reset" or answer.startswith(b"HTTP/1.1 404 ")
+
+
+async def test_who_says_next_to_nothing_after_an_answer_is_hung_up_on(server: tuple[Server, int]) -> None:
+    answer = await _say(server[1], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n", pause_s=0.05)
+    assert answer == b"reset" or answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_that_ends_after_its_answer_is_followed_by_the_next_request(server: tuple[Server, int]) -> None:
+    last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answer = await _say(server[1], _REFUSED, b"y" * 49, last, pause_s=0.05)
+    assert [answer.count(b"HTTP/1.1 404 "), answer.count(b"HTTP/1.1 200 ")] == [1, 1]
+
+
 async def test_a_body_that_is_announced_too_large_is_not_waited_for(server: tuple[Server, int]) -> None:
     answer = await _say(server[1], b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 413 ")

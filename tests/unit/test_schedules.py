@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ocg.agent.queue import Place
+from ocg.agent.queue import Limits, Place
 from ocg.agent.schedules import Schedules
 from ocg.agent.tools import Toolbox
 from ocg.agent.tools.schedule import ScheduleTool
@@ -123,7 +123,7 @@ async def test_a_conversation_that_has_no_room_is_waited_for(tmp_path: Path, mon
     async with scheduled(tmp_path) as here:
         await here.schedules.add(hourly())
         with here.turns._queue.place(Place(None, AskedBy())):
-            monkeypatch.setattr(here.turns._queue, "_limits", type("None_", (), {"queued": 0, "queued_in_session": 0}))
+            monkeypatch.setattr(here.turns._queue, "_limits", Limits(queued=0, queued_in_session=0))
             here.clock.set(NOON + HOUR)
             await here.until(lambda runs: len(runs) == 1)
             await asyncio.sleep(0.05)
