@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocg.agent import context
+from ocg.agent import context, slash
 from ocg.agent.budget import MESSAGE_TOKENS, Counter, text_of
 from ocg.agent.context import Laid, Prompt
 from ocg.agent.providers.base import Model, PromptMessage
@@ -90,7 +90,10 @@ async def _laid(specs: Sequence[_Spec], newest: str, model: Model, results: int)
             return await found.prompter.lay(turn, await found.history(), model=model)
 
 
-_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40)
+# No command, which no model is shown.
+_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40).filter(
+    lambda text: slash.parse(text) is None
+)
 
 
 @settings(max_examples=60, deadline=None)
