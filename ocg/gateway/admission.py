@@ -1,6 +1,7 @@
 """A caller's visit: it ends when its token does, and its answers say how much of the rate limit is left."""
 
 import math
+from collections.abc import Callable
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,16 +17,19 @@ from ocg.lifecycle.guests import Guests
 
 # Where a gate puts what the limits said, in an ASGI scope.
 VERDICT = "ocg.verdict"
+# What the bodies of all requests that are being answered may take: each is in memory, some of them more than once.
+BODIES_BYTES = 256 << 20
 _POLICY_VIOLATION = 1008
 
 
 class Admission:
     """Stands between the guard, which says who asks, and the application."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, places: Shares, guests: Guests) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens, *, places: Shares, bodies: Shares, guests: Guests) -> None:
         self._app = app
         self._tokens = tokens
         self._places = places
+        self._bodies = bodies
         self._guests = guests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,7 +43,8 @@ class Admission:
             except OcgError as error:
                 await render(scope, error)(scope, receive, send)
                 return
-            await self._serve(found, scope, receive, send)
+            with self._bodies.open(found) as take_bytes:
+                await self._serve(found, scope, _counted(receive, take_bytes), send)
 
     async def _serve(self, found: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(scope, receive, send)
@@ -51,6 +56,18 @@ class Admission:
                 if not visit.expired():
                     raise
                 await answer.end()
+
+
+def _counted(receive: Receive, take_bytes: Callable[[int], None]) -> Receive:
+    """Take what comes of a body from its caller's share. Raises BUSY, to be written in the dialect of the path."""
+
+    async def counted() -> Message:
+        message = await receive()
+        if message["type"] == "http.request":
+            take_bytes(len(message.get("body", b"")))
+        return message
+
+    return counted
 
 
 class _Answer:
