@@ -13,7 +13,9 @@ from ocg.gateway.dialects import render
 from ocg.gateway.limits import Verdict
 from ocg.gateway.shares import Shares
 from ocg.gateway.tokens import Tokens
+from ocg.lifecycle.connection import BREAK
 from ocg.lifecycle.guests import Guests
+from ocg.lifecycle.stream import gone
 
 # Where a gate puts what the limits said, in an ASGI scope.
 VERDICT = "ocg.verdict"
@@ -43,15 +45,14 @@ class Admission:
             except OcgError as error:
                 await render(scope, error)(scope, receive, send)
                 return
-            with self._bodies.open(found) as take_bytes:
-                await self._serve(found, scope, _counted(receive, take_bytes), send)
+            await self._serve(found, scope, receive, send)
 
     async def _serve(self, found: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(scope, receive, send)
-        with self._tokens.visit(found) as visit:
+        with self._bodies.open(found) as take_bytes, self._tokens.visit(found) as visit:
             try:
                 async with visit:
-                    await self._app(scope, receive, answer.send)
+                    await self._app(scope, _counted(receive, take_bytes), answer.send)
             except TimeoutError:
                 if not visit.expired():
                     raise
@@ -100,7 +101,8 @@ class _Answer:
         elif self._scope["type"] == "websocket":
             await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": reason})
         else:
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            self._scope["extensions"][BREAK]["now"]()  # a proper end would make it look whole
+            await gone(self._receive)
 
 
 def headers(verdict: Verdict) -> dict[str, str]:
