@@ -50,7 +50,7 @@ def says(words: str) -> Script:
     return script
 
 
-def calls(name: str, arguments: str, *, thought: str = "") -> Script:
+def calls(name: str, arguments: str, *, thought: str = "", stop_reason: str = "tool_use") -> Script:
     """Call a tool, the arguments in two halves, perhaps after some thinking."""
 
     def script(exchange: Exchange) -> None:
@@ -62,7 +62,7 @@ def calls(name: str, arguments: str, *, thought: str = "") -> Script:
         half = len(arguments) // 2
         parts = ({"type": "input_json_delta", "partial_json": one} for one in (arguments[:half], arguments[half:]))
         block(exchange, 1, {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}, *parts)
-        end(exchange, "tool_use")
+        end(exchange, stop_reason)
 
     return script
 

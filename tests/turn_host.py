@@ -13,10 +13,13 @@ from pathlib import Path
 
 import msgspec
 
+from ocg.agent.approvals.gate import Gate
+from ocg.agent.approvals.records import Records
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.factory import create_turns
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
+from ocg.agent.policy import PolicyFile
 from ocg.agent.providers.base import PLAIN, Model, PromptMessage, Reply, ToolSpec
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
@@ -27,6 +30,7 @@ from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.errors import OcgError
+from ocg.protocol.approvals import ApprovalAnswer, Decision
 from ocg.protocol.clients import EmbeddingClient
 from ocg.protocol.events import TurnCompleted
 from ocg.protocol.messages import ReplyTo, ToolUse, TurnRequest
@@ -57,8 +61,9 @@ class _Tool:
     arguments = _Key
     timeout_s = 60.0
 
-    def __init__(self, name: str, path: Path, *, is_repeatable: bool) -> None:
+    def __init__(self, name: str, path: Path, *, is_repeatable: bool, default: Decision = "allow") -> None:
         self.name = name
+        self.default: Decision = default
         self.is_repeatable = is_repeatable
         self._path = path
 
@@ -108,7 +113,7 @@ class _Model:
 def plan_of(message: str) -> list[str]:
     """The tools that a message takes."""
     rng = random.Random(message)
-    return rng.choices(["safe", "launch"], k=rng.randrange(4))
+    return rng.choices(["safe", "launch", "launch_if_allowed"], k=rng.randrange(4))
 
 
 def answer_to(message: str) -> str:
@@ -121,13 +126,22 @@ def _session(number: int, session: int) -> str:
     return f"s{(number - 1) // 8}.{session}"
 
 
-async def _check(store: Store, turns: Turns, number: int) -> None:
+async def _allow_for_ever(gate: Gate) -> None:
+    while True:
+        for one in (await gate.records.waiting()).approvals:
+            with suppress(OcgError):  # its turn has ended meanwhile
+                await gate.answer(one.id, ApprovalAnswer(answer="allow", by="test"))
+        await asyncio.sleep(0.002)
+
+
+async def _check(store: Store, turns: Turns, gate: Gate, number: int) -> None:
     """Wait until what was cut off is over, then say how every turn ended."""
     for turn in await store.unfinished():
         async with asyncio.timeout(20):
             async for _ in await turns.follow(turn.id, 0):
                 pass
     assert not await store.unfinished()
+    assert not (await gate.records.waiting()).approvals
     for session in range(SESSIONS):
         with suppress(OcgError):  # not begun
             assert not open_calls((await store.transcript(_session(number - 1, session))).messages)
@@ -183,21 +197,29 @@ async def _live(folder: Path, number: int) -> None:
     database = await Database.open(folder / "agent.db", MIGRATIONS)
     store = Store(database)
     ran = folder / "ran"
-    tools = [_Tool("safe", ran, is_repeatable=True), _Tool("launch", ran, is_repeatable=False)]
+    tools = [
+        _Tool("safe", ran, is_repeatable=True),
+        _Tool("launch", ran, is_repeatable=False),
+        _Tool("launch_if_allowed", ran, is_repeatable=False, default="ask"),
+    ]
+    settings = AgentSettings(auto_recall=False)
+    gate = Gate(Records(database), PolicyFile(folder, folder / "workspace"), settings)
     turns = create_turns(
         database,
         memories=Memories(database, embedding, Outbox(database, embedding)),
         provider=_Model(),
         workspace=Workspace(folder / "workspace"),
-        settings=AgentSettings(auto_recall=False),
+        settings=settings,
+        gate=gate,
         deliveries=Deliveries(database),
         toolbox=Toolbox(tools),
     )
     await turns.resume()
+    allowing = asyncio.create_task(_allow_for_ever(gate))
     if number % 2 == 0:  # every other time it is killed while it takes up what was cut off
-        await _check(store, turns, number)
+        await _check(store, turns, gate, number)
     talks = (_talk(turns, rng, session, number) for session in range(SESSIONS))
-    await asyncio.gather(*talks, _talk_as_a_client(turns, number))
+    await asyncio.gather(*talks, _talk_as_a_client(turns, number), allowing)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
+from ocg.agent.approvals.gate import Gate
+from ocg.agent.approvals.routes import ApprovalRoutes
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
@@ -19,11 +21,14 @@ from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.raw import RawRoutes
 from ocg.agent.response_routes import ResponseRoutes
 from ocg.agent.responses import Responses
+from ocg.agent.schedules import Schedules
+from ocg.agent.schedules.routes import ScheduleRoutes
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
 from ocg.agent.turns import Turns
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers, vitals
+from ocg.lifecycle.stream import EventStream
 from ocg.protocol import sse, wire
 from ocg.protocol.events import TurnEvent
 from ocg.protocol.messages import (
@@ -37,8 +42,6 @@ from ocg.protocol.messages import (
     MemoryRequest,
     ProviderWish,
     SessionTitle,
-    ToolItem,
-    ToolList,
     TurnRequest,
 )
 from ocg.telemetry.metrics import CONTENT_TYPE
@@ -76,8 +79,7 @@ class _Endpoints:
         return answers.answer(await vitals.health("ocg-agent", details))
 
     async def tools(self, _: Request) -> Response:
-        found = (ToolItem(one.name, one.description, one.parameters) for one in self.toolbox.specs())
-        return answers.answer(ToolList(tools=tuple(found)))
+        return answers.answer(self.toolbox.listed())
 
     async def show_metrics(self, _: Request) -> Response:
         running, waiting = self.turns.depths
@@ -193,6 +195,8 @@ def create_app(
     metrics: Metrics,
     passthrough: Passthrough,
     responses: Responses,
+    gate: Gate,
+    schedules: Schedules,
 ) -> Starlette:
     """Build the application."""
     ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics)
@@ -222,6 +226,8 @@ def create_app(
             Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
             *ResponseRoutes(responses).routes(),
+            *ApprovalRoutes(gate).routes(),
+            *ScheduleRoutes(schedules).routes(),
             Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
             Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),
             Route("/v1/deliveries/{delivery_id}/failed", ends.fail, methods=["POST"]),
@@ -230,7 +236,7 @@ def create_app(
 
 
 def _stream(events: AsyncGenerator[TurnEvent, None]) -> Response:
-    return StreamingResponse(_frames(events), media_type=sse.CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+    return EventStream(_frames(events))
 
 
 async def _frames(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[bytes, None]:

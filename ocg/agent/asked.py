@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
+from ocg.agent import slash
 from ocg.protocol.asking import wrong
 from ocg.protocol.messages import ContextMessage, TurnRequest
 from ocg.protocol.replies import NamedTool, ReplyOptions
+
+_COMMAND_CHARS = 4096
 
 
 def check(request: TurnRequest) -> None:
@@ -21,6 +24,17 @@ def check(request: TurnRequest) -> None:
     if not (request.message or request.images or is_answered):
         raise wrong("message", "it is empty", "say something")
     check_calls(request.context)
+    if slash.is_command(request):
+        _check_command(request)
+
+
+def _check_command(request: TurnRequest) -> None:
+    """Raise INVALID_REQUEST for what no command takes: most have places of their own, and would fill the disk."""
+    if len(request.message) > _COMMAND_CHARS:
+        raise wrong("message", f"a command of more than {_COMMAND_CHARS} characters", "say it without the slash")
+    for name in ("images", "context"):
+        if getattr(request, name):
+            raise wrong(name, "a command takes none", "leave them out, or say it without the slash")
 
 
 def check_choice(options: ReplyOptions) -> None:

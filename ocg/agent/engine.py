@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from ocg import log
 from ocg.agent import loops, offer, retelling
+from ocg.agent.approvals.gate import Gate
 from ocg.agent.commands import Commands
 from ocg.agent.context import Laid, Prompt
 from ocg.agent.deliveries import Deliveries
@@ -24,7 +25,7 @@ from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.metrics import Metrics
 from ocg.agent.prompting import Prompter
-from ocg.agent.providers.base import Provider, Reasoning, Reply, ToolSpec
+from ocg.agent.providers.base import Provider, Reply, ToolSpec
 from ocg.agent.queue import TurnQueue
 from ocg.agent.results import Results
 from ocg.agent.rows import Entry
@@ -36,6 +37,7 @@ from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
 from ocg.protocol import events
 from ocg.protocol.messages import Memory, Message, ToolUse, TurnError
+from ocg.protocol.thinking import Reasoning
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -60,6 +62,7 @@ class Engine:
         memories: Memories,
         provider: Provider,
         toolbox: Toolbox,
+        gate: Gate,
         prompter: Prompter,
         commands: Commands,
         results: Results,
@@ -72,6 +75,7 @@ class Engine:
         self._memories = memories
         self._provider = provider
         self._toolbox = toolbox
+        self._gate = gate
         self._prompter = prompter
         self._commands = commands
         self._results = results
@@ -96,7 +100,7 @@ class Engine:
             await self._end(live, OcgError(Code.CANCELLED, live.cancelled_why))
             return
         try:
-            async with queue.held(live.turn), asyncio.timeout(limits.time_s or None):
+            async with queue.held(live.turn), asyncio.timeout(limits.time_s or None) as live.limit:
                 await self._begin(live)
                 if live.turn.is_command:
                     await self._command(live, queue)
@@ -152,7 +156,8 @@ class Engine:
         told = await self._store.told(live.turn.id)
         live.tell(retelling.retold(live.turn, told)[1:])
         for call in open_calls([one.message for one in told]):
-            if not (offer.is_clients(call.name, live.turn.options) or self._toolbox.is_repeatable(call)):
+            is_safe = offer.is_clients(call.name, live.turn.options) or self._toolbox.is_repeatable(call)
+            if not (is_safe or await self._gate.is_undone(live, call)):
                 await self._call(live, call, (), is_interrupted=True)
 
     async def _let_join(self, live: LiveTurn, queue: TurnQueue) -> bool:
@@ -241,10 +246,7 @@ class Engine:
         self, live: LiveTurn, call: ToolUse, steps: Sequence[Message], *, is_interrupted: bool = False
     ) -> None:
         live.emit(events.ToolCall, call_id=call.id, name=call.name, arguments=call.arguments)
-        if offer.is_clients(call.name, live.turn.options):
-            outcome = Outcome(offer.DEFERRED.format(name=call.name))
-        else:
-            outcome = self._toolbox.interrupted(call) if is_interrupted else await self._toolbox.run(call)
+        outcome = await self._outcome(live, call, is_interrupted=is_interrupted)
         outcome = replace(outcome, content=await self._results.shorten(live.turn.session_id, outcome.content))
         times = loops.count(steps, call, outcome.content)
         content = loops.noted(outcome.content, times)
@@ -255,6 +257,15 @@ class Engine:
                 f"the model called {call.name} {times} times in the same way, with the same result",
                 "ask in another way, or use another model",
             )
+
+    async def _outcome(self, live: LiveTurn, call: ToolUse, *, is_interrupted: bool) -> Outcome:
+        if offer.is_clients(call.name, live.turn.options):
+            return Outcome(offer.DEFERRED.format(name=call.name))
+        if is_interrupted:
+            await self._gate.retell(live, call)
+            return self._toolbox.interrupted(call)
+        refusal = await self._gate.refusal(live, call, self._toolbox.default(call.name))
+        return refusal or await self._toolbox.run(call)
 
     async def _keep_result(self, live: LiveTurn, call: ToolUse, outcome: Outcome) -> None:
         entry = Entry("tool", outcome.content, live.seq + 1, tool_call_id=call.id)

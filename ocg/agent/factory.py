@@ -1,5 +1,7 @@
 """Puts together what runs turns."""
 
+from ocg.agent.approvals.gate import Gate
+from ocg.agent.approvals.records import Records
 from ocg.agent.archive import Archive
 from ocg.agent.budget import Counter
 from ocg.agent.commands import Commands, UseModel
@@ -9,10 +11,12 @@ from ocg.agent.engine import Engine
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.metrics import Metrics
+from ocg.agent.policy import PolicyFile
 from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider
 from ocg.agent.queue import Limits
 from ocg.agent.results import Results
+from ocg.agent.schedules import Schedules
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything
 from ocg.agent.turns import Turns
@@ -21,9 +25,9 @@ from ocg.config import AgentSettings
 from ocg.database import Database
 
 
-def create_toolbox(database: Database, memories: Memories, metrics: Metrics) -> Toolbox:
+def create_toolbox(database: Database, memories: Memories, schedules: Schedules, metrics: Metrics) -> Toolbox:
     """Build it with all tools there are."""
-    return Toolbox(everything(memories, Results(database)), metrics)
+    return Toolbox(everything(memories, Results(database), schedules), metrics)
 
 
 def create_turns(
@@ -34,16 +38,16 @@ def create_turns(
     workspace: Workspace,
     settings: AgentSettings,
     deliveries: Deliveries,
+    toolbox: Toolbox,
     capture: Capture | None = None,
     use_model: UseModel | None = None,
     limits: Limits | None = None,
-    toolbox: Toolbox | None = None,
+    gate: Gate | None = None,
     metrics: Metrics | None = None,
 ) -> Turns:
-    """Build it over a database; without a toolbox it has all tools there are."""
+    """Build it over a database; without a gate there are no rules for its tools."""
     store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
     metrics = metrics or Metrics()
-    toolbox = toolbox or create_toolbox(database, memories, metrics)
     compactor = Compactor(
         provider=provider, archive=archive, counter=counter, memories=memories, capture=settings.auto_capture
     )
@@ -63,6 +67,7 @@ def create_turns(
         memories=memories,
         provider=provider,
         toolbox=toolbox,
+        gate=gate or Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings),
         prompter=prompter,
         commands=commands,
         results=results,

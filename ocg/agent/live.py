@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ocg.agent.retelling import unseen, width
@@ -16,7 +17,8 @@ class LiveTurn:
 
     `text` and `reasoning` are what the model said and thought since the last step that is on disk, `spans` in which
     order: whether it thought, and how many characters. `seq` is the number of the last event. With `cancelled_why`
-    somebody wants it to end. `first_text_s` is how long the first text took to come, once it has.
+    somebody wants it to end. `first_text_s` is how long the first text took to come, once it has. `limit` is its
+    limit of time, while it runs.
     """
 
     def __init__(self, turn: Turn) -> None:
@@ -29,9 +31,13 @@ class LiveTurn:
         self.cancelled_why = ""
         self.began_s = time.monotonic()
         self.first_text_s: float | None = None
+        self.limit: asyncio.Timeout | None = None
         self._events: list[TurnEvent] = []
         self._news = asyncio.Event()
         self._is_closed = False
+        self._followers = 0
+        self._is_followed, self._is_alone = asyncio.Event(), asyncio.Event()
+        self._is_alone.set()
 
     @property
     def is_over(self) -> bool:
@@ -81,6 +87,20 @@ class LiveTurn:
         """All of the step is on disk."""
         self.text, self.reasoning, self.spans = "", "", []
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Have its limit of time stand still: a person is asked."""
+        limit, began_s = self.limit, asyncio.get_running_loop().time()
+        ends_s = limit.when() if limit is not None else None
+        if limit is None or ends_s is None:
+            yield
+            return
+        limit.reschedule(None)
+        try:
+            yield
+        finally:
+            limit.reschedule(ends_s + asyncio.get_running_loop().time() - began_s)
+
     def emit(self, kind: type[Event], **fields: Any) -> None:
         """Add an event; it gets the next number."""
         seq = self.seq + width(kind, fields.get("text", ""))
@@ -104,16 +124,38 @@ class LiveTurn:
 
     async def follow(self, after: int = 0) -> AsyncGenerator[TurnEvent, None]:
         """Give all events behind number `after`, then each as it comes, to the last."""
-        at = 0
-        while True:
-            news = self._news
-            while at < len(self._events):
-                event = self._events[at]
-                at += 1
-                if (new := unseen(event, after)) is not None:
-                    yield new
-                if isinstance(event, LAST):
+        with self._followed():
+            at = 0
+            while True:
+                news = self._news
+                while at < len(self._events):
+                    event = self._events[at]
+                    at += 1
+                    if (new := unseen(event, after)) is not None:
+                        yield new
+                    if isinstance(event, LAST):
+                        return
+                if self._is_closed:
                     return
-            if self._is_closed:
-                return
-            await news.wait()
+                await news.wait()
+
+    async def deserted(self, after_s: float) -> None:
+        """Wait until nobody has followed it for so long."""
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(after_s):
+                    await self._is_followed.wait()
+                await self._is_alone.wait()
+
+    @contextmanager
+    def _followed(self) -> Iterator[None]:
+        self._followers += 1
+        self._is_alone.clear()
+        self._is_followed.set()
+        try:
+            yield
+        finally:
+            self._followers -= 1
+            if not self._followers:
+                self._is_followed.clear()
+                self._is_alone.set()

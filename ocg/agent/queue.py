@@ -5,18 +5,40 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Self
 
 from ocg.agent.live import LiveTurn
 from ocg.agent.rows import Turn
 from ocg.errors import Code, OcgError
+from ocg.protocol.messages import AskedBy
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may wait."""
+    """How much may wait, and how long a turn goes on that nobody follows, where it is its client's alone.
+
+    Of what may wait, so much may be one asker's who is not the owner, and so much all of theirs: the owner gets in.
+    """
 
     queued_in_session: int = 8
     queued: int = 64
+    queued_of_one: int = 16
+    queued_of_others: int = 48
+    deserted_s: float = 10.0  # the gateway waits five seconds for an agent that starts again
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a turn takes up; it may have no session yet."""
+
+    session_id: str | None
+    asker: AskedBy
+    is_immediate: bool = False
+
+    @classmethod
+    def of(cls, turn: Turn) -> Self:
+        """Return that of a turn."""
+        return cls(turn.session_id, turn.asker, turn.is_immediate)
 
 
 class TurnQueue:
@@ -24,7 +46,7 @@ class TurnQueue:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._entering: list[tuple[str, bool]] = []
+        self._entering: list[Place] = []
         self._live: dict[str, LiveTurn] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -45,8 +67,8 @@ class TurnQueue:
         return [live for live in self._live.values() if live.turn.session_id == session_id]
 
     def joining(self, live: LiveTurn) -> list[LiveTurn]:
-        """Return what waits in a turn's session to join it, oldest first."""
-        here = self.of_session(live.turn.session_id)
+        """Return what waits in a turn's session to join it, oldest first; nobody joins with another's rights."""
+        here = [one for one in self.of_session(live.turn.session_id) if one.turn.origin == live.turn.origin]
         return [one for one in here if one is not live and one.turn.steers and not one.cancelled_why]
 
     async def stop_before(self, live: LiveTurn) -> int:
@@ -57,26 +79,37 @@ class TurnQueue:
         return len(stopped)
 
     @contextmanager
-    def place(self, session_id: str | None, *, is_immediate: bool = False) -> Iterator[None]:
+    def place(self, wanted: Place) -> Iterator[None]:
         """Hold a place for a turn that is being accepted. Raises BUSY when there is none.
 
         What is answered at once and what waits for its turn have as many places, and take none from each other.
         """
-        known = [(live.turn.session_id, live.turn.is_immediate) for live in self._live.values()] + self._entering
-        waiting = [session for session, is_at_once in known if is_at_once == is_immediate]
-        here = waiting.count(session_id) if session_id else 0
+        self._check(wanted)
+        self._entering.append(wanted)
+        try:
+            yield
+        finally:
+            self._entering.remove(wanted)
+
+    def _check(self, wanted: Place) -> None:
+        known = [Place.of(live.turn) for live in self._live.values()] + self._entering
+        waiting = [one for one in known if one.is_immediate == wanted.is_immediate]
+        here = sum(one.session_id == wanted.session_id for one in waiting) if wanted.session_id else 0
         if here >= self._limits.queued_in_session:
             raise OcgError(
                 Code.BUSY, f"{here} messages of this conversation wait already", "wait for an answer, then ask again"
             )
         if len(waiting) >= self._limits.queued:
             raise OcgError(Code.BUSY, f"{len(waiting)} messages wait already", "wait a little, then ask again")
-        entering = (session_id or "", is_immediate)
-        self._entering.append(entering)
-        try:
-            yield
-        finally:
-            self._entering.remove(entering)
+        others = [one.asker.name for one in waiting if not one.asker.is_owner]
+        own = others.count(wanted.asker.name)
+        is_full = own >= self._limits.queued_of_one or len(others) >= self._limits.queued_of_others
+        if is_full and not wanted.asker.is_owner:
+            raise OcgError(
+                Code.BUSY,
+                f"{len(others)} messages of tokens wait already, {own} of them of {wanted.asker.name!r}",
+                "wait for an answer, then ask again",
+            )
 
     def enter(self, live: LiveTurn, task: "asyncio.Task[None]") -> None:
         """Take a turn in, with the task that runs it; it leaves when the task is done."""

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ _PUT_ITEM = "INSERT INTO response_items (id, response) VALUES (?, ?) ON CONFLICT
 # Whoever goes on from a response uses all that came before it, so that a conversation is dropped as a whole.
 _USE = "UPDATE responses SET used_at = ? WHERE id = ? AND used_at < ?"
 _USED_EVERY_S = 3600.0
+_HELD = "SELECT owner, count(*) AS number, sum(bytes) AS bytes FROM responses GROUP BY owner"
+_OLDEST = "SELECT seq, bytes FROM responses WHERE owner = ? ORDER BY used_at, seq LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,10 @@ class Responses:
         self._bounds = bounds or Bounds()
 
     async def keep(self, response_id: str, response: KeptResponse) -> None:
-        """Put one on the disk, once. Those that nobody used for long go, and of too many those used longest ago."""
+        """Put one on the disk, once. Those that nobody used for long go.
+
+        Of too many, or too much, whoever has the most loses what they used longest ago: nobody crowds out others.
+        """
         parts = [bytes(part) for part in (response.head, response.input, response.output)]
         row = (response_id, response.previous_id, response.owner, *parts, sum(map(len, parts)), time.time())
         items = [(item.id, response_id) for item in wire.decode(tuple[_Item, ...], response.output)]
@@ -92,14 +98,23 @@ class Responses:
 
 
 def _drop(db: sqlite3.Connection, bounds: Bounds) -> None:
-    number, size = db.execute("SELECT count(*), sum(bytes) FROM responses").fetchone()
-    expired = time.time() - bounds.kept_s
-    sql = "SELECT seq, bytes, used_at FROM responses ORDER BY used_at, seq LIMIT 1"
-    while row := db.execute(sql).fetchone():
-        if row["used_at"] >= expired and number <= bounds.number and size <= bounds.bytes:
-            return
+    db.execute("DELETE FROM responses WHERE used_at < ?", (time.time() - bounds.kept_s,))
+    numbers, sizes = Counter[str](), Counter[str]()
+    for row in db.execute(_HELD):
+        numbers[row["owner"]], sizes[row["owner"]] = row["number"], row["bytes"]
+    while held := _too_much(numbers, sizes, bounds):
+        ((owner, _),) = held.most_common(1)
+        row = db.execute(_OLDEST, (owner,)).fetchone()
         db.execute("DELETE FROM responses WHERE seq = ?", (row["seq"],))
-        number, size = number - 1, size - row["bytes"]
+        numbers[owner] -= 1
+        sizes[owner] -= row["bytes"]
+
+
+def _too_much(numbers: Counter[str], sizes: Counter[str], bounds: Bounds) -> Counter[str] | None:
+    """Return by owner what there is too much of."""
+    if numbers.total() > bounds.number:
+        return numbers
+    return sizes if sizes.total() > bounds.bytes else None
 
 
 def _chain(db: sqlite3.Connection, response_id: str, bounds: Bounds) -> Chain:

@@ -12,6 +12,7 @@ import msgspec
 
 from ocg.agent.rows import Told, Turn
 from ocg.protocol import events
+from ocg.protocol.approvals import Approval
 from ocg.protocol.events import LAST, Event, Finish, ReasoningDelta, TextDelta, TurnEvent, TurnResumed
 from ocg.protocol.messages import Message, ToolUse
 
@@ -58,6 +59,17 @@ def end(turn: Turn, after: int, last: Message | None) -> TurnEvent:
     return events.TurnCompleted(**key, text=last.content, usage=turn.usage, tool_calls=last.client_calls, finish=finish)
 
 
+def asked_of(approval: Approval) -> dict[str, Any]:
+    """Return what the event tells that asks for an approval."""
+    keys = ("call_id", "name", "arguments", "why", "expires_at")
+    return {"approval_id": approval.id} | {key: getattr(approval, key) for key in keys}
+
+
+def answered_of(approval: Approval) -> dict[str, Any]:
+    """Return what the event tells of its answer."""
+    return {"approval_id": approval.id, "call_id": approval.call_id, "answer": approval.answer, "by": approval.by}
+
+
 class _Retelling:
     """One of them."""
 
@@ -74,7 +86,7 @@ class _Retelling:
         for one in self._told:
             if one.event_seq is None:
                 continue
-            begin = one.event_seq - _width(one.message)
+            begin = one.event_seq - _width(one)
             if begin > self._at:
                 yield self._resumed(begin)
             yield from self._message(one)
@@ -97,6 +109,9 @@ class _Retelling:
             none = ToolUse(id=message.tool_call_id, name="", arguments="{}")
             call = self._calls.get(message.tool_call_id, none)
             yield self._next(events.ToolCall, call_id=call.id, name=call.name, arguments=call.arguments)
+            if (approval := one.approval) is not None:
+                yield self._next(events.ApprovalAsked, **asked_of(approval))
+                yield self._next(events.ApprovalAnswered, **answered_of(approval))
             is_error = message.content.startswith("error: ")
             result = {"call_id": call.id, "name": call.name, "content": message.content}
             yield self._next(events.ToolResult, **result, is_error=is_error)
@@ -122,12 +137,12 @@ def _pieces(text: str) -> Iterator[str]:
     return (text[at : at + _PIECE_CHARS] for at in range(0, len(text), _PIECE_CHARS))
 
 
-def _width(message: Message) -> int:
+def _width(one: Told) -> int:
     """How many numbers a message's events take."""
-    match message.role:
+    match one.message.role:
         case "assistant":
-            return len(message.reasoning) + len(message.content)
+            return len(one.message.reasoning) + len(one.message.content)
         case "tool":
-            return 2  # the call and the result
+            return 2 if one.approval is None else 4  # the call and the result, and between them question and answer
         case _:
             return 1

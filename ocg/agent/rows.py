@@ -5,12 +5,15 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
 from ocg.agent import slash
 from ocg.agent.transcript import INTERRUPTED, open_calls
+from ocg.protocol.approvals import Approval
 from ocg.protocol.messages import (
+    AskedBy,
     ContextMessage,
     Message,
     Mode,
@@ -50,12 +53,25 @@ class Turn:
     reply_to: ReplyTo | None
     is_command: bool = False
     options: ReplyOptions = ReplyOptions()
+    is_stranger: bool = False
+    kind: Literal["chat", "api"] = "chat"
+    asker: AskedBy = AskedBy()
 
     @property
     def question(self) -> str:
         """What the user said last, before the results that a client may send."""
         said = [one.content for one in self.context if one.role == "user"]
         return self.message or (said[-1] if said else "")
+
+    @property
+    def channel(self) -> str:
+        """The channel that it came by, if it came by one."""
+        return self.reply_to.channel if self.reply_to else ""
+
+    @property
+    def origin(self) -> tuple[str, bool, str]:
+        """Where it came from, as far as rules for tools look at that, and whose rights it has."""
+        return self.channel, self.is_stranger, "" if self.asker.is_owner else self.asker.name
 
     @property
     def is_open(self) -> bool:
@@ -66,6 +82,11 @@ class Turn:
     def is_immediate(self) -> bool:
         """Whether it waits for nothing: most commands."""
         return self.is_command and not slash.waits(self.message)
+
+    @property
+    def is_clients(self) -> bool:
+        """Whether it is only for the client that waits for it, which keeps the conversation itself."""
+        return self.kind == "api" and self.reply_to is None
 
     @property
     def steers(self) -> bool:
@@ -102,21 +123,28 @@ class Told:
     """A message, and the number of the last event that told of it.
 
     `spans` say in which order a reply was thought and said, where it was not first the one and then the other: whether
-    it is thought, and how many characters.
+    it is thought, and how many characters. With an `approval` it is the result of a call that a person was asked about.
     """
 
     message: Message
     event_seq: int | None
     spans: tuple[tuple[bool, int], ...] = ()
+    approval: Approval | None = None
+
+
+def message_key(asker: AskedBy, message_id: str) -> str:
+    """Return what a message id is kept as: nobody meets another's, or takes it from the owner."""
+    return message_id if asker.is_owner else f"{asker.name}\n{message_id}"
 
 
 def turn_of(row: sqlite3.Row) -> Turn:
     """Read a row of turns."""
+    asker = AskedBy(name=row["asker"], is_owner=bool(row["is_owners"]))
     return Turn(
         seq=row["seq"],
         id=row["id"],
         session_id=row["session_id"],
-        message_id=row["message_id"],
+        message_id=row["message_id"].removeprefix(message_key(asker, "")),
         message=row["message"],
         context=msgspec.json.decode(row["context"], type=_CONTEXT),
         mode=row["mode"],
@@ -129,6 +157,9 @@ def turn_of(row: sqlite3.Row) -> Turn:
         joined=row["joined"],
         reply_to=msgspec.json.decode(row["reply_to"], type=ReplyTo) if row["reply_to"] else None,
         options=msgspec.json.decode(row["options"], type=ReplyOptions),
+        is_stranger=bool(row["is_stranger"]),
+        kind=row["kind"],
+        asker=asker,
     )
 
 
@@ -240,10 +271,10 @@ def put(db: sqlite3.Connection, table: str, row: Mapping[str, object]) -> sqlite
     return made
 
 
-def told_of(row: sqlite3.Row) -> Told:
-    """Read a row of messages, with what telling it again takes."""
+def told_of(row: sqlite3.Row, approvals: Mapping[str, Approval]) -> Told:
+    """Read a row of messages, with what telling it again takes; approvals of the turn are given by their calls."""
     spans = msgspec.json.decode(row["spans"], type=_SPANS) if row["spans"] else ()
-    return Told(message_of(row), row["event_seq"], spans)
+    return Told(message_of(row), row["event_seq"], spans, approvals.get(row["tool_call_id"] or ""))
 
 
 def _is_mixed(spans: Sequence[tuple[bool, int]]) -> bool:

@@ -195,4 +195,94 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX items_of_response ON response_items (response);
     """,
+    # What is to be asked later, and what came of it.
+    """
+    -- `next_at` is null where it was for one time that is over.
+    CREATE TABLE schedules (
+        name TEXT PRIMARY KEY,
+        timing TEXT NOT NULL,
+        zone TEXT NOT NULL,
+        message TEXT NOT NULL,
+        session TEXT NOT NULL CHECK (session IN ('own', 'new')),
+        reply_to TEXT,
+        created_at REAL NOT NULL,
+        next_at REAL,
+        is_paused INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX schedules_due ON schedules (next_at) WHERE is_paused = 0;
+
+    -- `id` is the message id of the turn, and `request` what it is asked with, until it has ended.
+    CREATE TABLE schedule_runs (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        schedule TEXT NOT NULL REFERENCES schedules (name) ON DELETE CASCADE,
+        session_id TEXT NOT NULL,
+        request TEXT NOT NULL,
+        due_at REAL NOT NULL,
+        began_at REAL NOT NULL,
+        is_asked INTEGER NOT NULL,
+        missed INTEGER NOT NULL,
+        state TEXT NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'completed', 'failed')),
+        ended_at REAL,
+        turn_id TEXT,
+        error TEXT
+    ) STRICT;
+    CREATE INDEX runs_of_schedule ON schedule_runs (schedule, seq);
+    CREATE UNIQUE INDEX runs_running ON schedule_runs (schedule) WHERE state = 'running';
+    """,
+    # What tools are run, and who said so.
+    """
+    ALTER TABLE turns ADD COLUMN is_stranger INTEGER NOT NULL DEFAULT 0;
+
+    -- Calls that a person is asked about; each has two events more (ocg/agent/retelling.py).
+    CREATE TABLE approvals (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+        turn_id TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        call_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        arguments TEXT NOT NULL,
+        command TEXT NOT NULL,
+        why TEXT NOT NULL,
+        asked_at REAL NOT NULL,
+        expires_at REAL NOT NULL,
+        answer TEXT NOT NULL DEFAULT '' CHECK (answer IN ('', 'allow', 'deny')),
+        answered_by TEXT NOT NULL DEFAULT '',
+        remember TEXT NOT NULL DEFAULT '' CHECK (remember IN ('', 'session')),
+        UNIQUE (turn_id, call_id)
+    ) STRICT;
+    CREATE INDEX approvals_waiting ON approvals (seq) WHERE answer = '';
+    CREATE INDEX approvals_remembered ON approvals (session_id, name, command, seq) WHERE remember = 'session';
+
+    -- That something was decided is kept when its conversation is deleted; what it was about is not.
+    CREATE TABLE decisions (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        at REAL NOT NULL,
+        turn_id TEXT NOT NULL,
+        session_id TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        tool TEXT NOT NULL,
+        arguments TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        decision TEXT NOT NULL CHECK (decision IN ('allow', 'deny')),
+        decided_by TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX decisions_by_age ON decisions (at);
+    CREATE INDEX decisions_of_session ON decisions (session_id);
+    CREATE TRIGGER decisions_of_deleted AFTER DELETE ON sessions BEGIN
+        UPDATE decisions SET arguments = '' WHERE session_id = old.id;
+    END;
+    """,
+    # How much of them each owner has, and what each used longest ago, without a look at the blobs.
+    "CREATE INDEX responses_by_owner ON responses (owner, used_at, seq, bytes)",
+    # Who asked for a turn, and in which way.
+    """
+    ALTER TABLE turns ADD COLUMN asker TEXT NOT NULL DEFAULT 'owner';
+    ALTER TABLE turns ADD COLUMN is_owners INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE turns ADD COLUMN kind TEXT NOT NULL DEFAULT 'chat' CHECK (kind IN ('chat', 'api'));
+    UPDATE turns SET kind = 'api' WHERE session_id IN (SELECT id FROM sessions WHERE kind = 'api');
+    CREATE INDEX turns_of_others ON turns (session_id) WHERE NOT is_owners;
+    """,
 )

@@ -8,6 +8,8 @@ from socket import socket
 from ocg import config
 from ocg.agent import providers
 from ocg.agent.app import create_app
+from ocg.agent.approvals.gate import Gate
+from ocg.agent.approvals.records import Records
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.factory import create_toolbox, create_turns
 from ocg.agent.imports import load_aiohttp
@@ -16,8 +18,11 @@ from ocg.agent.memory.capture import Capture
 from ocg.agent.memory.notes import Notes
 from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
+from ocg.agent.policy import PolicyFile
 from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.responses import Responses
+from ocg.agent.schedules import Schedules, SystemClock
+from ocg.agent.schedules.scheduler import Scheduler
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.wishes import Wishes
@@ -62,9 +67,12 @@ class AgentService:
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
             capture = Capture(memories, directory.provider, settings)
-            deliveries, toolbox = Deliveries(database), create_toolbox(database, memories, metrics)
+            deliveries, schedules = Deliveries(database), Schedules(database, SystemClock())
+            toolbox = create_toolbox(database, memories, schedules, metrics)
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
+            gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings)
+            await gate.apply(settings)
             turns = create_turns(
                 database,
                 memories=memories,
@@ -76,6 +84,7 @@ class AgentService:
                 capture=capture,
                 toolbox=toolbox,
                 metrics=metrics,
+                gate=gate,
             )
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:
@@ -84,7 +93,14 @@ class AgentService:
             owned.push_async_callback(turns.close)
             await turns.resume()
             notes = Notes(database, outbox, settings.workspace_dir)
-            for job in (_background(outbox), memories.run_for_ever(), notes.run_for_ever(), capture.run_for_ever()):
+            jobs = (
+                _background(outbox),
+                memories.run_for_ever(),
+                notes.run_for_ever(),
+                capture.run_for_ever(),
+                Scheduler(schedules, turns).run_for_ever(),
+            )
+            for job in jobs:
                 owned.push_async_callback(_ended, asyncio.create_task(job))
             app = create_app(
                 store=store,
@@ -97,9 +113,12 @@ class AgentService:
                 metrics=metrics,
                 passthrough=passthrough,
                 responses=Responses(database),
+                gate=gate,
+                schedules=schedules,
             )
 
             async def apply(new: AgentSettings) -> frozenset[str]:
+                await gate.apply(new)  # first: a file with a mistake in it changes nothing
                 await directory.apply(new)
                 turns.apply(new)
                 capture.apply(new)

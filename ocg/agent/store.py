@@ -7,10 +7,12 @@ import uuid
 import msgspec
 
 from ocg.agent import deliveries, rows, slash
+from ocg.agent.approvals import records as approvals
 from ocg.agent.rows import STEPS, Entry, Told, Turn, insert, message_of, session_of, turn_of
 from ocg.database import Database
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import Message, Session, SessionList, Transcript, TurnError, TurnLog, TurnRequest
+from ocg.protocol.replies import ReplyOptions
 
 _TITLE_CHARS = 60
 _API_KEPT_S = 86400.0  # long enough to ask again with the same message id
@@ -40,8 +42,6 @@ class Store:
 
     async def known(self, request: TurnRequest) -> Turn | None:
         """Return the turn that a request repeats, if it repeats one. Raises CONFLICT as `accept` does."""
-        if request.message_id is None:
-            return None
         return await self._database.read(lambda db: _known(db, request))
 
     async def accept(self, request: TurnRequest) -> Turn:
@@ -83,7 +83,8 @@ class Store:
         """Return a turn's messages, oldest first, with the numbers of the events that told of them."""
 
         def job(db: sqlite3.Connection) -> list[Told]:
-            return [rows.told_of(row) for row in db.execute(STEPS, (turn_id,))]
+            asked = approvals.of_turn(db, turn_id)
+            return [rows.told_of(row, asked) for row in db.execute(STEPS, (turn_id,))]
 
         return await self._database.read(job)
 
@@ -160,6 +161,7 @@ class Store:
                 insert(db, key, cut_off)
             steps = [message_of(row) for row in db.execute(STEPS, (turn.id,))]
             rows.answer_open_calls(db, key, steps)
+            approvals.close(db, turn.id)
             state, kept = ("failed", msgspec.json.encode(error).decode()) if error else ("completed", None)
             # What a client of an API sent along is with the client, and nobody reads it any more.
             sql = """
@@ -220,7 +222,10 @@ class Store:
 
 
 def _known(db: sqlite3.Connection, request: TurnRequest) -> Turn | None:
-    row = db.execute("SELECT * FROM turns WHERE message_id = ?", (request.message_id,)).fetchone()
+    if request.message_id is None:
+        return None
+    key = rows.message_key(request.asker, request.message_id)
+    row = db.execute("SELECT * FROM turns WHERE message_id = ?", (key,)).fetchone()
     if row is None:
         return None
     if row["message"] != request.message or request.session_id not in {None, row["session_id"]}:
@@ -230,6 +235,7 @@ def _known(db: sqlite3.Connection, request: TurnRequest) -> Turn | None:
 
 def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
     now, session_id = time.time(), request.session_id or uuid.uuid4().hex
+    is_command = slash.is_command(request)
     title = (request.message.strip().splitlines() or ["…"])[0]
     title = title if len(title) <= _TITLE_CHARS else f"{title[: _TITLE_CHARS - 1]}…"
     db.execute(
@@ -241,15 +247,19 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
     row = {
         "id": uuid.uuid4().hex,
         "session_id": session_id,
-        "message_id": request.message_id or uuid.uuid4().hex,
+        "message_id": rows.message_key(request.asker, request.message_id or uuid.uuid4().hex),
         "message": request.message,
         "context": msgspec.json.encode(request.context).decode(),
-        "options": msgspec.json.encode(request.options).decode(),
+        "options": msgspec.json.encode(ReplyOptions() if is_command else request.options).decode(),
         "mode": request.mode,
         "state": "queued",
         "reply_to": msgspec.json.encode(request.reply_to).decode() if request.reply_to else None,
         "created_at": now,
-        "is_command": slash.is_command(request),
+        "is_command": is_command,
+        "is_stranger": request.is_stranger,
+        "kind": request.kind,
+        "asker": request.asker.name,
+        "is_owners": request.asker.is_owner,
     }
     turn = turn_of(rows.put(db, "turns", row))
     images = [(turn.id, image.media_type, image.data) for image in request.images]

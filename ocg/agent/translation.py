@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ocg.agent import asked, context
-from ocg.agent.providers.base import Piece, PromptMessage, Provider, Reasoning, Reply, ToolSpec
+from ocg.agent.providers.base import Piece, PromptMessage, Provider, Reply, ToolSpec
 from ocg.agent.providers.refusal import RefusedError
 from ocg.errors import Code, OcgError
 from ocg.lifecycle import answers
@@ -19,6 +19,7 @@ from ocg.protocol.asking import context_of, options_of, wrong
 from ocg.protocol.chunks import Chunks, choice, completion
 from ocg.protocol.openai import ChatAnswer, ChatRequest
 from ocg.protocol.replies import ReplyOptions
+from ocg.protocol.thinking import Reasoning
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +101,14 @@ async def _written(first: Piece, pieces: AsyncGenerator[Piece, None], chunks: Ch
 
 
 def _finish(reply: Reply) -> str:
-    if reply.tool_calls:
-        return "tool_calls"
-    return "length" if reply.is_cut else "stop"
+    if reply.is_cut:
+        return "length"
+    return "tool_calls" if reply.tool_calls else "stop"
 
 
 def _whole(reply: Reply, model: str) -> ChatAnswer:
-    return completion(model, [choice(reply.text, reply.tool_calls, _finish(reply))], reply.usage)
+    answer = choice(reply.text, reply.tool_calls, _finish(reply), thought=reply.reasoning)
+    return completion(model, [answer], reply.usage)
 
 
 def _chunk(piece: Piece, chunks: Chunks) -> bytes:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from ocg.agent import asked, retelling, slash
 from ocg.agent.engine import Engine
 from ocg.agent.live import LiveTurn
-from ocg.agent.queue import Limits, TurnQueue
+from ocg.agent.queue import Limits, Place, TurnQueue
 from ocg.agent.rows import Turn
 from ocg.agent.store import Store
 from ocg.config import AgentSettings
@@ -29,6 +29,7 @@ class Turns:
         self._store = store
         self._engine = engine
         self._queue = TurnQueue(limits)
+        self._deserted_s = limits.deserted_s
 
     def apply(self, settings: AgentSettings) -> None:
         """Do as new settings say, from the next turn on."""
@@ -65,7 +66,7 @@ class Turns:
         """Return what a request holds until it is accepted; nothing for /stop, which no full queue may keep out."""
         if slash.is_stop(request):
             return nullcontext()
-        return self._queue.place(request.session_id, is_immediate=slash.is_immediate(request))
+        return self._queue.place(Place(request.session_id, request.asker, slash.is_immediate(request)))
 
     async def follow(self, turn_id: str, after: int) -> AsyncGenerator[TurnEvent, None]:
         """Give a turn's events behind number `after`, to the last, whether it runs or is over. Raises NOT_FOUND."""
@@ -81,8 +82,24 @@ class Turns:
     def _launch(self, turn: Turn) -> LiveTurn:
         live = LiveTurn(turn)
         live.emit(events.TurnStarted, message_id=turn.message_id)
-        self._queue.enter(live, asyncio.create_task(self._engine.run(live, self._queue), name=f"turn {turn.id}"))
+        self._queue.enter(live, asyncio.create_task(self._run(live), name=f"turn {turn.id}"))
         return live
+
+    async def _run(self, live: LiveTurn) -> None:
+        """Run a turn; one that is its client's alone, for as long as anybody follows it."""
+        if not live.turn.is_clients:
+            await self._engine.run(live, self._queue)
+            return
+        watch = asyncio.create_task(self._end_deserted(live))
+        try:
+            await self._engine.run(live, self._queue)
+        finally:
+            watch.cancel()
+            await asyncio.wait({watch})
+
+    async def _end_deserted(self, live: LiveTurn) -> None:
+        await live.deserted(self._deserted_s)
+        await self._queue.cancel([live], "whoever asked has gone")
 
     async def cancel(self, turn_id: str) -> None:
         """End a turn now; what it said is kept. Raises NOT_FOUND when it does not run."""

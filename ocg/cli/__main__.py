@@ -73,6 +73,18 @@ COMMANDS = (
         "An import may be repeated; a line that does not fit is named, and what came before it is kept.",
     ),
     Command(
+        "schedule",
+        "schedule",
+        "list, add, remove, run, pause and resume what the agent is asked at certain times",
+        "Each run is a turn in a conversation of its own. What was missed while nothing ran is caught up once.",
+    ),
+    Command(
+        "approval",
+        "approval",
+        "list, allow and deny calls of tools that wait for it, and show what was decided",
+        "Which calls are asked about, policy.toml beside the data says; a call that nobody allows is denied.",
+    ),
+    Command(
         "token",
         "token",
         "make, list and revoke tokens for programs and people",

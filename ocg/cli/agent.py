@@ -1,13 +1,18 @@
 """The agent that a command line means, as a client of it."""
 
 import argparse
+import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from ocg.cli import services
 from ocg.errors import Code, OcgError
 from ocg.managers.places import SYSTEM, environ_of
 from ocg.protocol.clients import AgentClient
+
+T = TypeVar("T")
 
 
 def client_of(arguments: argparse.Namespace) -> AgentClient:
@@ -15,6 +20,16 @@ def client_of(arguments: argparse.Namespace) -> AgentClient:
     name = services.manager_name(arguments)
     socket = services.settings_of(arguments, name).agent_sock
     return AgentClient(socket, owners=owners_of(socket, name))
+
+
+def ask(arguments: argparse.Namespace, question: Callable[[AgentClient], Awaitable[T]]) -> T:
+    """Ask it something."""
+
+    async def whole() -> T:
+        async with client_of(arguments) as client:
+            return await question(client)
+
+    return asyncio.run(whole())
 
 
 def owners_of(socket: Path, manager: str) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import uuid
 from contextlib import suppress
 
 from ocg.cli import terminal
+from ocg.cli.asking import Asking
 from ocg.errors import Code, OcgError
 from ocg.protocol import events
 from ocg.protocol.clients import AgentClient
@@ -44,25 +45,44 @@ class Answerer:
 
     async def _print(self, question: str) -> None:
         request = TurnRequest(message=question, session_id=self.session, message_id=str(uuid.uuid4()))
-        async for event in self.client.turn(request, patience_s=_PATIENCE_S):
-            match event:
-                case events.TurnStarted():
-                    self._turn, self.session = event.turn_id, event.session_id
-                case events.TextDelta():
-                    print(event.text, end="", flush=True)
-                case events.ToolCall():
-                    self._note(f"→ {event.name} {event.arguments}")
-                case events.ToolResult():
-                    self._note(f"← {event.content.strip()[:200]}")
-                case events.TurnResumed():
-                    print(terminal.paint("\n(the agent was restarted, and answers anew)\n", terminal.DIM))
-                case events.TurnJoined():
-                    print(terminal.paint("(another answer that is under way takes this up)", terminal.DIM))
-                case events.TurnCompleted():
-                    self._end(event)
-                case events.TurnFailed():
-                    print(flush=True)
-                    raise OcgError(Code(event.code), event.message, event.hint)
+        asking = Asking(self.client)
+        try:
+            async for event in self.client.turn(request, patience_s=_PATIENCE_S):
+                await self._show(event, asking)
+        finally:
+            await asking.end()
+
+    async def _show(self, event: events.TurnEvent, asking: Asking) -> None:
+        match event:
+            case events.TurnStarted():
+                self._turn, self.session = event.turn_id, event.session_id
+            case events.TextDelta():
+                print(event.text, end="", flush=True)
+            case events.ToolCall():
+                self._note(terminal.plain(f"→ {event.name} {event.arguments}"))
+            case events.ApprovalAsked() | events.ApprovalAnswered():
+                await self._ask_about(event, asking)
+            case events.ToolResult():
+                self._note(f"← {event.content.strip()[:200]}")
+            case events.TurnResumed():
+                print(terminal.paint("\n(the agent was restarted, and answers anew)\n", terminal.DIM))
+            case events.TurnJoined():
+                print(terminal.paint("(another answer that is under way takes this up)", terminal.DIM))
+            case events.TurnCompleted():
+                self._end(event)
+            case events.TurnFailed():
+                print(flush=True)
+                raise OcgError(Code(event.code), event.message, event.hint)
+
+    async def _ask_about(self, event: events.ApprovalAsked | events.ApprovalAnswered, asking: Asking) -> None:
+        """Have a call asked about until it is answered, here or elsewhere."""
+        if isinstance(event, events.ApprovalAnswered):
+            await asking.end()
+            self._note(terminal.plain(f"{event.answer}, by {event.by}"))
+            return
+        self._note(terminal.plain(f"{event.name} waits to be allowed: {event.why}"))
+        if not await asking.begin(event.approval_id):
+            self._note(f"ocg approval allow {event.approval_id}")
 
     def _end(self, event: events.TurnCompleted) -> None:
         print(flush=True)

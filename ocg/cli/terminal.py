@@ -17,6 +17,11 @@ def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m"
 
 
+def plain(text: str) -> str:
+    """Write out what is no character to be seen: it may move the cursor, or turn the line round."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def rewrite(text: str) -> None:
     """Put a passing line in place of the last passing one; nowhere but on a terminal."""
     if sys.stdout.isatty():

@@ -190,6 +190,12 @@ class AgentSettings(Common):
         "OCG_TURN_TOKENS", "1000000", "Tokens a turn may take, prompts included; 0 is no limit", values.count
     )
     turn_time_s: float = _setting("OCG_TURN_TIME", "1800", "Seconds a turn may take", values.seconds)
+    approval_time_s: float = _setting(
+        "OCG_APPROVAL_TIMEOUT",
+        "300",
+        "Seconds until a call of a tool that nobody allows counts as denied",
+        values.seconds,
+    )
     turn_cost: float = _setting("OCG_TURN_COST", "0", "US dollars a turn may cost; 0 is no limit", values.dollars)
     price: Price = _setting(
         "OCG_PRICE",

@@ -122,4 +122,5 @@ def headers(verdict: Verdict) -> dict[str, str]:
         "x-ratelimit-remaining-requests": str(one.left),
         "x-ratelimit-reset-requests": f"{math.ceil(one.all_s)}s",
     }
-    return found if verdict.is_allowed else found | {"Retry-After": str(max(math.ceil(one.more_s), 1))}
+    is_worth_waiting = 0 < verdict.wait_s < math.inf
+    return found | ({"Retry-After": str(math.ceil(verdict.wait_s))} if is_worth_waiting else {})

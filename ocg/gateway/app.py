@@ -10,6 +10,7 @@ from ocg.gateway.access import Access, LoginRoutes
 from ocg.gateway.administration import AccessRoutes
 from ocg.gateway.admission import Admission
 from ocg.gateway.anthropic.messages import MessagesRoutes
+from ocg.gateway.approvals import ApprovalRoutes
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.description import Description
 from ocg.gateway.dialects import render
@@ -29,6 +30,7 @@ from ocg.gateway.openai.models import Models
 from ocg.gateway.openai.responses.routes import ResponseRoutes
 from ocg.gateway.page import Page
 from ocg.gateway.reach import Reach
+from ocg.gateway.schedules import ScheduleRoutes
 from ocg.gateway.shares import Shares
 from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding
@@ -92,7 +94,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
     """List all that is asked over HTTP; the page's files are none of it."""
     models = Models(parts.agent, parts.embedding)
     listed = (
-        *ChatRoute(parts.chats, parts.agent, parts.embedding).endpoints(),
+        *ChatRoute(parts.chats, parts.agent, parts.embedding, parts.limits).endpoints(),
         *models.endpoints(),
         *MessagesRoutes(parts.chats, parts.agent, parts.embedding).endpoints(),
         *ChatRoutes(parts.chats, models).endpoints(),
@@ -101,7 +103,9 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *ResponseRoutes(parts.chats, parts.agent).endpoints(),
         *NativeRoutes(parts.agent).endpoints(),
         *MemoryRoutes(parts.agent).endpoints(),
+        *ScheduleRoutes(parts.agent).endpoints(),
         *EquipmentRoutes(parts.agent).endpoints(),
+        *ApprovalRoutes(parts.agent).endpoints(),
         *HealthRoutes(parts.agent, parts.embedding).endpoints(),
         *parts.metrics.endpoints(),
         *AccessRoutes(parts.tokens, parts.limits).endpoints(),

@@ -12,7 +12,7 @@ from starlette.types import Scope as AsgiScope
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.guard import CALLER
 from ocg.protocol.access import Scope
-from ocg.protocol.messages import Name, TurnRequest
+from ocg.protocol.messages import AskedBy, Name, TurnRequest
 
 # It has another model answer in every conversation.
 _CHANGES_MODEL = re.compile(r"\s*/model\s+\S", re.IGNORECASE)
@@ -57,14 +57,17 @@ class Caller:
             ) from None
 
     def turn(self, asked: TurnRequest) -> TurnRequest:
-        """Return the turn that is meant. Raises FORBIDDEN for what only the owner may ask."""
+        """Return the turn that is meant, with who asks. Raises FORBIDDEN for what only the owner may ask."""
         if asked.reply_to is not None:
             self.check("admin", "reply_to")
         if asked.kind == "chat" and _CHANGES_MODEL.match(asked.message):
             self.check("admin", "/model with a name")
         if asked.session_id is None and (self.may("read") or asked.kind == "api"):
-            return asked
-        return msgspec.structs.replace(asked, session_id=self.session(asked.session_id or _new(asked.message_id)))
+            session = asked.session_id
+        else:
+            session = self.session(asked.session_id or _new(asked.message_id))
+        asker = AskedBy(name=self.name, is_owner=self.may("admin"))
+        return msgspec.structs.replace(asked, session_id=session, asker=asker)
 
 
 # Who has the token that every installation has, or is signed in by it.

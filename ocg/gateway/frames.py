@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from ocg.protocol.approvals import Answer, Remember
 from ocg.protocol.messages import MAX_IMAGES, MAX_SEQ, Id, Image, Mode, Name, Text, TurnRequest
 
 _After = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
@@ -44,21 +45,28 @@ class CancelAsked(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     turn_id: Name
 
 
-Asked = TurnAsked | FollowAsked | CancelAsked
+class ApprovalGiven(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="approval"):
+    """The client allows a call of a tool, or denies it, as `ApprovalAnswer` says; its turn tells what became of it."""
+
+    approval_id: Name
+    answer: Answer
+    remember: Remember = ""
 
 
-class Marks(msgspec.Struct, frozen=True):
-    """What can be known of a message that does not fit: which one it is, and which turn it is about."""
+Asked = TurnAsked | FollowAsked | CancelAsked | ApprovalGiven
+
+
+class Marks(msgspec.Struct, frozen=True, kw_only=True):
+    """Which message something is about, by what it was about itself; that is known of one that does not fit as well."""
 
     message_id: str | None = None
     turn_id: str | None = None
+    approval_id: str | None = None
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
-    """What went wrong; `message_id` says with which turn asked for, `turn_id` with which followed or cancelled."""
+class Problem(Marks, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    """What went wrong with what was asked: with a turn, by its `message_id`, or with what had one of the other ids."""
 
     code: str
     message: str
     hint: str = ""
-    message_id: str | None = None
-    turn_id: str | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from starlette.requests import Request
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Asked
@@ -9,7 +10,7 @@ from starlette.types import Scope as Asked
 from ocg.errors import OcgError
 from ocg.gateway import caller
 from ocg.gateway.admission import VERDICT
-from ocg.gateway.limits import Limits
+from ocg.gateway.limits import Limits, Verdict
 from ocg.lifecycle.answers import error_response
 from ocg.lifecycle.endpoints import Endpoint
 from ocg.protocol.access import Scope
@@ -55,5 +56,15 @@ class Gate:
             return
         found.check(self._scope, scope["path"])
         if self._limits is not None:
-            verdict = scope[VERDICT] = self._limits.check(found.limit_keys)
-            verdict.check()
+            _tell(scope, self._limits.check(found.limit_keys))
+
+
+def count(request: Request, limits: Limits, number: int) -> None:
+    """Count all the answers that a request wants; its gate, which cannot know, counted one. Raises RATE_LIMIT."""
+    if number > 1:
+        _tell(request.scope, limits.check(caller.who(request).limit_keys, number, counted=1))
+
+
+def _tell(scope: Asked, verdict: Verdict) -> None:
+    scope[VERDICT] = verdict
+    verdict.check()

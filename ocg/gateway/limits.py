@@ -5,6 +5,7 @@ None is there unless somebody sets it. What was used of them is in memory alone:
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,23 +14,29 @@ from typing import Self
 
 from ocg.errors import Code, OcgError
 from ocg.gateway.kept import Kept
-from ocg.gateway.rate import Rate, Standing, standing
+from ocg.gateway.rate import SECOND_NS, Rate, Standing, standing
 from ocg.lifecycle.worker import Worker
 from ocg.protocol.access import RateLimit, RateLimitList
 
 FILE = "ratelimits.json"
 _MAX_LIMITS = 1024
 _MAX_BUCKETS = 10_000
+_STOPS = Rate(60, 60)
 # A bucket is another once its rate is.
 _Bucket = tuple[str, Rate]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether something may be done now, and how each bucket it counts against is doing."""
+    """How long something has to wait, for ever perhaps, and how each bucket it counts against is doing."""
 
-    is_allowed: bool
+    wait_s: float
     standings: tuple[Standing, ...]
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether it may be done now."""
+        return self.wait_s == 0
 
     @property
     def tightest(self) -> Standing | None:
@@ -39,8 +46,10 @@ class Verdict:
     def check(self) -> None:
         """Raise RATE_LIMIT, with how long to wait, unless it is allowed."""
         if not self.is_allowed and (one := self.tightest) is not None:
-            wait_s = -(-one.more_s // 1)
-            raise OcgError(Code.RATE_LIMIT, f"{one.key} is limited to {one.rate}", f"ask again in {wait_s:.0f} s")
+            hint = f"ask for no more than {one.rate.count} at once"
+            if self.wait_s < math.inf:
+                hint = f"ask again in {math.ceil(self.wait_s)} s"
+            raise OcgError(Code.RATE_LIMIT, f"{one.key} is limited to {one.rate}", hint)
 
 
 class Limits:
@@ -65,21 +74,27 @@ class Limits:
         except OcgError as error:
             raise OcgError(Code.DATA_DAMAGED, f"{data_dir / FILE}: {error.message}", error.hint) from None
 
-    def check(self, keys: Sequence[str]) -> Verdict:
-        """Count one against the limit of each key, such as `token:laptop`, unless one of them forbids it."""
+    def check(self, keys: Sequence[str], number: int = 1, *, counted: int = 0) -> Verdict:
+        """Count so many against the limit of each key, such as `token:laptop`, unless one of them forbids it.
+
+        `counted` says how many of them were before; where one forbids it, they no longer are.
+        """
         if not self._rates:
-            return Verdict(is_allowed=True, standings=())
-        now_ns = self._now_ns()
+            return Verdict(wait_s=0, standings=())
         buckets = [(key, rate) for key in keys if (rate := self._rate_of(key)) is not None]
-        full = {one: max(self._empty_ns.get(one, 0), now_ns) + one[1].apart_ns for one in buckets}
-        is_allowed = all(full[one] - now_ns <= one[1].count * one[1].apart_ns for one in buckets)
-        if is_allowed:
-            for one in buckets:
-                self._put(one, full[one], now_ns)
-        return Verdict(
-            is_allowed=is_allowed,
-            standings=tuple(standing(*one, self._empty_ns.get(one, 0), now_ns) for one in buckets),
-        )
+        return self._count(buckets, number, counted=counted)
+
+    def check_stop(self, keys: Sequence[str]) -> Verdict:
+        """Count a /stop, which no limit keeps out, but which may not come without end either."""
+        return self._count([(f"/stop of {key}", _STOPS) for key in keys])
+
+    def _count(self, buckets: Sequence[_Bucket], number: int = 1, *, counted: int = 0) -> Verdict:
+        now_ns = self._now_ns()
+        empty_ns = {one: max(self._empty_ns.get(one, 0) - counted * one[1].apart_ns, now_ns) for one in buckets}
+        wait_s = max((_wait_s(one[1], number, at_ns - now_ns) for one, at_ns in empty_ns.items()), default=0)
+        for one, at_ns in empty_ns.items():
+            self._put(one, at_ns if wait_s else at_ns + number * one[1].apart_ns, now_ns)
+        return Verdict(wait_s, tuple(standing(*one, self._empty_ns.get(one, 0), now_ns) for one in buckets))
 
     def items(self) -> tuple[RateLimit, ...]:
         """List the limits, by their keys."""
@@ -116,6 +131,13 @@ class Limits:
             surplus = len(self._empty_ns) - _MAX_BUCKETS * 9 // 10
             for one in list(itertools.islice(self._empty_ns, max(surplus, 0))):
                 del self._empty_ns[one]
+
+
+def _wait_s(rate: Rate, number: int, used_ns: int) -> float:
+    """Return how long so many have to wait; for ever, where they are more than may come at once."""
+    if number > rate.count:
+        return math.inf
+    return max(used_ns - (rate.count - number) * rate.apart_ns, 0) / SECOND_NS
 
 
 def _names(key: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Self
 
 from ocg.errors import Code, OcgError
 
-_SECOND_NS = 1_000_000_000
+SECOND_NS = 1_000_000_000
 _UNITS = {"s": 1, "min": 60, "h": 3600, "day": 86400}
 _NAMES = {"sec": "s", "second": "s", "m": "min", "minute": "min", "hour": "h", "d": "day"}
 _TEXT = re.compile(r"([1-9][0-9]{0,6}) ?/ ?([a-z]+)")
@@ -44,7 +44,7 @@ class Rate:
     @property
     def apart_ns(self) -> int:
         """How far apart they are when they come evenly."""
-        return self.window_s * _SECOND_NS // self.count
+        return self.window_s * SECOND_NS // self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +63,4 @@ def standing(key: str, rate: Rate, empty_ns: int, now_ns: int) -> Standing:
     used_ns = max(empty_ns - now_ns, 0)
     left = max(rate.count - -(-used_ns // rate.apart_ns), 0)
     more_ns = used_ns - (rate.count - left - 1) * rate.apart_ns if used_ns else 0
-    return Standing(key, rate, left, more_ns / _SECOND_NS, used_ns / _SECOND_NS)
+    return Standing(key, rate, left, more_ns / SECOND_NS, used_ns / SECOND_NS)

@@ -28,6 +28,7 @@ from ocg.protocol.struct import Struct
 PREFIX = "ocg_"
 FILE = "tokens.json"
 _MAX_TOKENS = 256
+_MAX_REVOKED = 10_000
 # How long the time of the last use may be in memory alone.
 _KEEP_S = 600.0
 
@@ -46,9 +47,10 @@ class Token(Struct, frozen=True):
 
 
 class TokenFile(Struct, frozen=True):
-    """All of them."""
+    """All of them, and the names of those that were revoked, whose conversations are still there."""
 
     tokens: tuple[Token, ...] = ()
+    revoked: tuple[str, ...] = ()
 
 
 class Tokens:
@@ -58,6 +60,7 @@ class Tokens:
         self._kept = Kept(data_dir / FILE, TokenFile, worker)
         self._now = now
         self._tokens: tuple[Token, ...] = ()
+        self._revoked: tuple[str, ...] = ()
         self._used: dict[str, float] = {}
         self._has_news = False
         self._visits: dict[str, set[asyncio.Timeout]] = {}
@@ -65,8 +68,8 @@ class Tokens:
         self._keeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        found = await self._kept.load()
-        self._tokens = found.tokens if found else ()
+        found = await self._kept.load() or TokenFile()
+        self._tokens, self._revoked = found.tokens, found.revoked
         self._keeping = asyncio.create_task(self._keep_now_and_then())
         return self
 
@@ -95,10 +98,13 @@ class Tokens:
         return tuple(_item(one) for one in self._current())
 
     async def create(self, asked: TokenRequest) -> TokenMade:
-        """Make one; it is on the disk on return. Raises CONFLICT when there is one of that name, or too many."""
+        """Make one; it is on the disk on return. Raises CONFLICT when there is or was one of that name, or too many."""
         async with self._changing:
             if asked.name == OWNER.name or any(one.name == asked.name for one in self._tokens):
-                raise OcgError(Code.CONFLICT, f"there is a token {asked.name!r}", "name it otherwise, or revoke it")
+                raise OcgError(Code.CONFLICT, f"there is a token {asked.name!r}", "name it otherwise")
+            if asked.name in self._revoked:
+                why = f"a token {asked.name!r} was revoked, and its conversations are still there"
+                raise OcgError(Code.CONFLICT, why, "name it otherwise, or it would open them")
             if len(self._tokens) >= _MAX_TOKENS:
                 raise OcgError(Code.CONFLICT, f"there are {_MAX_TOKENS} tokens", "revoke those that nobody uses")
             now, secret = self._now(), PREFIX + secrets.token_urlsafe(32)
@@ -116,6 +122,7 @@ class Tokens:
             if len(left) == len(self._tokens):
                 raise OcgError(Code.NOT_FOUND, f"there is no token {name[:100]!r}", "ocg token list")
             self._tokens = left  # before it is on the disk, and whether or not it comes there
+            self._revoked = (*self._revoked, name)[-_MAX_REVOKED:]
             self._used.pop(name, None)
             for visit in self._visits.pop(name, set()):
                 if not visit.expired():
@@ -145,7 +152,7 @@ class Tokens:
 
     async def _save(self, tokens: tuple[Token, ...]) -> None:
         self._has_news = False
-        await self._kept.save(TokenFile(tokens=tokens))
+        await self._kept.save(TokenFile(tokens=tokens, revoked=self._revoked))
         self._tokens = tokens
 
     async def _keep_now_and_then(self) -> None:

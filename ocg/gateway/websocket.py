@@ -6,15 +6,17 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
 
+import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ocg.errors import Code, OcgError
 from ocg.gateway import caller
-from ocg.gateway.frames import Asked, CancelAsked, FollowAsked, Marks, Problem, TurnAsked
+from ocg.gateway.frames import ApprovalGiven, Asked, CancelAsked, FollowAsked, Marks, Problem, TurnAsked
 from ocg.gateway.limits import Limits
 from ocg.gateway.shares import Shares
 from ocg.gateway.upstream import Agent
 from ocg.protocol import wire
+from ocg.protocol.approvals import ApprovalAnswer
 from ocg.protocol.events import TurnEvent
 
 # A page that offers a token by a protocol's name wants one of those it offers chosen.
@@ -75,13 +77,13 @@ class _Chat:
                 self._outbox.put(_problem(error, _marks_of(data)))
 
     def _act(self, asked: Asked) -> None:
-        is_urgent = isinstance(asked, CancelAsked) or (
-            isinstance(asked, TurnAsked) and asked.message.strip() == "/stop"
-        )
+        is_stop = isinstance(asked, TurnAsked) and asked.message.strip() == "/stop"
+        is_urgent = is_stop or isinstance(asked, CancelAsked | ApprovalGiven)
         if len(self._turns) >= _MAX_TURNS * (2 if is_urgent else 1):
             raise OcgError(Code.BUSY, f"{_MAX_TURNS} turns run on this socket", "wait for one to end")
-        if isinstance(asked, TurnAsked) and not is_urgent:
-            self._limits.check(self._caller.limit_keys).check()
+        if isinstance(asked, TurnAsked):
+            check = self._limits.check_stop if is_stop else self._limits.check
+            check(self._caller.limit_keys).check()
         task = asyncio.create_task(self._do(asked))
         self._turns.add(task)
         task.add_done_callback(self._turns.discard)
@@ -107,6 +109,10 @@ class _Chat:
                 await self._tell(self._agent.follow(asked.turn_id, asked.after))
             case CancelAsked():
                 await self._agent.cancel(asked.turn_id)
+            case ApprovalGiven():
+                self._caller.check("admin", "an approval")
+                given = ApprovalAnswer(answer=asked.answer, remember=asked.remember, by=self._caller.name)
+                await self._agent.approve(asked.approval_id, given)
 
     async def _tell(self, turn: AsyncGenerator[TurnEvent, None]) -> None:
         async with aclosing(turn) as events:
@@ -150,14 +156,18 @@ class _Outbox:
 
 
 def _problem(error: OcgError, marks: Marks) -> bytes:
-    made = Problem(
-        code=error.code, message=error.message, hint=error.hint, message_id=marks.message_id, turn_id=marks.turn_id
-    )
-    return wire.encode(made)
+    known = msgspec.structs.asdict(marks)
+    return wire.encode(Problem(code=error.code, message=error.message, hint=error.hint, **known))
 
 
 def _marks(asked: Asked) -> Marks:
-    return Marks(message_id=asked.message_id) if isinstance(asked, TurnAsked) else Marks(turn_id=asked.turn_id)
+    match asked:
+        case TurnAsked(message_id=message_id):
+            return Marks(message_id=message_id)
+        case ApprovalGiven(approval_id=approval_id):
+            return Marks(approval_id=approval_id)
+        case FollowAsked(turn_id=turn_id) | CancelAsked(turn_id=turn_id):
+            return Marks(turn_id=turn_id)
 
 
 def _marks_of(data: str | bytes) -> Marks:

@@ -98,14 +98,14 @@ class Guard:
         if takes_cookie and (found := self._accepts_cookie(cookie_parser(headers.get("cookie", "")))):
             return found
         given = _tokens(headers)
-        for token in given:
+        if len(given) == 1:  # several would be several guesses for the delay of one
+            (token,) = given
             if found := self._accepts(token, address):
                 return found
         if given:
             await self._on_guess(address)
-        raise OcgError(
-            Code.UNAUTHORIZED, "no valid token", "send `Authorization: Bearer TOKEN`, OCG_UI_TOKEN in env.config"
-        )
+        why = "more than one token" if len(given) > 1 else "no valid token"
+        raise OcgError(Code.UNAUTHORIZED, why, "send `Authorization: Bearer TOKEN`, OCG_UI_TOKEN in env.config")
 
 
 def _check_host(headers: Headers, hosts: frozenset[str]) -> None:
@@ -142,15 +142,15 @@ def _place(origin: str) -> str:
         return ""
 
 
-def _tokens(headers: Headers) -> tuple[str, ...]:
-    """Return the tokens a request carries: one in each header that may hold one."""
+def _tokens(headers: Headers) -> frozenset[str]:
+    """Return the tokens a request carries, of which each header may hold one."""
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     own, anthropic = headers.get("x-ocg-ui-token", ""), headers.get("x-api-key", "")
     # A page has no other header of a WebSocket to put it in.
     offered = (one.strip() for one in headers.get("sec-websocket-protocol", "").split(","))
     in_protocol = next((one for one in offered if one.startswith(_TOKEN_PROTOCOL)), "").removeprefix(_TOKEN_PROTOCOL)
     found = (bearer.strip() if scheme.lower() == "bearer" else "", own, anthropic, in_protocol)
-    return tuple(token for token in found if token)
+    return frozenset(token for token in found if token)
 
 
 def same_token(given: str, wanted: str) -> bool:

@@ -4,6 +4,8 @@ import time
 import uuid
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from ocg.protocol import sse, wire
 from ocg.protocol.messages import ToolUse, Usage
 from ocg.protocol.openai import (
@@ -27,15 +29,18 @@ def new_id() -> str:
     return f"chatcmpl-{uuid.uuid4().hex}"
 
 
-def choice(text: str, calls: Sequence[ToolUse], finish: str, *, index: int = 0) -> Choice:
+def choice(text: str, calls: Sequence[ToolUse], finish: str, *, thought: str = "", index: int = 0) -> Choice:
     """Put one answer into a choice; where tools are called, no text is null."""
-    if not calls:
-        return Choice(message=AnswerMessage(content=text), finish_reason=finish, index=index)
     called = tuple(
         CalledTool(id=one.id, function=FunctionCall(name=one.name, arguments=one.arguments), type="function")
         for one in calls
     )
-    return Choice(message=AnswerMessage(content=text or None, tool_calls=called), finish_reason=finish, index=index)
+    message = AnswerMessage(
+        content=text or (None if calls else ""),
+        reasoning_content=thought or UNSET,
+        tool_calls=called or UNSET,
+    )
+    return Choice(message=message, finish_reason=finish, index=index)
 
 
 def completion(model: str, choices: Sequence[Choice], usage: Usage, *, id: str = "") -> ChatAnswer:  # noqa: A002 - its name

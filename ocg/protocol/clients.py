@@ -14,6 +14,7 @@ import msgspec
 
 from ocg.errors import Code, OcgError
 from ocg.protocol import address, messages, sse, tokens, vectors, wire
+from ocg.protocol.approvals import Approval, ApprovalAnswer, ApprovalList, DecisionList
 from ocg.protocol.events import LAST, TurnEvent
 from ocg.protocol.pauses import Pauses
 from ocg.telemetry import spans
@@ -386,6 +387,20 @@ class AgentClient(Client):
     async def forget(self, memory_id: str) -> None:
         """Delete a memory for good."""
         await self.call("DELETE", f"/v1/memories/{memory_id}", messages.Changed)
+
+    async def approvals(self) -> ApprovalList:
+        """List the calls of tools that wait to be allowed, oldest first."""
+        return await self.call("GET", "/v1/approvals", ApprovalList)
+
+    async def approve(self, approval_id: str, answer: ApprovalAnswer) -> Approval:
+        """Allow a call, or deny it. Raises NOT_FOUND, and CONFLICT when it was answered otherwise."""
+        from urllib.parse import quote  # noqa: PLC0415 - for this alone
+
+        return await self.call("POST", f"/v1/approvals/{quote(approval_id, safe='')}", Approval, answer)
+
+    async def decisions(self, *, limit: int = 100) -> DecisionList:
+        """List the latest decisions on calls of tools, the newest first."""
+        return await self.call("GET", f"/v1/decisions?limit={limit}", DecisionList)
 
 
 async def _over_restarts(

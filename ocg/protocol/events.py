@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from ocg.protocol.approvals import Answer
 from ocg.protocol.messages import ToolUse, Usage
 
 # Why a reply ended: by itself, by the limit of tokens, or to have its tools run.
@@ -57,6 +58,29 @@ class ToolResult(Event, frozen=True, tag="tool.result"):
     is_error: bool = False
 
 
+class ApprovalAsked(Event, frozen=True, tag="approval.asked"):
+    """The call waits for a person to allow it; `why` says what has it asked about.
+
+    Without an answer by `expires_at` (Unix seconds) it is denied.
+    """
+
+    approval_id: str
+    call_id: str
+    name: str
+    arguments: str
+    why: str
+    expires_at: float
+
+
+class ApprovalAnswered(Event, frozen=True, tag="approval.answered"):
+    """The call was allowed or denied; `by` says who did, or that it was `timeout`."""
+
+    approval_id: str
+    call_id: str
+    answer: Answer
+    by: str
+
+
 class MessageAdded(Event, frozen=True, tag="message.added"):
     """Another message of the user's joined the turn while it ran; the model sees it from here on."""
 
@@ -101,6 +125,8 @@ TurnEvent = (
     | ReasoningDelta
     | ToolCall
     | ToolResult
+    | ApprovalAsked
+    | ApprovalAnswered
     | MessageAdded
     | TurnResumed
     | TurnJoined

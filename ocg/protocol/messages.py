@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from ocg.protocol.approvals import Decision
 from ocg.protocol.replies import ReplyOptions
 from ocg.protocol.struct import Struct
 
@@ -143,6 +144,13 @@ class ReplyTo(Struct, frozen=True):
     expires_s: Annotated[float, msgspec.Meta(gt=0, le=2_592_000)] = 3600.0
 
 
+class AskedBy(Struct, frozen=True):
+    """Who asks: whose token it is by its name, and whether that is as good as the owner's."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "owner"
+    is_owner: bool = True
+
+
 class TurnRequest(Struct, frozen=True):
     """Ask the agent for a turn. `message_id` makes a repeat harmless: the same id is one turn, told again.
 
@@ -150,6 +158,8 @@ class TurnRequest(Struct, frozen=True):
     it, as the client keeps it. `mode` says what becomes of a turn that runs in the session: the message waits for it,
     joins it (`steer`), or ends it. `after` is the number of the last event that was seen. With `reply_to` the answer is
     put into the outbox as well. `message` is empty where the context ends with the results of the client's own tools.
+    `is_stranger` says that whoever asks is nobody the owner knows: no tool is run for them, unless a rule says so.
+    `asker` is set by the gateway, whatever its client says of it.
     """
 
     message: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_CHARS)]
@@ -162,6 +172,8 @@ class TurnRequest(Struct, frozen=True):
     images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=MAX_IMAGES)] = ()
     context: Annotated[tuple[ContextMessage, ...], msgspec.Meta(max_length=4096)] = ()
     options: ReplyOptions = ReplyOptions()
+    is_stranger: bool = False
+    asker: AskedBy = AskedBy()
 
 
 class TurnLog(Struct, frozen=True):
@@ -328,11 +340,15 @@ class SystemState(Struct, frozen=True):
 
 
 class ToolItem(Struct, frozen=True):
-    """A tool of the agent's; `parameters` is the JSON schema of its arguments."""
+    """A tool of the agent's; `parameters` is the JSON schema of its arguments.
+
+    `default` is whether it is run where no rule of policy.toml says.
+    """
 
     name: str
     description: str
     parameters: dict[str, Any]
+    default: Decision
 
 
 class ToolList(Struct, frozen=True):

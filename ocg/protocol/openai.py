@@ -10,6 +10,8 @@ from ocg.protocol.struct import Struct
 
 Tokens = Annotated[int, msgspec.Meta(ge=1)]
 MAX_INPUTS = 10_000
+# How many answers one request may ask for.
+AnswerCount = Annotated[int, msgspec.Meta(ge=1, le=16)]
 # What ends a stream.
 DONE = b"data: [DONE]\n\n"
 
@@ -135,7 +137,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
-    n: Annotated[int, msgspec.Meta(ge=1, le=16)] | None = None
+    n: AnswerCount | None = None
     logprobs: bool | None = None
     user: str = ""
 
@@ -151,20 +153,29 @@ def with_model(body: bytes, model: str) -> bytes:
     return msgspec.json.encode(fields | {"model": model})
 
 
+class PromptDetails(Struct, frozen=True, kw_only=True):
+    """How many of a prompt's tokens a cache had."""
+
+    cached_tokens: int
+
+
 class TokenCount(Struct, frozen=True, kw_only=True):
     """`usage` as OpenAI has it."""
 
     prompt_tokens: int
     completion_tokens: int = 0
     total_tokens: int
+    prompt_tokens_details: PromptDetails | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
     def of(cls, usage: Usage) -> "TokenCount":
         """From ours."""
+        cached = usage.cached_tokens
         return cls(
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             total_tokens=usage.total_tokens,
+            prompt_tokens_details=PromptDetails(cached_tokens=cached) if cached else msgspec.UNSET,
         )
 
 
@@ -197,6 +208,7 @@ class AnswerMessage(Struct, frozen=True, kw_only=True):
 
     content: str | None
     role: Literal["assistant"] = "assistant"
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
     tool_calls: tuple[CalledTool, ...] | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -21,6 +21,7 @@ async def data_of(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
     """
     rest = b""
     data: list[bytes] = []
+    size = 0
     async for chunk in chunks:
         rest += chunk
         *lines, rest = rest.split(b"\n")
@@ -28,10 +29,11 @@ async def data_of(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
             line = raw.removesuffix(b"\r")
             if line.startswith(b"data:"):
                 data.append(line[5:].removeprefix(b" "))
+                size += len(raw)  # with its name: lines without data take memory too
             elif not line and data:
                 yield b"\n".join(data)
-                data = []
-        if len(rest) + sum(map(len, data)) > _MAX_EVENT_BYTES:
+                data, size = [], 0
+        if len(rest) + size > _MAX_EVENT_BYTES:
             raise OcgError(
                 Code.PROVIDER, "the stream has an event larger than 4 MiB", "check what answers at that address"
             )

@@ -44,6 +44,7 @@ _CLASSIFIERS = {
 }
 # Distributions whose metadata says less than their licence file, which was read instead.
 _EXCEPTIONS = {
+    "cronsim": "BSD-3-Clause",  # «BSD License»; cronsim-2.8.dist-info/licenses/LICENSE
     "jinja2": "BSD-3-Clause",  # «BSD License»; jinja2-3.1.6.dist-info/licenses/LICENSE.txt
     "prompt-toolkit": "BSD-3-Clause",  # «BSD License»; prompt_toolkit-3.0.53.dist-info/licenses/LICENSE
 }

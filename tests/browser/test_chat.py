@@ -1,6 +1,7 @@
 """Talking: the real local model where its answer does not matter, a scripted one where it does."""
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
 
@@ -133,3 +134,17 @@ def test_markdown_is_dressed_and_code_can_be_copied(page: Page, scripted: Stack)
     answer(page).get_by_role("button", name="Copy code").click()
     expect(answer(page).get_by_text("Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()").startswith("def reverse(items: list[int])")
+
+
+def test_events_that_the_page_does_not_know_break_nothing(page: Page, scripted: Stack, tmp_path: Path) -> None:
+    (tmp_path / "data/policy.toml").write_text('[[rule]]\ntool = "time"\ndecision = "ask"\n')
+    scripted.crash("ocg.agent")
+    scripted.start("ocg.agent")
+    sign_in(page, scripted.url, scripted.token)
+    ask(page, "What time is it?")
+    expect(answer(page)).to_contain_text("time")
+    path = f"{scripted.url}v1/approvals"
+    while not (waiting := page.request.get(path).json()["approvals"]):
+        page.wait_for_timeout(20)  # the call is told before it is asked about
+    assert page.request.post(f"{path}/{waiting[0]['id']}", data={"answer": "allow"}).ok
+    expect_phase(page, "done")

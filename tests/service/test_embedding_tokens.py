@@ -78,11 +78,28 @@ def test_it_is_counted_while_the_model_writes(shared: Service) -> None:
         assert time.monotonic() - began < 2
 
 
+def test_it_is_counted_while_somebody_has_far_more_counted(shared: Service) -> None:
+    _count(shared, "warm")
+    with shared.waiting("/v1/tokens", {"texts": [" " * 4_000_000]}):
+        time.sleep(0.5)  # it is counted for many seconds by now
+        began = time.monotonic()
+        assert _count(shared, "Hello!")[0] > 0
+        assert time.monotonic() - began < 2
+
+
+def test_a_long_text_is_counted_in_pieces_of_which_none_is_left_out(shared: Service) -> None:
+    text = "The quick brown fox jumps over the lazy dog. "
+    assert _count(shared, text * 4000)[0] == pytest.approx((_count(shared, text * 40)[0] - 1) * 100, rel=0.001)
+    assert _count(shared, text * 4000, "", "Hello!")[1:] == _count(shared, "", "Hello!")
+
+
 def test_what_does_not_fit_is_refused(shared: Service) -> None:
     for body in ({}, {"texts": "one"}, {"texts": [5]}, {"texts": ["x"] * 5000}):
         assert shared.ask("/v1/tokens", body)[0] == 400
     status, found = shared.ask("/v1/tokens", {"texts": ["x"], "model": "other"})
     assert (status, found["error"]["code"]) == (404, "model_unknown")
+    status, found = shared.ask("/v1/tokens", {"texts": ["x" * (4 << 20), "y"]})
+    assert (status, found["error"]["code"], found["error"]["param"]) == (413, "too_large", "texts")
     assert _count(shared) == []
 
 

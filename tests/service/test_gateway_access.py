@@ -16,6 +16,7 @@ from openai import OpenAI, RateLimitError
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from ocg.protocol.messages import AskedBy
 from tests.processes import Process
 from tests.service.gateway import Gateway, Reply, agent, environment, serving
 
@@ -132,7 +133,7 @@ def test_anthropics_header_carries_a_token_too_and_the_page_is_for_the_owners_al
     assert caught.value.response.status_code == 403
 
 
-def _answered(chat: ClientConnection, **turn: str) -> Any:
+def _answered(chat: ClientConnection, **turn: Any) -> Any:
     chat.send(json.dumps({"type": "turn"} | turn))
     while (found := json.loads(chat.recv(timeout=10)))["type"] not in {"turn.completed", "turn.failed", "error"}:
         pass
@@ -157,6 +158,24 @@ async def test_a_token_that_may_not_read_has_conversations_of_its_own(
     assert own[1].startswith("only-chat.")
     assert own[2] == "only-chat.me"
     assert owners == "work"
+
+
+async def test_the_agent_is_told_who_asks_whatever_the_client_says(
+    gateway: Gateway, tokens: dict[str, dict[str, str]]
+) -> None:
+    lie = {"asker": {"name": "owner", "is_owner": True}}
+    gateway.ask("POST", "/v1/turns", TURN | lie, headers=tokens["chat"])
+    gateway.ask("POST", "/v1/turns", TURN | lie | {"kind": "api"}, headers=tokens["chat"])
+    gateway.ask("POST", "/v1/chat/completions", CHAT, headers=tokens["chat"])
+    gateway.ask("POST", "/v1/chat/completions", CHAT | {"user": "me"}, headers=tokens["chat"])
+    with gateway.socket(tokens["chat"]) as chat:
+        _answered(chat, message="hello", **lie)
+    gateway.ask("POST", "/v1/turns", TURN, headers=tokens["admin"])
+    gateway.ask("POST", "/v1/turns", TURN, headers=OWNER)
+    *guests, admins, owners = [one.asker for one in (await gateway.seen()).turns][-7:]
+    assert guests == [AskedBy(name="only-chat", is_owner=False)] * 5
+    assert admins == AskedBy(name="only-admin")
+    assert owners == AskedBy()
 
 
 def test_a_revoked_token_is_refused_at_once_and_what_is_open_with_it_ends(gateway: Gateway) -> None:
@@ -333,6 +352,33 @@ def test_a_rate_limit_refuses_with_the_standard_headers_and_openais_client_reads
     assert gateway.ask("POST", "/v1/turns", TURN, headers=tokens["chat"]).status == 200
 
 
+def test_no_limit_keeps_a_stop_out_and_yet_they_do_not_come_without_end(gateway: Gateway) -> None:
+    with _limited(gateway, "token:stopper", "1/day"), gateway.socket(_made(gateway, "stopper", "chat")) as chat:
+        answers = [_answered(chat, message="/stop") for _ in range(70)]
+    assert {one["type"] for one in answers[:60]} == {"turn.completed"}
+    assert (answers[-1]["type"], answers[-1]["code"]) == ("error", "rate_limit_exceeded")
+
+
+def test_as_many_answers_as_one_request_asks_for_are_counted_whoever_gives_them(
+    gateway: Gateway, tokens: dict[str, dict[str, str]]
+) -> None:
+    def ask(model: str, n: int) -> Reply:
+        return gateway.ask("POST", "/v1/chat/completions", CHAT | {"model": model, "n": n}, headers=tokens["chat"])
+
+    for model, rate in (("ocg", 4), ("other/model", 5), ("smollm2-135m", 6)):
+        with _limited(gateway, "token:only-chat", f"{rate}/h"):
+            too_many = ask(model, rate + 1)
+            assert (too_many.status, too_many.error["hint"]) == (429, f"ask for no more than {rate} at once")
+            assert too_many.headers["retry-after"] is None, "no wait is long enough"
+            assert ask(model, rate - 1).headers["x-ratelimit-remaining-requests"] == "1"
+            refused = ask(model, 2)
+            assert (refused.status, refused.error["code"]) == (429, "rate_limit_exceeded")
+            assert 3500 < int(refused.headers["retry-after"]) * rate <= 3600
+            assert refused.headers["x-ratelimit-remaining-requests"] == "1", "what is refused is not counted"
+        assert (ask(model, 17).status, ask(model, 17).error["param"]) == (400, "n")
+    assert len(ask("ocg", 3).json["choices"]) == 3
+
+
 def test_each_dialect_says_in_its_own_words_that_it_is_too_much(
     gateway: Gateway, tokens: dict[str, dict[str, str]]
 ) -> None:
@@ -354,6 +400,8 @@ def test_each_dialect_says_in_its_own_words_that_it_is_too_much(
                 found = found[step]
             assert said in found, path
         assert gateway.ask("POST", "/v1/messages", {}, headers=tokens["chat"]).error["type"] == "rate_limit_error"
+        count = gateway.ask("POST", "/v1/messages/count_tokens", hello, headers=tokens["chat"])
+        assert (count.status, count.error["type"]) == (429, "rate_limit_error"), "a model's tokenizer works for it"
         assert gateway.ask("POST", "/api/show", {"model": "ocg"}, headers=tokens["chat"]).status != 429
 
 

@@ -34,6 +34,7 @@ def test_the_status_says_what_each_service_says_of_itself_and_why_one_says_nothi
 def test_the_agents_tools_are_listed_with_their_parameters(gateway: Gateway) -> None:
     tools = {one["name"]: one for one in gateway.ask("GET", "/v1/tools").json["tools"]}
     assert "query" in tools["memory_search"]["parameters"]["properties"]
+    assert tools["time"]["default"] == "allow"
 
 
 def test_providers_are_listed_tried_and_chosen(gateway: Gateway) -> None:

@@ -187,6 +187,20 @@ def test_a_head_in_no_encoding_passes(stack: Stack) -> None:
     assert reply.headers["Content-Type"] == "text/\xff\xe9"
 
 
+def test_a_key_that_a_provider_echoes_is_masked(stack: Stack) -> None:
+    echo = b'data: {"error": {"message": "Incorrect API key: ' + KEY.encode() + b'"}}\n\n'
+    stack.plays(plays(echo, 55))
+    reply = stack.gateway.ask("POST", CHAT, HELLO | {"stream": True})
+    assert reply.body == echo.replace(KEY.encode(), b"*" * len(KEY))
+    reply = stack.gateway.ask("POST", "/v1/responses", {"model": HELLO["model"], "input": "hello"})
+    assert b"Incorrect API key" in reply.body
+    assert KEY.encode() not in reply.body
+    stack.plays(gives({"key": KEY}))
+    assert stack.gateway.ask("POST", CHAT, HELLO).json == {"key": "*" * len(KEY)}
+    claude = HELLO | {"model": "anthropic/claude"}
+    assert stack.agent.ask("POST", "/v1/providers/anthropic/messages", claude)[1] == {"key": "*" * len(KEY)}
+
+
 def test_large_bodies_pass_and_take_no_memory(stack: Stack) -> None:
     size = 80 << 20
 
@@ -218,6 +232,26 @@ def test_embeddings_pass_through(stack: Stack) -> None:
     reply = stack.gateway.ask("POST", "/v1/embeddings", {"model": "custom/embed", "input": "hello"})
     assert (reply.status, reply.json) == (200, {"data": []})
     assert (model.paths, model.asked) == (["/v1/embeddings"], [{"model": "embed", "input": "hello"}])
+
+
+def _vectors(*found: tuple[int, list[float] | str]) -> Script:
+    data = [{"index": index, "embedding": vector} for index, vector in found]
+    return gives({"data": data, "model": "embed", "usage": {"prompt_tokens": 2, "total_tokens": 2}})
+
+
+def test_ollamas_clients_get_a_vector_for_each_text(stack: Stack) -> None:
+    two, one = {"model": "custom/embed", "input": ["a", "b"]}, {"model": "custom/embed", "prompt": "a"}
+    stack.plays(_vectors((1, [2.0]), (0, [1.0])))
+    assert stack.gateway.ask("POST", "/api/embed", two).json["embeddings"] == [[1.0], [2.0]], "in their order"
+    for wrong in ((), ((0, [1.0]),), ((0, [1.0]), (0, [2.0])), ((0, [1.0]), (1, "AACAPw=="))):
+        stack.plays(_vectors(*wrong))
+        reply = stack.gateway.ask("POST", "/api/embed", two)
+        assert (reply.status, "each text a vector" in reply.json["error"]) == (502, True), reply.body
+    stack.plays(_vectors())
+    reply = stack.gateway.ask("POST", "/api/embeddings", one)
+    assert (reply.status, "each text a vector" in reply.json["error"]) == (502, True), reply.body
+    stack.plays(_vectors((0, [1.0])))
+    assert stack.gateway.ask("POST", "/api/embeddings", one).json == {"embedding": [1.0]}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from ocg.agent.tools.base import Tool, parse, spec
 from ocg.agent.tools.time import TimeTool
 from ocg.protocol import address
 from ocg.protocol.address import Address
+from ocg.protocol.approvals import Decision
 from tests.provider import ScriptedProvider, calls, provider, says
 from tests.service.agent import agent
 from tests.service.embedding import Service, environment, serving
@@ -41,6 +42,7 @@ class MoveTool:
 
     name = "move"
     description = "Move things to a place."
+    default: Decision = "allow"
     arguments = _Move
     timeout_s = 1.0
     is_repeatable = True

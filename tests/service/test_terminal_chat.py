@@ -7,6 +7,8 @@ import select
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,8 @@ import pytest
 
 from tests.browser.scripted import LONG, Model
 from tests.processes import running
-from tests.provider import Exchange, provider
+from tests.provider import Exchange, calls, provider, says, waits
+from tests.service.agent import agent
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
 
@@ -50,6 +53,11 @@ class Terminal:
                 self._seen += self._read()
         before, _, self._seen = self._seen.partition(text)
         return before
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the program takes each key as it is typed, as a prompt does."""
+        return not termios.tcgetattr(self._master)[3] & termios.ICANON
 
     def _read(self) -> str:
         try:
@@ -128,3 +136,62 @@ def test_an_answer_that_is_cut_off_is_known_for_one(tmp_path: Path, env: dict[st
             terminal.expect("(the answer is cut off: it may be no longer)")
         finally:
             terminal.close()
+
+
+@pytest.mark.parametrize(("typed", "said"), [("y\r", "UTC"), ("what?\rn\r", "the user said no"), ("\x03", "(stopped)")])
+def test_a_call_that_waits_is_asked_about_where_it_is_waited_for(
+    tmp_path: Path, env: dict[str, str], typed: str, said: str
+) -> None:
+    (tmp_path / "data/policy.toml").write_text('[[rule]]\ntool = "time"\ndecision = "ask"\n')
+    with provider(calls("time", "{}"), says("all done")) as server, running(tmp_path, "ocg.agent", env | server.env):
+        terminal = Terminal([sys.executable, "-m", "ocg.cli", "chat"], env, tmp_path)
+        try:
+            terminal.expect(">")
+            terminal.type("what time is it?\r")
+            terminal.expect("Allow it?")
+            terminal.type(typed)
+            terminal.expect(said)
+            if said != "(stopped)":
+                terminal.expect("all done")
+            server.play(says("and here I am"))
+            terminal.expect(">")
+            terminal.type("hello?\r")
+            terminal.expect("and here I am")
+        finally:
+            terminal.close()
+
+
+def test_a_question_in_the_terminal_goes_away_when_somebody_else_answers(tmp_path: Path, env: dict[str, str]) -> None:
+    (tmp_path / "data/policy.toml").write_text('[[rule]]\ntool = "time"\ndecision = "ask"\n')
+    gate = threading.Event()
+    scripts = calls("time", "{}"), waits(gate, says("all done"))
+    with provider(*scripts) as server, agent(tmp_path, env | server.env) as found:
+        terminal = Terminal([sys.executable, "-m", "ocg.cli", "chat"], env, tmp_path)
+        try:
+            terminal.expect(">")
+            terminal.type("what time is it?\r")
+            terminal.expect("Allow it?")
+            assert terminal.is_asking
+            (waiting,) = found.ask("GET", "/v1/approvals")[1]["approvals"]
+            found.ask("POST", f"/v1/approvals/{waiting['id']}", {"answer": "deny", "by": "the page"})
+            terminal.expect("deny, by the page")
+            assert not terminal.is_asking
+            gate.set()
+            terminal.expect("all done")
+            terminal.expect(">")
+        finally:
+            terminal.close()
+
+
+def test_where_nobody_can_be_asked_the_way_to_answer_is_named(tmp_path: Path, env: dict[str, str]) -> None:
+    (tmp_path / "data/policy.toml").write_text('[[rule]]\ntool = "time"\ndecision = "ask"\n')
+    limit = {"OCG_APPROVAL_TIMEOUT": "1"}
+    with (
+        provider(calls("time", "{}"), says("all done")) as server,
+        running(tmp_path, "ocg.agent", env | server.env | limit),
+    ):
+        command = [sys.executable, "-m", "ocg.cli", "chat", "time?"]
+        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    assert done.stdout == "all done\n"
+    assert re.search("ocg approval allow [0-9a-f]{12}\n", done.stderr)
+    assert "deny, by timeout" in done.stderr

@@ -110,6 +110,21 @@ def test_tools_of_the_client_are_called_and_answered(
     assert (result["content"][0]["type"], result["content"][0]["tool_use_id"]) == ("tool_result", "toolu_1")
 
 
+def test_what_the_limit_cut_off_is_no_call_to_run(model: ScriptedProvider, client: openai.OpenAI) -> None:
+    model.play(claude.calls("time", '{"zone": "U', stop_reason="max_tokens"))
+    answer = client.chat.completions.create(model=MODEL, messages=SAID, tools=[TOOL])
+    assert answer.choices[0].finish_reason == "length"
+
+
+def test_thoughts_and_what_a_cache_had_are_told(model: ScriptedProvider, client: openai.OpenAI) -> None:
+    model.play(claude.calls("time", "{}", thought="the user wants the time"))
+    answer = client.chat.completions.create(model=MODEL, messages=SAID, tools=[TOOL])
+    assert answer.choices[0].message.model_extra == {"reasoning_content": "the user wants the time"}
+    assert answer.usage
+    assert answer.usage.prompt_tokens_details
+    assert answer.usage.prompt_tokens_details.cached_tokens == 4
+
+
 def test_what_anthropic_refuses_has_a_status(model: ScriptedProvider, client: openai.OpenAI) -> None:
     model.play(claude.fails(400, "invalid_request_error", "no such thing"))
     with pytest.raises(openai.BadRequestError, match="no such thing"):

@@ -61,6 +61,7 @@ def test_200_kills_lose_no_message_run_no_unsafe_tool_twice_and_leave_no_turn_st
     ran = Counter((tmp_path / "ran").read_text().splitlines())
     twice = {line for line, times in ran.items() if times > 1}
     assert not {line for line in twice if line.startswith("launch")}
+    assert sum(line.startswith("launch_if_allowed") for line in ran) > _ROUNDS
     # The rounds met what they are about: tools cut off and run again, turns joined and ended by others.
     assert twice
     assert expected.checks > _ROUNDS / 3

@@ -5,7 +5,7 @@ import pytest
 
 from ocg.agent.asked import check
 from ocg.errors import Code, OcgError
-from ocg.protocol.messages import ContextMessage, ToolUse, TurnRequest
+from ocg.protocol.messages import ContextMessage, Image, ToolUse, TurnRequest
 from ocg.protocol.replies import ClientTool, NamedTool, ReplyOptions
 
 TOOL = ClientTool(name="weather")
@@ -70,6 +70,9 @@ def test_a_conversation_with_loose_ends_is_refused_and_the_end_named(
         (TurnRequest(message="hi", options=ReplyOptions(stop=("x", ""))), "stop"),
         (TurnRequest(message=""), "message"),
         (TurnRequest(message="", kind="api", context=(HELLO,)), "message"),
+        (TurnRequest(message="/stop", images=(Image(media_type="image/png", data=b"x"),)), "images"),
+        (TurnRequest(message="/status", context=(HELLO,)), "context"),
+        (TurnRequest(message="/stop" + " " * 4096), "message"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(request_: TurnRequest, param: str) -> None:

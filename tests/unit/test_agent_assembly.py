@@ -74,7 +74,9 @@ def test_a_stream_that_ends_early_is_no_answer() -> None:
         _assembled()
 
 
-@pytest.mark.parametrize("event", [b"{", b"[]", b'{"choices": 5}', b'{"error": "overloaded"}', b"\xff"])
+@pytest.mark.parametrize(
+    "event", [b"{", b"[]", b'{"choices": 5}', b'{"error": "overloaded"}', b"\xff", b'{"error":' + b"[" * 9999]
+)
 def test_what_is_no_chunk_is_a_provider_error(event: bytes) -> None:
     with pytest.raises(OcgError) as raised:
         Assembly("x").take(event)
@@ -93,11 +95,18 @@ def test_an_answer_without_an_end_is_ended(event: bytes) -> None:
         flood()
 
 
+def test_the_names_of_calls_count_too() -> None:
+    with pytest.raises(OcgError, match="come to an end"):
+        _assembled(*(_call("", index=at, function={"name": "x" * 100_000}) for at in range(11)))
+
+
 async def test_an_event_without_an_end_is_ended() -> None:
     with pytest.raises(OcgError, match="4 MiB"):
         await _fed(b"data: " + b"x" * (5 << 20), [])
     with pytest.raises(OcgError, match="4 MiB"):
         await _fed((b"data: " + b"x" * 65536 + b"\n") * 80, [1 << 20, 2 << 20, 3 << 20, 5 << 20])
+    with pytest.raises(OcgError, match="4 MiB"):  # of lines without data
+        await _fed(b"data:\n" * (1 << 20), [])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from ocg.agent.outbox import Outbox
 from ocg.agent.providers.base import PLAIN, Model, PromptMessage, Reply, ToolSpec
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
+from ocg.agent.tools import Toolbox
 from ocg.agent.turns import Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
@@ -48,6 +49,7 @@ def _turns(database: Database, folder: Path, provider: PlayedModel) -> Turns:
         workspace=Workspace(folder / "workspace"),
         settings=AgentSettings(auto_recall=False),
         deliveries=Deliveries(database),
+        toolbox=Toolbox([]),
     )
 
 

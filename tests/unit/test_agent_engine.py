@@ -9,10 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ocg.agent.approvals.gate import Gate
+from ocg.agent.approvals.records import Records
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.factory import create_turns
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
+from ocg.agent.policy import PolicyFile
 from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Reply, ToolSpec
 from ocg.agent.providers.openai import OpenAIProvider
 from ocg.agent.providers.refusal import Settings
@@ -24,9 +27,10 @@ from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.errors import Code, OcgError
+from ocg.protocol.approvals import ApprovalAnswer, Decision
 from ocg.protocol.clients import EmbeddingClient
-from ocg.protocol.events import TurnEvent
-from ocg.protocol.messages import ContextMessage, Image, Mode, ToolUse, TurnRequest
+from ocg.protocol.events import ApprovalAsked, TurnEvent
+from ocg.protocol.messages import ContextMessage, Image, Mode, ToolUse, TurnError, TurnRequest
 from ocg.protocol.replies import ClientTool, ReplyOptions
 from tests.provider import Exchange, provider, says, waits
 
@@ -40,6 +44,7 @@ class SlowTool:
 
     name = "launch"
     description = "Launch it."
+    default: Decision = "allow"
     arguments = _Nothing
     timeout_s = 60.0
     is_repeatable = False
@@ -92,12 +97,15 @@ class Agent:
         embedding = EmbeddingClient(folder)
         memories = Memories(database, embedding, Outbox(database, embedding))
         self.store = Store(database)
+        made = AgentSettings(auto_recall=False, **settings)  # type: ignore[arg-type] # those of numbers
+        self.gate = Gate(Records(database), PolicyFile(folder, folder), made)
         self.turns = create_turns(
             database,
+            gate=self.gate,
             memories=memories,
             provider=CallingModel(),
             workspace=Workspace(folder / "workspace"),
-            settings=AgentSettings(auto_recall=False, **settings),  # type: ignore[arg-type] # those of numbers
+            settings=made,
             deliveries=Deliveries(database),
             limits=limits,
             toolbox=Toolbox([tool]),
@@ -122,6 +130,53 @@ async def test_a_tool_that_is_not_safe_to_repeat_is_never_run_twice(tmp_path: Pa
             "told: error: launch was interrupted; whether it had an effect is not known"
         )
         assert tool.runs == 1
+    finally:
+        await database.close()
+
+
+async def _until_asked(events: AsyncGenerator[TurnEvent, None]) -> ApprovalAsked:
+    return await anext(event async for event in events if isinstance(event, ApprovalAsked))
+
+
+async def test_a_tool_that_was_asked_about_when_it_was_cut_off_has_not_run_and_is_asked_about_anew(
+    tmp_path: Path,
+) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    tool.default, go = "ask", TurnRequest(message="go", message_id="m")
+    try:
+        first = Agent(database, tmp_path, tool)
+        asked = await _until_asked(await first.turns.submit(go))
+        await first.turns.close()
+        second = Agent(database, tmp_path, tool)
+        await second.turns.resume()
+        again = await _until_asked(await second.turns.submit(go))
+        assert again.approval_id == asked.approval_id
+        assert tool.runs == 0
+        await second.gate.answer(again.approval_id, ApprovalAnswer(answer="allow"))
+        await tool.began.wait()
+        await second.turns.close()
+        assert tool.runs == 1
+    finally:
+        await database.close()
+
+
+async def test_a_tool_that_was_allowed_when_it_was_cut_off_may_have_run_and_is_not_run_again(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    tool.default, go = "ask", TurnRequest(message="go", message_id="m")
+    try:
+        first = Agent(database, tmp_path, tool)
+        asked = await _until_asked(await first.turns.submit(go))
+        await first.gate.answer(asked.approval_id, ApprovalAnswer(answer="allow"))
+        await tool.began.wait()
+        await first.turns.close()
+        second = Agent(database, tmp_path, tool)
+        await second.turns.resume()
+        told = [event async for event in await second.turns.follow(asked.turn_id, 0)]
+        assert "interrupted" in getattr(told[-1], "text", "")
+        assert tool.runs == 1
+        await second.turns.close()
+        retold = [event async for event in await second.turns.follow(asked.turn_id, 0)]
+        assert [(type(one), one.seq) for one in retold] == [(type(one), one.seq) for one in told]
     finally:
         await database.close()
 
@@ -250,6 +305,41 @@ async def test_a_burst_never_gets_past_the_bound(tmp_path: Path) -> None:
             if not isinstance(one, BaseException):
                 await one.aclose()
     finally:
+        await database.close()
+
+
+async def test_a_clients_own_turn_ends_once_nobody_has_followed_it_for_a_while(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    request = TurnRequest(message="go", message_id="m", kind="api")
+    try:
+        agent = Agent(database, tmp_path, tool, Limits(deserted_s=0.2))
+        for _ in range(2):  # who comes again in time finds it running
+            async with aclosing(await agent.turns.submit(request)) as events:
+                turn_id = (await anext(events)).turn_id
+                await asyncio.wait({_task(agent, turn_id)}, timeout=0.4)
+            assert agent.turns.depths == (1, 0)
+        await asyncio.wait_for(_task(agent, turn_id), 5)
+        assert (await agent.store.turn(turn_id)).error == TurnError(Code.CANCELLED, "whoever asked has gone")
+    finally:
+        await agent.turns.close()
+        await database.close()
+
+
+def _task(agent: Agent, turn_id: str) -> "asyncio.Task[None]":
+    return agent.turns._queue._tasks[turn_id]
+
+
+async def test_what_was_cut_off_ends_when_its_client_does_not_come_back(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    try:
+        agent = Agent(database, tmp_path, tool, Limits(deserted_s=0.2))
+        clients = await agent.store.accept(TurnRequest(message="go", kind="api"))
+        people = await agent.store.accept(TurnRequest(message="go"))
+        await agent.turns.resume()
+        await asyncio.wait_for(_task(agent, clients.id), 5)
+        assert [one.id for one in await agent.store.unfinished()] == [people.id]
+    finally:
+        await agent.turns.close()
         await database.close()
 
 

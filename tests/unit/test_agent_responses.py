@@ -47,6 +47,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+async def _is_kept(responses: Responses, response_id: str) -> bool:
+    try:
+        await responses.get(response_id)
+    except OcgError:
+        return False
+    return True
+
+
 async def _code(responses: Responses, response_id: str) -> Code:
     with pytest.raises(OcgError) as caught:
         await responses.chain(response_id)
@@ -123,6 +131,25 @@ async def test_of_too_many_those_go_that_were_used_longest_ago(
     assert _said(await responses.chain("a")) == ["a"]
     assert _said(await responses.chain("c")) == ["c"]
     assert await _code(responses, "b") is Code.PREVIOUS_UNKNOWN
+
+
+@pytest.mark.parametrize("bounds", [Bounds(number=5), Bounds(bytes=5 * SIZE)])
+async def test_who_has_the_most_makes_room_and_nobody_who_has_less(
+    database: Database, clock: list[float], bounds: Bounds
+) -> None:
+    responses = Responses(database, bounds)
+    kept = [("a", "ann"), ("b", "ann"), *((name, "mallory") for name in "cdefg"), ("h", "bob")]
+    for name, owner in kept:
+        clock[0] += 60
+        await responses.keep(name, _made(name, owner=owner))
+    assert [name for name, _ in kept if await _is_kept(responses, name)] == ["a", "b", "f", "g", "h"]
+
+
+async def test_one_who_is_alone_may_have_all_the_room(database: Database) -> None:
+    responses = Responses(database, Bounds(number=3))
+    for name in "abcd":
+        await responses.keep(name, _made(name))
+    assert [name for name in "abcd" if await _is_kept(responses, name)] == ["b", "c", "d"]
 
 
 async def test_an_item_is_found_by_its_id_and_goes_with_its_response(database: Database, clock: list[float]) -> None:

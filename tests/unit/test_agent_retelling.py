@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ocg.agent.live import LiveTurn
-from ocg.agent.retelling import ATTEMPT, end, retold, unseen
+from ocg.agent.retelling import ATTEMPT, answered_of, asked_of, end, retold, unseen
 from ocg.agent.rows import Told, Turn
 from ocg.protocol import events
+from ocg.protocol.approvals import Approval
 from ocg.protocol.events import Event, ReasoningDelta, TextDelta, TurnEvent, TurnResumed
 from ocg.protocol.messages import Message, ToolUse, Usage
 
@@ -30,15 +32,20 @@ _TURN = Turn(
     joined=None,
     reply_to=None,
 )
-# What a reply says, piece by piece; whether it thinks first; whether it calls a tool.
-_REPLIES = st.lists(
-    st.tuples(st.lists(st.text(min_size=1, max_size=9), max_size=4), st.text(max_size=9), st.booleans()),
+_Reply = tuple[list[str], str, Literal["", "calls", "asks"]]
+# What a reply says, piece by piece; whether it thinks first; whether it calls a tool, or one that is asked about.
+_REPLIES: st.SearchStrategy[list[_Reply]] = st.lists(
+    st.tuples(
+        st.lists(st.text(min_size=1, max_size=9), max_size=4),
+        st.text(max_size=9),
+        st.sampled_from(("", "calls", "asks")),
+    ),
     min_size=1,
     max_size=4,
 )
 
 
-def _lived(replies: Sequence[tuple[list[str], str, bool]], attempts: int = 0) -> tuple[LiveTurn, list[Told]]:
+def _lived(replies: Sequence[_Reply], attempts: int = 0) -> tuple[LiveTurn, list[Told]]:
     """Live through a turn as the engine does; return its events and what is on disk of it."""
     live, told = LiveTurn(_TURN), [Told(_message("user", "hello"), None)]
     live.emit(events.TurnStarted, message_id="m")
@@ -54,9 +61,30 @@ def _lived(replies: Sequence[tuple[list[str], str, bool]], attempts: int = 0) ->
         told.append(Told(message, live.seq))
         if calls:
             live.emit(events.ToolCall, call_id=use.id, name="time", arguments="{}")
+            approval = _approval(use) if calls == "asks" else None
+            if approval is not None:
+                live.emit(events.ApprovalAsked, **asked_of(approval))
+                live.emit(events.ApprovalAnswered, **answered_of(approval))
             live.emit(events.ToolResult, call_id=use.id, name="time", content="noon")
-            told.append(Told(_message("tool", "noon", tool_call_id=use.id), live.seq))
+            told.append(Told(_message("tool", "noon", tool_call_id=use.id), live.seq, approval=approval))
     return live, told
+
+
+def _approval(use: ToolUse) -> Approval:
+    return Approval(
+        id=f"a{use.id}",
+        turn_id="t",
+        session_id="s",
+        channel="",
+        call_id=use.id,
+        name=use.name,
+        arguments=use.arguments,
+        why="a rule says ask",
+        asked_at=1.0,
+        expires_at=2.0,
+        answer="allow",
+        by="cli",
+    )
 
 
 def _message(role: str, content: str, **fields: object) -> Message:
@@ -74,9 +102,7 @@ def _others(found: Sequence[TurnEvent]) -> list[tuple[str, int]]:
 
 
 @given(_REPLIES, st.data())
-def test_who_has_seen_a_part_gets_the_rest_from_disk(
-    replies: list[tuple[list[str], str, bool]], data: st.DataObject
-) -> None:
+def test_who_has_seen_a_part_gets_the_rest_from_disk(replies: list[_Reply], data: st.DataObject) -> None:
     live, told = _lived(replies)
     seen_to = data.draw(st.integers(1, len(live._events)))
     seen = live._events[:seen_to]
@@ -89,7 +115,7 @@ def test_who_has_seen_a_part_gets_the_rest_from_disk(
 
 
 @given(_REPLIES)
-def test_from_the_beginning_all_of_it_is_told_with_the_same_numbers(replies: list[tuple[list[str], str, bool]]) -> None:
+def test_from_the_beginning_all_of_it_is_told_with_the_same_numbers(replies: list[_Reply]) -> None:
     live, told = _lived(replies)
     again = retold(_TURN, told)
     assert _said(again) == _said(live._events)
@@ -98,9 +124,7 @@ def test_from_the_beginning_all_of_it_is_told_with_the_same_numbers(replies: lis
 
 
 @given(_REPLIES, st.integers(2, ATTEMPT - 1))
-def test_who_heard_what_a_crash_took_is_told_to_forget_it(
-    replies: list[tuple[list[str], str, bool]], heard: int
-) -> None:
+def test_who_heard_what_a_crash_took_is_told_to_forget_it(replies: list[_Reply], heard: int) -> None:
     live, told = _lived(replies, attempts=1)
     if told[-1].event_seq == ATTEMPT:  # nothing was said after the crash
         return

@@ -225,6 +225,33 @@ def test_a_streams_blocks_come_one_after_another() -> None:
     assert stop == {"type": "message_stop"}
 
 
+def test_calls_that_come_interleaved_are_told_one_after_another_and_whole() -> None:
+    told = _told(
+        Begun("t", "x"),
+        CallBegun(0, "c0", "look"),
+        Arguments(0, "{}"),
+        CallBegun(1, "c1", "look"),
+        Arguments(1, '{"at":'),
+        Text("so "),
+        CallBegun(2, "c2", "look"),
+        Arguments(2, '{"at":'),
+        Arguments(1, '"sky"}'),
+        Text("be it"),
+        Arguments(2, '"sea"}'),
+        Arguments(0, " "),
+        Ended("tool_calls", USAGE),
+    )
+    indices = [one["index"] for one in told if "index" in one]
+    assert indices == sorted(indices)
+    begun = [one["content_block"] for one in told if one["type"] == "content_block_start"]
+    assert [one.get("id") for one in begun] == ["c0", "c1", None, "c2"]
+    said = ["", "", "", ""]
+    for one in told:
+        if one["type"] == "content_block_delta":
+            said[one["index"]] += one["delta"].get("text", "") + one["delta"].get("partial_json", "")
+    assert said == ["{}", '{"at":"sky"}', "so be it", '{"at":"sea"}']
+
+
 def test_thoughts_that_nobody_wants_make_no_block() -> None:
     told = _told(Begun("t", "x"), Thought("hm"), Text("a"), Ended("length", USAGE), shows_thoughts=False)
     assert [one["content_block"]["type"] for one in told if "content_block" in one] == ["text"]

@@ -1,6 +1,7 @@
 """A chat becomes a turn, its events become pieces, and a model's own stream becomes the same pieces."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -14,6 +15,7 @@ from ocg.gateway.chats.merging import merged, together
 from ocg.gateway.chats.pieces import Arguments, Begun, Busy, CallBegun, Ended, Piece, Text, Thought, begun, whole
 from ocg.gateway.chats.turn import Asker, turn_of
 from ocg.gateway.chats.upstream import _Reading
+from ocg.gateway.openai.answer import Written, completion
 from ocg.gateway.openai.request import AgentChat
 from ocg.protocol import events, wire
 from ocg.protocol.messages import ContextMessage, Image, ToolUse, TurnRequest, Usage
@@ -228,7 +230,7 @@ def _delta(finish: str | None = None, **delta: Any) -> bytes:
 
 def _read(*chunks: bytes) -> list[Piece]:
     reading = _Reading("m")
-    return [*(piece for data in chunks for piece in reading.of(data)), reading.end()]
+    return [*(piece for data in chunks for piece in reading.of(data)), *reading.end()]
 
 
 def test_a_models_stream_is_read_into_pieces() -> None:
@@ -250,6 +252,7 @@ def test_a_models_stream_is_read_into_pieces() -> None:
         CallBegun(0, "c1", "look"),
         Arguments(0, "{}"),
         Busy(),
+        Busy(),
         Ended("tool_calls", Usage(prompt_tokens=3, completion_tokens=2, cached_tokens=1)),
     ]
 
@@ -257,15 +260,61 @@ def test_a_models_stream_is_read_into_pieces() -> None:
 @pytest.mark.parametrize(
     ("chunks", "said"),
     [
-        ((b"no json",), "something else"),
-        ((_delta(content="a"),), "broke off"),
-        ((_delta(tool_calls=[{"index": 7, "function": {}}]),), "counts"),
+        ((b"no json",), "no chunk"),
+        ((b"[DONE]",), "nothing"),
+        ((_delta(content="a"),), "in the middle"),
+        ((_delta(content="half"), _delta("network_error")), "network_error"),
+        ((_delta(content="half"), _delta("content_filter")), "content filter"),
+        ((_delta(content="a" * 100_000),) * 11, "come to an end"),
+        ((_delta(content=" " * 100_000),) * 11, "come to an end"),
+        ((_chunk(),) * 100_001, "come to an end"),
         ((wire.error_body(OcgError(Code.CONTEXT_LENGTH, "too long")),), "too long"),
     ],
 )
 def test_a_stream_that_is_none_is_an_error(chunks: tuple[bytes, ...], said: str) -> None:
     with pytest.raises(OcgError, match=said):
         _read(*chunks)
+
+
+def test_what_providers_write_in_ways_of_their_own_is_read_for_what_it_means() -> None:
+    calls = [{"id": one, "function": {"name": one, "arguments": "{}"}} for one in ("a", "b")]
+    assert _read(
+        _delta(content="<think>hm</"),
+        _delta(content=[{"type": "text", "text": "think>fine"}]),
+        *(_delta(tool_calls=[one]) for one in calls),
+        _chunk(choices=[{"delta": None, "finish_reason": "tool_calls"}]),
+        _chunk(usage={"prompt_tokens": 5, "completion_tokens": None, "prompt_cache_hit_tokens": 4}),
+    ) == [
+        Begun("x", "m"),
+        Thought("hm"),
+        Text("fine"),
+        CallBegun(0, "a", "a"),
+        Arguments(0, "{}"),
+        CallBegun(1, "b", "b"),
+        Arguments(1, "{}"),
+        Busy(),
+        Busy(),
+        Ended("tool_calls", Usage(prompt_tokens=5, cached_tokens=4)),
+    ]
+
+
+async def test_a_whole_answer_says_what_a_stream_says() -> None:
+    usage = Usage(prompt_tokens=3, completion_tokens=2, cached_tokens=1)
+
+    async def pieces() -> AsyncGenerator[Piece, None]:
+        for piece in (Begun("x", "m"), Thought("hm"), Text("fine"), Ended("stop", usage)):
+            yield piece
+
+    written = Written(wants_usage=True)
+    frames = [frame async for piece in pieces() for frame in written.of(piece, 0)] + [written.end()]
+    *streamed, last = [json.loads(line[6:]) for line in b"".join(frames).split(b"\n\n") if line.startswith(b"data: {")]
+    answer = json.loads(wire.encode(completion([await whole(pieces())])))
+    said = [one["choices"][0]["delta"] for one in streamed]
+    assert answer["choices"][0]["message"] == {
+        name: "".join(one.get(name, "") for one in said) for name in ("role", "content", "reasoning_content")
+    }
+    assert answer["usage"] == last["usage"]
+    assert answer["usage"]["prompt_tokens_details"] == {"cached_tokens": 1}
 
 
 class _Answer:

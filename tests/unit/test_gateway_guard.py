@@ -108,6 +108,15 @@ async def test_a_wrong_token_is_a_guess(header: dict[str, str]) -> None:
     assert await _status(HOST | header) == (401, 1)
 
 
+async def test_one_request_is_one_guess_however_many_headers_it_has() -> None:
+    wrong = {"Authorization": "Bearer wrong", "X-Api-Key": "other", "Sec-WebSocket-Protocol": "ocg, ocg.bearer.third"}
+    assert await _status(HOST | wrong) == (401, 1)
+    assert await _status(HOST | wrong | {"X-OCG-UI-Token": "right"}) == (401, 1), (
+        "nor is the right one found among them"
+    )
+    assert await _status(HOST | {"Authorization": "Bearer right", "X-Api-Key": "right"}) == (200, 0)
+
+
 async def test_another_schemes_credentials_are_not() -> None:
     assert await _status(HOST | {"Authorization": "Basic right"}) == (401, 0)
 

@@ -88,6 +88,23 @@ async def test_the_answer_says_how_the_caller_stands(limits: Limits, clock: Cloc
     assert caught.value.code is Code.RATE_LIMIT
 
 
+async def test_several_at_once_count_as_many_or_none_of_them_does(limits: Limits, clock: Clock) -> None:
+    await limits.put("token:laptop", Rate.read("4/min"))
+    assert limits.check(["token:laptop"], 3).standings[0].left == 1
+    refused = limits.check(["token:laptop"], 3)
+    assert (refused.is_allowed, refused.wait_s, refused.standings[0].left) == (False, 30, 1)
+    assert limits.check(["token:laptop"], 3, counted=1).wait_s == 15, "and the one that was counted is no longer"
+    clock.now_ns = 15 * SECOND
+    assert limits.check(["token:laptop"], 3).standings[0].left == 0
+    assert limits.check(["token:laptop"], 3, counted=3).standings[0].left == 0
+    clock.now_ns = 60 * SECOND
+    never = limits.check(["token:laptop"], 5, counted=1)
+    assert "Retry-After" not in headers(never)
+    with pytest.raises(OcgError, match="ask for no more than 4 at once"):
+        never.check()
+    assert limits.check(["token:laptop"]).is_allowed, "what is refused is not counted"
+
+
 async def test_the_narrowest_limit_counts_and_each_that_it_is_for_has_a_bucket_of_its_own(limits: Limits) -> None:
     await limits.put("sender:*", Rate.read("1/h"))
     await limits.put("sender:telegram:*", Rate.read("2/h"))

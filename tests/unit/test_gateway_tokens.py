@@ -76,6 +76,27 @@ async def test_names_are_of_one_token_each_and_the_owners_is_taken(tmp_path: Pat
             assert caught.value.code is Code.CONFLICT
 
 
+async def test_the_name_of_a_revoked_token_is_not_given_again(
+    tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever had it next would have the conversations of whoever had it before."""
+    monkeypatch.setattr("ocg.gateway.tokens._MAX_REVOKED", 2)
+    async with Tokens(tmp_path, worker) as tokens:
+        for name in ("one", "two", "three"):
+            await tokens.create(TokenRequest(name=name))
+            await tokens.revoke(name)
+        assert tokens.items() == ()
+    async with Tokens(tmp_path, worker) as tokens:
+        for name in ("two", "three"):
+            with pytest.raises(OcgError, match=f"a token {name!r} was revoked") as caught:
+                await tokens.create(TokenRequest(name=name))
+            assert caught.value.code is Code.CONFLICT
+        await tokens.create(TokenRequest(name="one"))
+        await tokens.create(TokenRequest(name="four"))
+    kept = json.loads((tmp_path / FILE).read_text())
+    assert kept["revoked"] == ["two", "three"], "not without end"
+
+
 async def test_a_revoked_token_ends_what_is_open_with_it_and_nothing_else(tmp_path: Path, worker: Worker) -> None:
     async with Tokens(tmp_path, worker) as tokens:
         made, other = [await tokens.create(TokenRequest(name=name)) for name in ("lost", "kept")]
@@ -184,7 +205,7 @@ def test_what_reaches_others_is_the_owners_alone_to_ask(asked: TurnRequest) -> N
         with pytest.raises(OcgError, match="admin") as caught:
             caller.turn(asked)
         assert caught.value.code is Code.FORBIDDEN
-    assert OWNER.turn(asked) is asked
+    assert OWNER.turn(asked) == asked
 
 
 def test_talking_of_models_is_no_command() -> None:

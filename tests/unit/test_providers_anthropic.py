@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from ocg.agent.providers.anthropic import AnthropicProvider
-from ocg.agent.providers.base import Image, Model, Piece, PromptMessage, Reasoning, Reply, ToolSpec
+from ocg.agent.providers.base import Image, Model, Piece, PromptMessage, Reply, ToolSpec
 from ocg.agent.providers.messages import request_body
 from ocg.agent.providers.refusal import RefusedError, Settings
 from ocg.config import Thinking
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ToolUse, Usage
+from ocg.protocol.thinking import Reasoning
 from tests import claude
 from tests.provider import ScriptedProvider, provider, waits
 

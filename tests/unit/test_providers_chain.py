@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 
 import pytest
 
-from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Reasoning, Reply, ToolSpec
+from ocg.agent.providers.base import PLAIN, Model, Piece, PromptMessage, Reply, ToolSpec
 from ocg.agent.providers.breaker import Breaker, State
 from ocg.agent.providers.chain import Chain, Link
 from ocg.agent.providers.refusal import RefusedError
@@ -15,6 +15,7 @@ from ocg.config import Price
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import Usage
 from ocg.protocol.replies import ClientTool, ReplyOptions
+from ocg.protocol.thinking import Reasoning
 
 HELLO = (PromptMessage("user", "hello"),)
 TIME = ToolSpec("time", "Tell the time.", {})

@@ -51,10 +51,20 @@ async def test_a_kept_connection_that_was_closed_is_opened_again() -> None:
         async with _server(ANSWER, b"", ANSWER) as (url, seen):
             assert [await _asked(passthrough, url) for _ in range(2)] == [b"{}", b"{}"]
             assert seen == [1, 1, 2]
-        async with _server(b"", b"", ANSWER) as (url, seen):
+    finally:
+        await passthrough.close()
+
+
+@pytest.mark.parametrize(("before", "seen"), [((), [1]), ((ANSWER, b""), [1, 1, 2])])
+async def test_what_was_read_on_a_new_connection_is_not_asked_again(before: tuple[bytes, ...], seen: list[int]) -> None:
+    passthrough = Passthrough()
+    try:
+        async with _server(*before, b"", ANSWER) as (url, found):
+            if before:
+                assert await _asked(passthrough, url) == b"{}"
             with pytest.raises(OcgError, match="Theirs broke off") as failed:
                 await _asked(passthrough, url)
-            assert (failed.value.code, seen) == (Code.PROVIDER, [1, 2])
+            assert (failed.value.code, found) == (Code.PROVIDER, seen)
     finally:
         await passthrough.close()
 
@@ -80,6 +90,14 @@ async def test_who_is_not_there_is_named() -> None:
 )
 def test_the_model_alone_is_renamed(asked: bytes, sent: bytes) -> None:
     assert renamed(asked, "openrouter") == sent
+
+
+@pytest.mark.parametrize("n", [b"0", b"17", b"1e3", b'"2"', b'2,"n":17'])
+def test_only_so_many_answers_can_be_asked_for_at_once(n: bytes) -> None:
+    assert renamed(b'{"model":"custom/x","n":16}', "custom") == b'{"model":"x","n":16}'
+    with pytest.raises(OcgError) as refused:
+        renamed(b'{"model":"custom/x","n":' + n + b"}", "custom")
+    assert (refused.value.code, refused.value.param) == (Code.INVALID_REQUEST, "n")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"model":3}', b'{"model":"openrouter/"}', b'{"model":""}'])

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ocg.agent.providers.base import Piece, Reasoning, Reply
+from ocg.agent.providers.base import Piece, Reply
 from ocg.agent.providers.stopping import stopped
 from ocg.protocol.messages import ToolUse, Usage
+from ocg.protocol.thinking import Reasoning
 
 _USAGE = Usage(prompt_tokens=3, completion_tokens=9)
 _CALL = ToolUse(id="c", name="time", arguments="{}")
@@ -32,14 +33,15 @@ async def _said(pieces: Sequence[str], stops: Sequence[str], *, streamed: bool =
     stops=st.lists(st.text("ab\n", min_size=1, max_size=3), min_size=1, max_size=3),
     streamed=st.booleans(),
 )
-async def test_what_is_shown_ends_right_before_the_first_of_them(
+@example(pieces=["\na", "a"], stops=["a", "\naa"], streamed=True)
+async def test_what_is_shown_ends_right_before_the_one_that_is_whole_first(
     pieces: list[str], stops: list[str], *, streamed: bool
 ) -> None:
     text = "".join(pieces)
-    ends = [text.index(one) for one in stops if one in text]
+    ends = [(text.index(one) + len(one), text.index(one)) for one in stops if one in text]
     shown, reply = await _said(pieces, stops, streamed=streamed)
     if ends:
-        assert shown == text[: min(ends)]
+        assert shown == text[: min(ends)[1]]
         assert reply == Reply(shown, usage=_USAGE), "what comes after is not acted on"
     else:
         assert reply == Reply(text, (_CALL,), _USAGE, opaque="x", is_cut=True)

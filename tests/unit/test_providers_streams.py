@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocg.agent.providers.assembly import Assembly
-from ocg.agent.providers.base import Piece, Reasoning, Reply
+from ocg.agent.providers.base import Piece, Reply
 from ocg.agent.providers.blocks import Blocks
 from ocg.agent.providers.refusal import Passing, RefusedError
-from ocg.agent.providers.thinking import ThinkSplitter
 from ocg.agent.providers.transport import Assembling
 from ocg.errors import Code, OcgError
 from ocg.protocol import sse
 from ocg.protocol.messages import Usage
+from ocg.protocol.thinking import Reasoning, ThinkSplitter
 
 FILES = Path(__file__).parents[1] / "data" / "providers"
 NAMES = sorted(path.name for path in FILES.glob("*.sse"))

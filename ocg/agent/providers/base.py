@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 
 from ocg.protocol.messages import ToolUse, Usage
 from ocg.protocol.replies import ReplyOptions
+from ocg.protocol.thinking import Reasoning
 
 PLAIN = ReplyOptions()
 
@@ -60,13 +61,6 @@ class Model:
         """How many tokens are kept for thinking beside an answer: a quarter of the context stays the prompt's."""
         free = self.context_tokens - answer_tokens - self.context_tokens // _LEAST_PART
         return min(self.thinking_tokens, max(free, 0))
-
-
-@dataclass(frozen=True, slots=True)
-class Reasoning:
-    """More of what the model thinks before it answers; it is shown apart, and is no part of the answer."""
-
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
-from ocg.agent.providers.base import Piece, Reasoning, Reply
+from ocg.agent.providers.base import Piece, Reply
 from ocg.agent.providers.messages import Signed
 from ocg.agent.providers.refusal import Hide, Passing, RefusedError, from_stream
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ToolUse, Usage
+from ocg.protocol.thinking import Reasoning
 
 _MAX_REPLY_CHARS = 1 << 20
 _MAX_EVENTS = 100_000

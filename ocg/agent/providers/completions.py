@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from ocg.agent.providers.assembly import TAGGED, Kept
+from ocg.agent.providers.assembly import Kept
 from ocg.agent.providers.base import PLAIN, Image, Model, PromptMessage, ToolSpec
+from ocg.protocol.reading import TAGGED
 from ocg.protocol.replies import JsonForm, NamedTool, ReplyOptions
 
 UNSEEN = "[an image that this model cannot see]"

@@ -1,19 +1,22 @@
 """Requests passed on to a provider as they came, and its answers as they come: only the model and the key are ours."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ocg.agent.imports import load_aiohttp
+from ocg.agent.providers.masking import masked
 from ocg.agent.providers.places import Place
 from ocg.agent.providers.refusal import RefusedError, from_api
 from ocg.agent.providers.transport import CONNECT_TIMEOUT_S, MAX_ERROR_BYTES, beginning, unreached
 from ocg.errors import Code, OcgError
 from ocg.lifecycle.relay import Opened
 from ocg.protocol import wire
-from ocg.protocol.openai import with_model
+from ocg.protocol.openai import AnswerCount, with_model
 
 if TYPE_CHECKING:
     import aiohttp
@@ -24,6 +27,14 @@ _SILENCE_S = 600.0
 
 class _Named(msgspec.Struct):
     model: str
+    n: AnswerCount | None = None
+
+
+@dataclass(slots=True)
+class _Way:
+    """Whether a request went over a connection that had been used before."""
+
+    was_kept: bool = False
 
 
 class Passthrough:
@@ -45,7 +56,12 @@ class Passthrough:
 
         try:
             async with await self._post(url, body, headers) as response:
-                yield Opened.of(response) if response.status == 200 else await _refused(place, response)  # noqa: PLR2004 - HTTP's
+                if response.status != 200:  # noqa: PLR2004 - HTTP's
+                    yield await _refused(place, response)
+                    return
+                opened = Opened.of(response)
+                async with aclosing(masked(opened.chunks, place.blamed.secret)) as chunks:
+                    yield replace(opened, chunks=chunks)
         except TimeoutError:
             raise OcgError(Code.TIMEOUT, f"{place.title} was silent for too long", "ask again, or for less") from None
         except aiohttp.ClientConnectorError as error:
@@ -56,26 +72,36 @@ class Passthrough:
             raise OcgError(Code.PROVIDER, f"{place.title} broke off: {type(error).__name__}", "ask again") from None
 
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> "aiohttp.ClientResponse":
-        """Send a request; once more where a kept connection turns out to be closed: nobody read it there."""
+        """Send a request; once more where a kept connection turns out to be closed, where servers close idle ones."""
         import aiohttp  # noqa: PLC0415 - as above
 
+        way = _Way()
         try:
-            return await self._sent(url, body, headers)
+            return await self._sent(url, body, headers, way)
         except aiohttp.ServerDisconnectedError:
-            return await self._sent(url, body, headers)
+            if not way.was_kept:
+                raise  # who took a new one has read the request, and may bill it
+            return await self._sent(url, body, headers, way)
 
-    async def _sent(self, url: str, body: bytes, headers: Mapping[str, str]) -> "aiohttp.ClientResponse":
+    async def _sent(self, url: str, body: bytes, headers: Mapping[str, str], way: _Way) -> "aiohttp.ClientResponse":
         import aiohttp  # noqa: PLC0415 - as above
 
         if self._session is None:
+            tracing = aiohttp.TraceConfig()
+            tracing.on_connection_reuseconn.append(_note_kept)
             # Who may ask bounds how many: ocg-gateway its connections, and the socket's mode everybody else.
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Content-Type": wire.JSON, "Accept-Encoding": "identity"},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=_SILENCE_S),
+                trace_configs=[tracing],
             )
-        return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        return await self._session.post(url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=way)
+
+
+async def _note_kept(_session: object, trace: SimpleNamespace, _params: object) -> None:
+    trace.trace_request_ctx.was_kept = True
 
 
 def renamed(body: bytes, provider: str) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from ocg.agent.providers.base import Piece, Reply
-from ocg.agent.providers.thinking import begun
+from ocg.protocol.thinking import begun
 
 
 async def stopped(pieces: AsyncIterator[Piece], stops: Sequence[str]) -> AsyncGenerator[Piece, None]:
@@ -41,10 +41,11 @@ class _Stopper:
         if self.is_over:
             return ""
         self._held += text
-        found = [at for at in (self._held.find(stop) for stop in self.stops) if at >= 0]
+        # However the text is cut, the one that is whole first ends it.
+        found = [(at + len(stop), at) for stop in self.stops if (at := self._held.find(stop)) >= 0]
         self.is_over = bool(found)
         kept = max(begun(self._held, stop) for stop in self.stops)
-        at = min(found) if found else len(self._held) - kept
+        at = min(found)[1] if found else len(self._held) - kept
         shown, self._held = self._held[:at], self._held[at:]
         return shown
 

@@ -8,20 +8,29 @@ from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.providers.base import ToolSpec
 from ocg.agent.results import Results
+from ocg.agent.schedules import Schedules
 from ocg.agent.tools.base import Outcome, Tool, failed, parse, spec
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
 from ocg.agent.tools.result import ReadResultTool
+from ocg.agent.tools.schedule import ScheduleTool
 from ocg.agent.tools.time import TimeTool
 from ocg.agent.transcript import INTERRUPTED
 from ocg.errors import Code, OcgError
-from ocg.protocol.messages import ToolUse
+from ocg.protocol.approvals import Decision
+from ocg.protocol.messages import ToolItem, ToolList, ToolUse
 
 _log = logging.getLogger(__name__)
 
 
-def everything(memories: Memories, results: Results) -> tuple[Tool, ...]:
+def everything(memories: Memories, results: Results, schedules: Schedules) -> tuple[Tool, ...]:
     """Return all tools there are."""
-    return (TimeTool(), MemorySearchTool(memories), MemoryStoreTool(memories), ReadResultTool(results))
+    return (
+        TimeTool(),
+        MemorySearchTool(memories),
+        MemoryStoreTool(memories),
+        ReadResultTool(results),
+        ScheduleTool(schedules),
+    )
 
 
 class Toolbox:
@@ -34,6 +43,17 @@ class Toolbox:
     def specs(self) -> tuple[ToolSpec, ...]:
         """Describe all of them."""
         return tuple(spec(tool) for tool in self._tools.values())
+
+    def listed(self) -> ToolList:
+        """Describe all of them to people."""
+        pairs = ((tool, spec(tool)) for tool in self._tools.values())
+        found = (ToolItem(one.name, one.description, one.parameters, tool.default) for tool, one in pairs)
+        return ToolList(tools=tuple(found))
+
+    def default(self, name: str) -> Decision | None:
+        """Whether a tool is run where no rule says; None for an unknown one, which does nothing."""
+        tool = self._tools.get(name)
+        return None if tool is None else tool.default
 
     def is_repeatable(self, call: ToolUse) -> bool:
         """Whether a call that was cut off may simply be done again; an unknown tool did nothing."""

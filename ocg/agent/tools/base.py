@@ -8,13 +8,19 @@ import msgspec
 from ocg.agent.providers.base import ToolSpec
 from ocg.errors import OcgError
 from ocg.protocol import wire
+from ocg.protocol.approvals import Decision
 
 
 class Tool(Protocol):
-    """Something the model can do. `arguments` is a msgspec struct whose fields are described by their `Meta`."""
+    """Something the model can do. `arguments` is a msgspec struct whose fields are described by their `Meta`.
+
+    `default` is whether it is run where no rule of the user's says (ocg/agent/policy). Rules may speak of an argument
+    `command`, which is a line for a shell, and of one `path`.
+    """
 
     name: str
     description: str
+    default: Decision
     timeout_s: float
     is_repeatable: bool
 

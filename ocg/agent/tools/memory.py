@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from ocg.agent.memory import Memories
+from ocg.protocol.approvals import Decision
 from ocg.protocol.messages import Memory, MemoryRequest
 
 
@@ -39,6 +40,7 @@ class MemorySearchTool:
 
     name = "memory_search"
     description = "Look for what is remembered of the user and of earlier conversations."
+    default: Decision = "allow"
     arguments = SearchArguments
     timeout_s = 10.0
     is_repeatable = True
@@ -57,6 +59,7 @@ class MemoryStoreTool:
 
     name = "memory_store"
     description = "Remember a fact for later conversations."
+    default: Decision = "allow"
     arguments = StoreArguments
     timeout_s = 10.0
     is_repeatable = True

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from ocg.agent.results import Results
+from ocg.protocol.approvals import Decision
 
 
 class ResultArguments(msgspec.Struct, frozen=True):
@@ -20,6 +21,7 @@ class ReadResultTool:
 
     name = "read_result"
     description = "Read a part of a tool's result that was too long to be shown whole."
+    default: Decision = "allow"
     arguments = ResultArguments
     timeout_s = 10.0
     is_repeatable = True

@@ -1,12 +1,12 @@
 """The time, which no model knows."""
 
 import datetime as dt
-import zoneinfo
 from typing import Annotated
 
 import msgspec
 
-from ocg.errors import Code, OcgError
+from ocg.agent.zones import zone_of
+from ocg.protocol.approvals import Decision
 
 
 class TimeArguments(msgspec.Struct, frozen=True):
@@ -22,19 +22,14 @@ class TimeTool:
 
     name = "time"
     description = "Tell the date and time."
+    default: Decision = "allow"
     arguments = TimeArguments
     timeout_s = 5.0
     is_repeatable = True
 
     async def run(self, arguments: TimeArguments) -> str:
         """Say date and time in a zone."""
-        try:
-            zone = zoneinfo.ZoneInfo(arguments.zone) if arguments.zone else None
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-            raise OcgError(
-                Code.INVALID_REQUEST, f"no time zone {arguments.zone!r}", "use an IANA name such as Europe/Paris"
-            ) from None
-        return say(dt.datetime.now(zone).astimezone(zone))
+        return say(dt.datetime.now(zone_of(arguments.zone)))
 
 
 def say(moment: dt.datetime) -> str:

@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Literal
 
+import msgspec
+
 from ocg.gateway.anthropic.request import TextBlock, ThinkingBlock, ToolUseBlock
 from ocg.gateway.chats.pieces import Arguments, Begun, CallBegun, Ended, Piece, Text, Thought, Whole, arguments_of
 from ocg.protocol import messages, sse, wire
@@ -140,14 +142,24 @@ def message(answer: Whole, model: str, *, shows_thoughts: bool) -> AnthropicMess
     )
 
 
+# What tells a message's blocks apart: a call's index, or a block's kind.
+_Key = int | type[Block]
+_Delta = TextBlockDelta | ThinkingBlockDelta | InputBlockDelta
+
+
 class Events:
-    """Writes one stream: its blocks come one after another, as Anthropic's clients expect."""
+    """Writes one stream: its blocks come one after another, as Anthropic's clients expect.
+
+    A call stays open until its arguments are whole: what else comes before that waits, to the end if it has to.
+    """
 
     def __init__(self, model: str, *, shows_thoughts: bool) -> None:
         self._model = model
         self._shows_thoughts = shows_thoughts
         self._index = -1
-        self._open: type[Block] | None = None
+        self._open: _Key | None = None
+        self._arguments: list[str] = []
+        self._waiting: dict[_Key, tuple[Block, list[_Delta]]] = {}
 
     def of(self, piece: Piece) -> Iterator[Event]:
         """Give what a piece adds."""
@@ -156,27 +168,41 @@ class Events:
                 yield MessageStart(message=AnthropicMessage(id=_id(piece), model=self._model))
                 yield Ping()
             case Text():
-                yield from self._within(TextBlock(text=""))
-                yield self._more(TextBlockDelta(text=piece.text))
+                yield from self._within(TextBlock(text=""), TextBlockDelta(text=piece.text))
             case Thought() if self._shows_thoughts:
-                yield from self._within(ThinkingBlock(thinking=""))
-                yield self._more(ThinkingBlockDelta(thinking=piece.text))
+                yield from self._within(ThinkingBlock(thinking=""), ThinkingBlockDelta(thinking=piece.text))
             case CallBegun():
-                yield from self._begin(ToolUseBlock(id=piece.id, name=piece.name, input={}))
+                yield from self._begin(piece.index, ToolUseBlock(id=piece.id, name=piece.name, input={}))
             case Arguments():
-                yield self._more(InputBlockDelta(partial_json=piece.text))
+                yield from self._more(piece.index, InputBlockDelta(partial_json=piece.text))
             case Ended():
-                yield from self._close()
+                yield from self._rest()
                 yield MessageDelta(delta=End(stop_reason=_REASONS[piece.finish]), usage=AnthropicUsage.of(piece.usage))
                 yield MessageStop()
 
-    def _within(self, block: Block) -> Iterator[Event]:
-        if self._open is not type(block):
-            yield from self._begin(block)
+    def _within(self, block: TextBlock | ThinkingBlock, delta: _Delta) -> Iterator[Event]:
+        kind = type(block)
+        if self._open is not kind and kind not in self._waiting:
+            yield from self._begin(kind, block)
+        yield from self._more(kind, delta)
 
-    def _begin(self, block: Block) -> Iterator[Event]:
+    def _begin(self, key: _Key, block: Block) -> Iterator[Event]:
+        if self._waiting or (isinstance(self._open, int) and not _is_whole("".join(self._arguments))):
+            self._waiting[key] = (block, [])
+        else:
+            yield from self._start(key, block)
+
+    def _more(self, key: _Key, delta: _Delta) -> Iterator[Event]:
+        if key == self._open:
+            if isinstance(delta, InputBlockDelta):
+                self._arguments.append(delta.partial_json)
+            yield BlockDelta(index=self._index, delta=delta)
+        elif key in self._waiting:  # else its call was whole, and nothing that counts can follow
+            self._waiting[key][1].append(delta)
+
+    def _start(self, key: _Key, block: Block) -> Iterator[Event]:
         yield from self._close()
-        self._index, self._open = self._index + 1, type(block)
+        self._index, self._open, self._arguments = self._index + 1, key, []
         yield BlockStart(index=self._index, content_block=block)
 
     def _close(self) -> Iterator[Event]:
@@ -184,8 +210,20 @@ class Events:
             self._open = None
             yield BlockStop(index=self._index)
 
-    def _more(self, delta: TextBlockDelta | ThinkingBlockDelta | InputBlockDelta) -> Event:
-        return BlockDelta(index=self._index, delta=delta)
+    def _rest(self) -> Iterator[Event]:
+        for key, (block, deltas) in self._waiting.items():
+            yield from self._start(key, block)
+            for delta in deltas:
+                yield BlockDelta(index=self._index, delta=delta)
+        yield from self._close()
+
+
+def _is_whole(arguments: str) -> bool:
+    try:
+        msgspec.json.decode(arguments, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _id(begun: Begun) -> str:

@@ -46,7 +46,7 @@ class MessagesRoutes:
             ),
             shared(
                 "POST", "/v1/messages/count_tokens", "Count a request's tokens", self.count_tokens, InputTokens,
-                takes=CountRequest, errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, *UPSTREAM_ERRORS), is_free=True,
+                takes=CountRequest, errors=(Code.MODEL_UNKNOWN, Code.MODEL_MISSING, *UPSTREAM_ERRORS),
             ),
         )  # fmt: skip
 
@@ -77,6 +77,6 @@ async def _written(pieces: AsyncGenerator[Piece, None], events: Events) -> Async
                 if piece is None or isinstance(piece, Busy):
                     yield _PING
                 else:
-                    yield b"".join(map(frame, events.of(piece)))
+                    yield b"".join(map(frame, events.of(piece))) or _PING  # what is held back is no silence
     except OcgError as error:
         yield errors.frame(error)

@@ -52,9 +52,10 @@ def turn_of(chat: ChatRequest, asker: Asker) -> TurnRequest:
         return asker.caller.turn(TurnRequest(message=message, images=images, session_id=session, options=options))
     # By its id the turn can be found again, to be cancelled.
     message_id, (message, images, context) = str(uuid.uuid4()), _conversation(chat.messages)
-    return TurnRequest(
+    asked = TurnRequest(
         message=message, images=images, message_id=message_id, kind="api", context=context, options=options
     )
+    return asker.caller.turn(asked)
 
 
 def _session(chat: ChatRequest, asker: Asker) -> str | None:

@@ -7,7 +7,7 @@ from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ocg.errors import Code
+from ocg.errors import Code, OcgError
 from ocg.gateway.chats.chats import Answerer, Kind
 from ocg.gateway.chats.upstream import SILENCE_S
 from ocg.gateway.ollama.errors import OllamaError
@@ -66,7 +66,7 @@ class EmbedRoutes:
         return answers.answer(
             EmbedAnswer(
                 model=asked.model,
-                embeddings=_vectors(found),
+                embeddings=_vectors(found, 1 if isinstance(asked.input, str) else len(asked.input)),
                 total_duration=time.monotonic_ns() - began_ns,
                 prompt_eval_count=found.usage.prompt_tokens,
             )
@@ -76,7 +76,7 @@ class EmbedRoutes:
         """Embed one text."""
         asked = await answers.read(request, EmbeddingsRequest)
         found = await while_listening(request, self._embedded(EmbedRequest(model=asked.model, input=asked.prompt)))
-        return answers.answer(EmbeddingsAnswer(embedding=_vectors(found)[0]))
+        return answers.answer(EmbeddingsAnswer(embedding=_vectors(found, 1)[0]))
 
     async def _embedded(self, asked: EmbedRequest) -> EmbeddingAnswer:
         answerer = Answerer.of(plain(asked.model))
@@ -88,5 +88,9 @@ class EmbedRoutes:
         return await self._embedding.call("POST", "/v1/embeddings", EmbeddingAnswer, body, silence_s=SILENCE_S)
 
 
-def _vectors(answer: EmbeddingAnswer) -> tuple[list[float], ...]:
-    return tuple(one.embedding for one in answer.data if isinstance(one.embedding, list))
+def _vectors(answer: EmbeddingAnswer, count: int) -> tuple[list[float], ...]:
+    """Return the vectors of so many texts, in their order. Raises PROVIDER unless it is one for each."""
+    found = {one.index: one.embedding for one in answer.data if isinstance(one.embedding, list)}
+    if found.keys() != set(range(count)):
+        raise OcgError(Code.PROVIDER, "the model did not give each text a vector", "ask again, or use another model")
+    return tuple(found[index] for index in range(count))

@@ -11,7 +11,10 @@ from ocg.protocol.openai import ChatAnswer
 def completion(answers: Sequence[Whole]) -> ChatAnswer:
     """Put whole answers into one object, a choice each."""
     first = answers[0].begun
-    choices = [chunks.choice(one.text, one.calls, one.ended.finish, index=index) for index, one in enumerate(answers)]
+    choices = [
+        chunks.choice(one.text, one.calls, one.ended.finish, thought=one.thought, index=index)
+        for index, one in enumerate(answers)
+    ]
     return chunks.completion(first.model, choices, total([one.ended.usage for one in answers]), id=_id(first))
 
 

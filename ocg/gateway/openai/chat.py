@@ -7,13 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ocg.errors import OcgError
+from ocg.gateway import gate
 from ocg.gateway.chats.chats import ERRORS, PATH, SESSION, Answerer, Chats, Kind
 from ocg.gateway.chats.merging import merged, together
 from ocg.gateway.chats.pieces import Piece, whole
 from ocg.gateway.chats.turn import Asker, wrong
+from ocg.gateway.limits import Limits
 from ocg.gateway.openai.answer import Written, completion
 from ocg.gateway.openai.raw import passed
-from ocg.gateway.openai.request import AgentChat, ModelNamed
+from ocg.gateway.openai.request import AgentChat, ChatNamed
 from ocg.gateway.stream import HEARTBEAT, with_heartbeats
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
@@ -29,10 +31,11 @@ _Pieces = AsyncGenerator[Piece, None]
 class ChatRoute:
     """Hands each request to whom its model names; what a model answers itself is passed through as it is."""
 
-    def __init__(self, chats: Chats, agent: Agent, embedding: Embedding) -> None:
+    def __init__(self, chats: Chats, agent: Agent, embedding: Embedding, limits: Limits) -> None:
         self._chats = chats
         self._agent = agent
         self._embedding = embedding
+        self._limits = limits
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """List them."""
@@ -47,7 +50,8 @@ class ChatRoute:
     async def chat(self, request: Request) -> Response:
         """Answer, whole or as a stream."""
         body = await answers.read_bytes(request)
-        named = wire.decode(ModelNamed, body)
+        named = wire.decode(ChatNamed, body)
+        gate.count(request, self._limits, named.n or 1)
         answerer = Answerer.of(named.model)
         match answerer.kind:
             case Kind.LOCAL:

@@ -8,13 +8,19 @@ from typing import Any
 import msgspec
 
 from ocg.gateway.chats.turn import AGENT_MODEL, wrong
-from ocg.protocol.openai import ChatRequest
+from ocg.protocol.openai import AnswerCount, ChatRequest
 
 
 class ModelNamed(msgspec.Struct, frozen=True, kw_only=True):
     """What is read of any request that names a model, whoever answers it."""
 
     model: str = ""
+
+
+class ChatNamed(ModelNamed, frozen=True, kw_only=True):
+    """What is read of a chat completion, whoever answers it."""
+
+    n: AnswerCount | None = None
 
 
 class AgentChat(ChatRequest, frozen=True, kw_only=True):

@@ -4,9 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from ocg.agent.providers.base import Reasoning
-
 _OPEN, _CLOSE = "<think>", "</think>"
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """More of what the model thinks before it answers; it is shown apart, and is no part of the answer."""
+
+    text: str
 
 
 class _Place(Enum):

@@ -1,0 +1,123 @@
+"""The gate that every call of a tool goes through: a rule lets it pass, or not, or a person is asked."""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+
+from ocg.agent import retelling
+from ocg.agent.approvals.records import Records
+from ocg.agent.live import LiveTurn
+from ocg.agent.policy import PolicyFile, Verdict
+from ocg.agent.tools.base import Outcome, failed
+from ocg.config import AgentSettings
+from ocg.errors import Code, OcgError
+from ocg.protocol import events
+from ocg.protocol.approvals import Answer, Approval, ApprovalAnswer, Decision
+from ocg.protocol.messages import ToolUse
+
+_log = logging.getLogger(__name__)
+
+_LATE = ApprovalAnswer(answer="deny", by="timeout")
+
+
+class Gate:
+    """Decides on calls; those that wait for an answer hear of it here."""
+
+    def __init__(self, records: Records, policy: PolicyFile, settings: AgentSettings) -> None:
+        self.records = records
+        self._policy = policy
+        self._time_s = settings.approval_time_s
+        self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def apply(self, settings: AgentSettings) -> None:
+        """Do as new settings and the policy's file say, from the next call on. Raises CONFIG_INVALID."""
+        await self._policy.load()
+        self._time_s = settings.approval_time_s
+
+    async def answer(self, approval_id: str, asked: ApprovalAnswer) -> Approval:
+        """Take an answer; it is on disk on return. The same once more changes nothing.
+
+        Raises NOT_FOUND, and CONFLICT when there was another answer before.
+        """
+        found = await self.records.answer(approval_id, asked)
+        if found.answer != asked.answer:
+            raise OcgError(
+                Code.CONFLICT,
+                f"the call of {found.name} was decided on before: {found.answer}, by {found.by}",
+                "see what waits: ocg approval list",
+            )
+        if approval_id in self._news:
+            self._news[approval_id].set()
+        return found
+
+    async def refusal(self, live: LiveTurn, call: ToolUse, default: Decision | None) -> Outcome | None:
+        """Return why a call is not run; None when it is, after a person was asked if need be.
+
+        `default` is the tool's own; None for a tool that there is not.
+        """
+        if default is None:
+            return None
+        kept = await self.records.of_call(live.turn, call)
+        if kept is not None:  # whatever the rules say by now: its question was told, and so is its answer
+            return await self._ask(live, call, kept.why)
+        verdict, command = await self._policy.judge(
+            call.name,
+            call.arguments,
+            default=default,
+            session=live.turn.session_id,
+            channel=live.turn.channel,
+            is_stranger=live.turn.is_stranger,
+        )
+        if verdict.decision == "ask":
+            held = await self.records.remembered(live.turn.session_id, call.name, command)
+            if held is None or live.turn.is_stranger:  # the owner's yes was none to strangers
+                return await self._ask(live, call, verdict.why, command)
+            verdict = Verdict(held, "session", "the user said no before, for this conversation")
+        answer: Answer = "allow" if verdict.decision == "allow" else "deny"
+        await self.records.decide(live.turn, call, answer, verdict.by)
+        return _outcome(call, answer, verdict.by, verdict.why)
+
+    async def is_undone(self, live: LiveTurn, call: ToolUse) -> bool:
+        """Whether a call that was cut off can have done nothing: it was not allowed yet."""
+        kept = await self.records.of_call(live.turn, call)
+        return kept is not None and kept.answer != "allow"
+
+    async def retell(self, live: LiveTurn, call: ToolUse) -> None:
+        """Tell what was asked and answered about a call that was cut off."""
+        if (kept := await self.records.of_call(live.turn, call)) is not None:
+            live.emit(events.ApprovalAsked, **retelling.asked_of(kept))
+            live.emit(events.ApprovalAnswered, **retelling.answered_of(kept))
+
+    async def _ask(self, live: LiveTurn, call: ToolUse, why: str, command: str = "") -> Outcome | None:
+        asked = await self.records.ask(live.turn, call, command=command, why=why, time_s=self._time_s)
+        live.emit(events.ApprovalAsked, **retelling.asked_of(asked))
+        _log.info("%s waits to be allowed: ocg approval allow %s", call.name, asked.id)
+        with live.paused():
+            answered = await self._answered(asked)
+        live.emit(events.ApprovalAnswered, **retelling.answered_of(answered))
+        answer: Answer = "allow" if answered.answer == "allow" else "deny"
+        is_late = answered.by == _LATE.by
+        return _outcome(call, answer, answered.by, "nobody allowed it in time" if is_late else "the user said no")
+
+    async def _answered(self, asked: Approval) -> Approval:
+        """Wait for an answer, which may be there by now; too late is no."""
+        news = self._news[asked.id]
+        try:
+            async with asyncio.timeout(asked.expires_at - time.time()):
+                while not (found := await self.records.get(asked.id)).answer:
+                    await news.wait()
+                return found
+        except TimeoutError:
+            return await self.records.answer(asked.id, _LATE)
+        finally:
+            self._news.pop(asked.id, None)
+
+
+def _outcome(call: ToolUse, answer: Answer, by: str, why: str) -> Outcome | None:
+    """Log a decision, and tell the model when it is no."""
+    fields = {"OCG_TOOL": call.name, "OCG_DECISION": answer, "OCG_DECIDED_BY": by}
+    _log.info("%s: %s, by %s", call.name, answer, by, extra={"fields": fields})
+    if answer == "allow":
+        return None
+    return failed(OcgError(Code.FORBIDDEN, f"{call.name} was not run: {why}", "do without it, or ask the user"))

@@ -1,0 +1,116 @@
+"""Rules: the first that fits a call decides."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Annotated
+
+import msgspec
+
+from ocg.agent.policy import command
+from ocg.protocol.approvals import Decision
+
+_Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+_Patterns = Annotated[tuple[_Pattern, ...], msgspec.Meta(min_length=1, max_length=256)]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is known of a call.
+
+    `default` is what its tool's author thought right. `path` is where its argument of that name leads in the end,
+    relative to the workspace where it is in there.
+    """
+
+    tool: str
+    default: Decision
+    session: str
+    channel: str = ""
+    is_stranger: bool = False
+    command: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided, by what, and why."""
+
+    decision: Decision
+    by: str
+    why: str
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule; what it leaves out fits everything, but a stranger's calls only fit where it says so."""
+
+    decision: Decision
+    tool: _Patterns = ("*",)
+    session: _Patterns = ("*",)
+    channel: _Patterns | None = None
+    stranger: bool = False
+    command: _Patterns | None = None
+    path: _Patterns | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a pattern of a command that is none."""
+        for pattern in self.command or ():
+            if not shlex.split(pattern):
+                raise ValueError(f"{pattern!r} is no command")
+
+    def fits(self, call: Call) -> bool | None:
+        """Whether it is about a call; None where its command cannot be read well enough to know."""
+        if not (self._is_about(call) and (self.path is None or _leads_to(call.path, self.path))):
+            return False
+        if self.command is None:
+            return True
+        if call.command is None:
+            return False
+        judge = command.is_allowed if self.decision == "allow" else command.is_meant
+        return judge(call.command, self.command)
+
+    def _is_about(self, call: Call) -> bool:
+        is_channels = self.channel is None or (bool(call.channel) and _any(call.channel, self.channel))
+        is_its_tool = _any(call.tool, self.tool) and _any(call.session, self.session)
+        return is_its_tool and is_channels and call.is_stranger == self.stranger
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The rules, in their order."""
+
+    rule: Annotated[tuple[Rule, ...], msgspec.Meta(max_length=1000)] = ()
+
+    def judge(self, call: Call) -> Verdict:
+        """Decide on a call. What a rule may mean without our being able to tell is asked about."""
+        for number, rule in enumerate(self.rule, start=1):
+            fits = rule.fits(call)
+            if fits:
+                return Verdict(rule.decision, f"rule {number}", f"rule {number} of policy.toml says {rule.decision}")
+            if fits is None:
+                why = f"rule {number} of policy.toml may be about this command, which is not a plain one"
+                return Verdict("ask", f"rule {number}", why)
+        if call.is_stranger:
+            return Verdict("deny", "stranger", "no tool is run for a stranger")
+        return Verdict(call.default, "default", f"{call.tool} says {call.default} where no rule does")
+
+
+def _any(text: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
+def _leads_to(path: str | None, patterns: Sequence[str]) -> bool:
+    """Compare; only a pattern that begins with `/` is about what lies outside the workspace."""
+    if path is None:
+        return False
+    here = [one for one in patterns if one.startswith("/") == path.startswith("/")]
+    return any(_glob(pattern).fullmatch(path) for pattern in here)
+
+
+@lru_cache(maxsize=1024)
+def _glob(pattern: str) -> re.Pattern[str]:
+    """Read a pattern of paths: `*` and `?` stay within a folder, `**` does not."""
+    kinds = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*|\*|\?)", pattern)
+    return re.compile("".join(kinds.get(part) or re.escape(part) for part in parts), re.DOTALL)

@@ -1,0 +1,245 @@
+"""Rules for calls of tools: the first that fits decides, and what a shell would make of a command fools none."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ocg.agent.policy import Call, Policy, PolicyFile, Rule
+from ocg.agent.policy.command import is_allowed, is_meant, read
+from ocg.errors import Code, OcgError
+from ocg.protocol.approvals import Decision
+
+# What beat the allowlists of others: openclaw#128470, openclaw#23276, nanobot#4514, #4515 and #4516, and their kin.
+HOLES = (
+    "ls | sh",
+    "ls; rm -rf /",
+    "ls && rm -rf /",
+    "ls || rm -rf /",
+    "ls & rm -rf /",
+    "ls\nrm -rf /",
+    "ls $(rm -rf /)",
+    "ls `rm -rf /`",
+    "ls ${IFS}x",
+    "ls $HOME",
+    'ls "$(rm -rf /)"',
+    "ls <(rm -rf /)",
+    "ls > /etc/passwd",
+    "ls >> ~/.bashrc",
+    "ls < /dev/tcp/evil/80",
+    "ls # harmless",
+    "ls \\\n; rm",
+    "ls \\; rm",
+    "LD_PRELOAD=/tmp/evil.so ls",
+    "sh -c ls",
+    "sudo ls",
+    "env ls",
+    "/tmp/evil/ls",
+    "./ls",
+    "'ls ' -l",
+    "ls 'unclosed",
+    "ls !!",
+    "ls {a,b}",
+    "ls ~root",
+    "ls\x00rm",
+    "ls\rrm",
+    "",
+    f"ls {'x' * 20_000}",
+)
+
+
+@pytest.mark.parametrize("line", HOLES)
+def test_what_beat_the_allowlists_of_others_is_not_allowed(line: str) -> None:
+    assert is_allowed("ls -l src", ["ls *"])
+    assert not is_allowed(line, ["ls *"])
+
+
+@pytest.mark.parametrize(
+    ("line", "pattern"),
+    [
+        ("git status", "git status"),
+        ("git  diff\t--stat 'a file'", "git diff *"),
+        ("git diff", "git diff *"),
+        ("cat src/a.py", "cat src/*"),
+        ('grep "two words" notes', "grep 'two words' *"),
+        ("echo ';' '$x' '|'", "echo *"),
+    ],
+)
+def test_a_plain_command_that_fits_is_allowed(line: str, pattern: str) -> None:
+    assert is_allowed(line, [pattern])
+
+
+@pytest.mark.parametrize(
+    ("line", "pattern"),
+    [
+        ("git push", "git status"),
+        ("git status --short", "git status"),
+        ("gitstatus", "git status"),
+        ("git", "git diff *"),
+        ("cat src/../../etc/passwd", "cat src/*"),
+    ],
+)
+def test_a_plain_command_that_does_not_fit_is_not(line: str, pattern: str) -> None:
+    assert not is_allowed(line, [pattern])
+
+
+_NASTY = st.text(alphabet="ab-/='\"\\$`;|&<>(){}*?[]#!~.% \t\n\r\x01", max_size=14)
+
+
+@settings(max_examples=400, deadline=None)
+@example('printf %s_ "$$"')
+@example('printf %s_ "`:`"')
+@example('printf %s_ "a\\\\b"')
+@given(_NASTY.map(lambda text: f"printf %s_ {text}") | _NASTY.map(lambda text: f"printf '%s_' '{text}' {text}"))
+def test_a_plain_command_is_to_the_shell_the_very_words_that_were_read(line: str) -> None:
+    commands = read(line)
+    if commands is None or len(commands) != 1:
+        return
+    said = subprocess.run(["sh", "-c", line], capture_output=True, check=True, env={}, cwd="/proc/self").stdout.decode()
+    assert said == "".join(f"{word}_" for word in commands[0][2:] or [""])
+
+
+@pytest.mark.parametrize("line", ["rm -rf x", "ls; rm -rf x", "ls | rm", "/bin/rm x", "'rm' x", "ls\nrm x"])
+def test_a_forbidden_command_is_found_beside_others_and_wherever_it_lies(line: str) -> None:
+    assert is_meant(line, ["rm *"]) is True
+
+
+@pytest.mark.parametrize("line", ["$(echo rm) x", "sudo rm x", "sh -c 'rm x'", "xargs rm", "if true; then rm x; fi"])
+def test_what_may_be_a_forbidden_command_is_not_known_to_be_none(line: str) -> None:
+    assert is_meant(line, ["rm *"]) is None
+
+
+def test_a_command_that_is_none_of_the_forbidden_is_known_to_be_none() -> None:
+    assert is_meant("ls; cat rm", ["rm *"]) is False
+
+
+def _judge(*rules: Mapping[str, object], tool: str = "exec", default: Decision = "ask", **call: object) -> str:
+    made = Policy(rule=tuple(msgspec.convert(one, Rule) for one in rules))
+    return made.judge(Call(tool, default, "s", **call)).decision  # type: ignore[arg-type] # a test's own
+
+
+def test_the_first_rule_that_fits_decides_and_else_the_tools_own_default() -> None:
+    rules = (
+        {"tool": ["exec"], "command": ["git push *"], "decision": "deny"},
+        {"tool": ["exec"], "command": ["git *"], "decision": "allow"},
+        {"tool": ["memory_*"], "decision": "ask"},
+    )
+    assert _judge(*rules, command="git push origin") == "deny"
+    assert _judge(*rules, command="git log") == "allow"
+    assert _judge(*rules, command="make") == "ask"
+    assert _judge(*rules, tool="memory_store", default="allow") == "ask"
+    assert _judge(*rules, tool="time", default="allow") == "allow"
+
+
+def test_a_command_that_may_be_forbidden_is_asked_about_even_where_all_others_are_allowed() -> None:
+    rules = ({"command": ["rm *"], "decision": "deny"}, {"decision": "allow"})
+    assert _judge(*rules, command="ls") == "allow"
+    assert _judge(*rules, command="rm x") == "deny"
+    assert _judge(*rules, command="$(echo rm) x") == "ask"
+
+
+def test_a_stranger_has_no_tool_unless_a_rule_names_strangers() -> None:
+    rules = ({"decision": "allow"},)
+    assert _judge(*rules, tool="time", default="allow", is_stranger=True) == "deny"
+    assert _judge({"tool": ["time"], "stranger": True, "decision": "allow"}, tool="time", is_stranger=True) == "allow"
+    assert _judge({"stranger": True, "decision": "deny"}, tool="time", default="allow") == "allow"
+
+
+def test_rules_know_sessions_and_channels() -> None:
+    assert _judge({"channel": ["*"], "decision": "deny"}, channel="telegram") == "deny"
+    assert _judge({"channel": ["*"], "decision": "deny"}) == "ask"
+    assert _judge({"session": ["work.*"], "decision": "allow"}) == "ask"
+    assert _judge({"session": ["s"], "decision": "allow"}) == "allow"
+
+
+def test_a_pattern_of_paths_ends_at_a_folder_and_at_the_workspace() -> None:
+    allow = {"path": ["notes/*"], "decision": "allow"}
+    assert _judge(allow, path="notes/a.md") == "allow"
+    assert _judge(allow, path="notes/deep/a.md") == "ask"
+    assert _judge({"path": ["**"], "decision": "allow"}, path="notes/deep/a.md") == "allow"
+    assert _judge({"path": ["**"], "decision": "allow"}, path="/etc/passwd") == "ask"
+    assert _judge({"path": ["/etc/**"], "decision": "deny"}, path="/etc/passwd") == "deny"
+    assert _judge(allow) == "ask"
+
+
+async def _of_file(folder: Path, text: str) -> PolicyFile:
+    (folder / "policy.toml").write_text(text)
+    (folder / "policy.toml").chmod(0o600)
+    (folder / "workspace").mkdir(exist_ok=True)
+    found = PolicyFile(folder, folder / "workspace")
+    await found.load()
+    return found
+
+
+async def test_a_path_is_where_it_leads_in_the_end(tmp_path: Path) -> None:
+    policy = await _of_file(tmp_path, '[[rule]]\npath = "notes/**"\ndecision = "allow"\n')
+    (tmp_path / "workspace/notes").mkdir()
+    (tmp_path / "workspace/notes/out").symlink_to("/etc")
+    for path, decision in {
+        "notes/a": "allow",
+        "notes/x/../a": "allow",
+        "notes/../secret": "deny",
+        "notes/out/passwd": "deny",
+        "notes/../../workspace/notes/a": "allow",
+        str(tmp_path / "workspace/notes/a"): "allow",
+        "notes/\0": "deny",
+    }.items():
+        arguments = msgspec.json.encode({"path": path}).decode()
+        verdict, _ = await policy.judge("write", arguments, default="deny", session="s")
+        assert verdict.decision == decision, path
+
+
+async def test_arguments_that_are_no_object_fit_no_rule_about_commands(tmp_path: Path) -> None:
+    policy = await _of_file(tmp_path, '[[rule]]\ncommand = ["ls"]\ndecision = "allow"\n')
+    for arguments in ('["ls"]', "ls", '{"command": ["ls"]}', '{"command": null}', ""):
+        verdict, command = await policy.judge("exec", arguments, default="ask", session="s")
+        assert (verdict.decision, command) == ("ask", "")
+    assert (await policy.judge("exec", '{"command": "ls"}', default="ask", session="s"))[1] == "ls"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[rule]\n", "policy.toml"),
+        ('[[rule]]\ntool = "exec"\n', "decision"),
+        ('[[rule]]\ndecision = "perhaps"\n', "perhaps"),
+        ('[[rule]]\ndecision = "allow"\ncolour = "ls"\n', "colour"),
+        ('[[rule]]\ndecision = "allow"\ncommand = "\'"\n', "quotation"),
+        ('[[rule]]\ndecision = "allow"\ncommand = " "\n', "no command"),
+        ("rule = 3\n", "rule"),
+        ("[[rule]]\ndecision = 3\n", "decision"),
+    ],
+)
+async def test_a_mistake_in_the_file_is_named_and_changes_nothing(tmp_path: Path, text: str, said: str) -> None:
+    policy = await _of_file(tmp_path, '[[rule]]\ndecision = "allow"\n')
+    (tmp_path / "policy.toml").write_text(text)
+    with pytest.raises(OcgError, match=said) as caught:
+        await policy.load()
+    assert caught.value.code is Code.CONFIG_INVALID
+    assert (await policy.judge("exec", "{}", default="ask", session="s"))[0].decision == "allow"
+
+
+async def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path) -> None:
+    policy = await _of_file(tmp_path, "")
+    (tmp_path / "policy.toml").chmod(0o666)
+    with pytest.raises(OcgError) as caught:
+        await policy.load()
+    assert caught.value.code is Code.UNSAFE_PATH
+
+
+async def test_the_documented_rules_are_rules(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/approvals.md").read_text()
+    policy = await _of_file(tmp_path, page.split("```toml")[1].split("```")[0])
+    for command, decision in {
+        "git push origin": "deny",
+        "ls; rm x": "deny",
+        "git diff": "allow",
+        "make": "ask",
+    }.items():
+        arguments = msgspec.json.encode({"command": command}).decode()
+        verdict, _ = await policy.judge("exec", arguments, default="ask", session="s")
+        assert verdict.decision == decision, command
