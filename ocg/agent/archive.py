@@ -90,6 +90,11 @@ class Archive:
         found = await self._database.read(lambda db: db.execute(sql, (json.dumps(calls),)).fetchall())
         return {row["call_id"]: row["opaque"] for row in found if row["opaque"]}
 
+    async def is_owners(self, session_id: str) -> bool:
+        """Whether nobody but the owner has spoken in a session."""
+        sql = "SELECT 1 FROM turns WHERE session_id = ? AND (NOT is_owners OR is_stranger) LIMIT 1"
+        return await self._database.read(lambda db: db.execute(sql, (session_id,)).fetchone() is None)
+
     async def advance(
         self, session_id: str, *, before: Message, old: Mark, summary: str, kind: Kind, usage: Usage
     ) -> bool:

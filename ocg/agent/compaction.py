@@ -100,7 +100,8 @@ class Compactor:
                 written, usage = await self._written(model, view.mark.summary, messages, wish)
         except TimeoutError:
             raise OcgError(Code.TIMEOUT, f"{model.name} did not sum up in {_TIMEOUT_S:g} s", "try again") from None
-        await self._store(await asyncio.to_thread(summary.stated, written.facts, messages))
+        if await self._archive.is_owners(session_id):
+            await self._store(await asyncio.to_thread(summary.stated, written.facts, messages))
         kind: Kind = "summary" if written.is_models else "extract"
         is_done = await self._archive.advance(
             session_id, before=rest[0][0], old=view.mark, summary=written.text, kind=kind, usage=usage

@@ -190,7 +190,7 @@ class Engine:
 
     async def _reply(self, live: LiveTurn, memories: tuple[Memory, ...]) -> Reply:
         model = await self._provider.model()
-        tools = offer.offered(self._toolbox.specs(), live.turn.options, takes_tools=model.takes_tools)
+        tools = offer.offered(self._toolbox.of(live.turn).specs(), live.turn.options, takes_tools=model.takes_tools)
         history = await self._store.history(live.turn.session_id)
         lay = functools.partial(self._prompter.lay, live.turn, history, model=model, memories=memories, tools=tools)
         refused: OcgError | None = None
@@ -264,8 +264,9 @@ class Engine:
         if is_interrupted:
             await self._gate.retell(live, call)
             return self._toolbox.interrupted(call)
-        refusal = await self._gate.refusal(live, call, self._toolbox.default(call.name))
-        return refusal or await self._toolbox.run(call)
+        toolbox = self._toolbox.of(live.turn)
+        refusal = await self._gate.refusal(live, call, toolbox.default(call.name))
+        return refusal or await toolbox.run(call)
 
     async def _keep_result(self, live: LiveTurn, call: ToolUse, outcome: Outcome) -> None:
         entry = Entry("tool", outcome.content, live.seq + 1, tool_call_id=call.id)

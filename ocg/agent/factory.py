@@ -18,7 +18,7 @@ from ocg.agent.queue import Limits
 from ocg.agent.results import Results
 from ocg.agent.schedules import Schedules
 from ocg.agent.store import Store
-from ocg.agent.tools import Toolbox, everything
+from ocg.agent.tools import Toolbox, everything, for_others
 from ocg.agent.turns import Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
@@ -27,7 +27,9 @@ from ocg.database import Database
 
 def create_toolbox(database: Database, memories: Memories, schedules: Schedules, metrics: Metrics) -> Toolbox:
     """Build it with all tools there are."""
-    return Toolbox(everything(memories, Results(database), schedules), metrics)
+    results = Results(database)
+    others = Toolbox(for_others(memories, results), metrics)
+    return Toolbox(everything(memories, results, schedules), metrics, others=others)
 
 
 def create_turns(

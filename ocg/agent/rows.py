@@ -74,6 +74,11 @@ class Turn:
         return self.channel, self.is_stranger, "" if self.asker.is_owner else self.asker.name
 
     @property
+    def is_owners(self) -> bool:
+        """Whether the owner asks: others change nothing that outlives the conversation."""
+        return self.asker.is_owner and not self.is_stranger
+
+    @property
     def is_open(self) -> bool:
         """Whether it has yet to end."""
         return self.state in {"queued", "running"}

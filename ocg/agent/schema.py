@@ -283,6 +283,5 @@ MIGRATIONS = (
     ALTER TABLE turns ADD COLUMN is_owners INTEGER NOT NULL DEFAULT 1;
     ALTER TABLE turns ADD COLUMN kind TEXT NOT NULL DEFAULT 'chat' CHECK (kind IN ('chat', 'api'));
     UPDATE turns SET kind = 'api' WHERE session_id IN (SELECT id FROM sessions WHERE kind = 'api');
-    CREATE INDEX turns_of_others ON turns (session_id) WHERE NOT is_owners;
     """,
 )

@@ -19,7 +19,7 @@ from ocg.agent.summary import is_useless
 from ocg.agent.transcript import open_calls
 from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
-from ocg.protocol.messages import ToolUse, Usage
+from ocg.protocol.messages import AskedBy, ToolUse, TurnRequest, Usage
 from tests.agent_parts import Parts, PlayedModel, parts
 
 _MODEL = Model("m", 6000)  # of characters, as the played model counts
@@ -308,6 +308,18 @@ async def test_facts_are_kept_as_the_users_own_are_captured(
         assert [len(one) for one in lists] == [kept, proposed], "and no secret"
         assert {(one.text, one.source) for listed in lists for one in listed} == (facts if mode != "off" else set())
         assert ("FACTS" in found.provider.asked[0][-1].content) is (mode != "off")
+
+
+async def test_where_another_than_the_owner_has_spoken_no_facts_are_kept(tmp_path: Path) -> None:
+    async with parts(tmp_path, PlayedModel(_MODEL, _records), capture="on") as found:
+        await found.exchange(_ADA, "Nice!")
+        guest = AskedBy(name="guest", is_owner=False)
+        asked = await found.store.accept(TurnRequest(message="Hi!", session_id="s", asker=guest))
+        await found.store.finish(await found.store.begin(asked))
+        await _talk(found, 12)
+        await found.prompter.lay(await found.turn("now?"), await found.history(), model=_MODEL)
+        assert len(found.provider.asked) == 1, "it was summed up"
+        assert await found.memories.newest(9) == ()
 
 
 async def test_a_reload_says_whether_facts_are_kept(tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ class Capture:
         self._mode = settings.auto_capture
 
     async def after_turn(self, turn: Turn) -> None:
-        """Take a turn that was completed; it takes no time. The same turn again changes nothing."""
-        if self._mode == "off" or len(turn.message) < _MIN_CHARS or turn.message.startswith("/"):
+        """Take a turn of the owner's that was completed; it takes no time. The same turn again changes nothing."""
+        if self._mode == "off" or not turn.is_owners or len(turn.message) < _MIN_CHARS or turn.message.startswith("/"):
             return
         try:
             self._waiting.put_nowait(turn)

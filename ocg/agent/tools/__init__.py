@@ -8,6 +8,7 @@ from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.providers.base import ToolSpec
 from ocg.agent.results import Results
+from ocg.agent.rows import Turn
 from ocg.agent.schedules import Schedules
 from ocg.agent.tools.base import Outcome, Tool, failed, parse, spec
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
@@ -33,12 +34,29 @@ def everything(memories: Memories, results: Results, schedules: Schedules) -> tu
     )
 
 
-class Toolbox:
-    """The tools of an agent."""
+def for_others(memories: Memories, results: Results) -> tuple[Tool, ...]:
+    """Return those for whoever is not the owner: what they have remembered is proposed, and no task stays behind."""
+    return (
+        TimeTool(),
+        MemorySearchTool(memories),
+        MemoryStoreTool(memories, is_proposing=True),
+        ReadResultTool(results),
+    )
 
-    def __init__(self, tools: Sequence[Tool], metrics: Metrics | None = None) -> None:
+
+class Toolbox:
+    """The tools of an agent; whoever is not the owner has `others`."""
+
+    def __init__(
+        self, tools: Sequence[Tool], metrics: Metrics | None = None, *, others: "Toolbox | None" = None
+    ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._metrics = metrics or Metrics()
+        self._others = others or self
+
+    def of(self, turn: Turn) -> "Toolbox":
+        """Return the tools that whoever asks has."""
+        return self if turn.is_owners else self._others
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """Describe all of them."""

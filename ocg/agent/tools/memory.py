@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from ocg.agent.memory import Memories
+from ocg.agent.memory.records import Draft
 from ocg.protocol.approvals import Decision
-from ocg.protocol.messages import Memory, MemoryRequest
+from ocg.protocol.messages import Memory
 
 
 class SearchArguments(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ class MemorySearchTool:
 
 
 class MemoryStoreTool:
-    """See Tool. Storing the same text again is one memory, so a repeat does no harm."""
+    """See Tool. Storing the same text again is one memory, so a repeat does no harm; it may only propose."""
 
     name = "memory_store"
     description = "Remember a fact for later conversations."
@@ -64,15 +65,21 @@ class MemoryStoreTool:
     timeout_s = 10.0
     is_repeatable = True
 
-    def __init__(self, memories: Memories) -> None:
+    def __init__(self, memories: Memories, *, is_proposing: bool = False) -> None:
         self._memories = memories
+        self._is_proposing = is_proposing
 
     async def run(self, arguments: StoreArguments) -> str:
-        """Keep it."""
-        await self._memories.store(
-            MemoryRequest(text=arguments.text, kind=arguments.kind, importance=arguments.importance, source="model")
+        """Keep or propose it."""
+        draft = Draft(
+            text=arguments.text,
+            kind=arguments.kind,
+            importance=arguments.importance,
+            source="model",
+            is_proposed=self._is_proposing,
         )
-        return "remembered"
+        await self._memories.keep(draft)
+        return "proposed: it is remembered once the owner has accepted it" if self._is_proposing else "remembered"
 
 
 def _said(memory: Memory) -> str:
