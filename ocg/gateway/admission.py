@@ -1,6 +1,7 @@
 """A caller's visit: it ends when its token does, and its answers say how much of the rate limit is left."""
 
 import math
+from collections.abc import Callable
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,20 +13,25 @@ from ocg.gateway.dialects import render
 from ocg.gateway.limits import Verdict
 from ocg.gateway.shares import Shares
 from ocg.gateway.tokens import Tokens
+from ocg.lifecycle.connection import BREAK
 from ocg.lifecycle.guests import Guests
+from ocg.lifecycle.stream import gone
 
 # Where a gate puts what the limits said, in an ASGI scope.
 VERDICT = "ocg.verdict"
+# What the bodies of all requests that are being answered may take: each is in memory, some of them more than once.
+BODIES_BYTES = 256 << 20
 _POLICY_VIOLATION = 1008
 
 
 class Admission:
     """Stands between the guard, which says who asks, and the application."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, places: Shares, guests: Guests) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens, *, places: Shares, bodies: Shares, guests: Guests) -> None:
         self._app = app
         self._tokens = tokens
         self._places = places
+        self._bodies = bodies
         self._guests = guests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,14 +49,26 @@ class Admission:
 
     async def _serve(self, found: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(scope, receive, send)
-        with self._tokens.visit(found) as visit:
+        with self._bodies.open(found) as take_bytes, self._tokens.visit(found) as visit:
             try:
                 async with visit:
-                    await self._app(scope, receive, answer.send)
+                    await self._app(scope, _counted(receive, take_bytes), answer.send)
             except TimeoutError:
                 if not visit.expired():
                     raise
                 await answer.end()
+
+
+def _counted(receive: Receive, take_bytes: Callable[[int], None]) -> Receive:
+    """Take what comes of a body from its caller's share. Raises BUSY, to be written in the dialect of the path."""
+
+    async def counted() -> Message:
+        message = await receive()
+        if message["type"] == "http.request":
+            take_bytes(len(message.get("body", b"")))
+        return message
+
+    return counted
 
 
 class _Answer:
@@ -83,7 +101,8 @@ class _Answer:
         elif self._scope["type"] == "websocket":
             await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": reason})
         else:
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            self._scope["extensions"][BREAK]["now"]()  # a proper end would make it look whole
+            await gone(self._receive)
 
 
 def headers(verdict: Verdict) -> dict[str, str]:

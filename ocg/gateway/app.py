@@ -44,7 +44,10 @@ _PAGE = ("/", "/favicon.ico")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the application is made of. `places` is how much may go on at once, `reach` from where it may be asked."""
+    """What the application is made of. `places` is how much may go on at once, `reach` from where it may be asked.
+
+    `bodies` is how many bytes the requests may have that go on.
+    """
 
     access: Access
     agent: Agent
@@ -54,6 +57,7 @@ class Parts:
     tokens: Tokens
     limits: Limits
     places: Shares
+    bodies: Shares
     guests: Guests
     metrics: MetricsRoute
     reach: Reach = Reach()
@@ -68,7 +72,13 @@ def create_app(parts: Parts) -> ASGIApp:
         [*routes(listed), socket, *_page_routes(parts.page)], listed, parts.limits, sockets={socket.path: "chat"}
     )
     guarded = Guard(
-        Admission(answers.create_app(routed, render=render), parts.tokens, parts.places, parts.guests),
+        Admission(
+            answers.create_app(routed, render=render),
+            parts.tokens,
+            places=parts.places,
+            bodies=parts.bodies,
+            guests=parts.guests,
+        ),
         accepts=access.accepts,
         accepts_cookie=access.accepts_cookie,
         is_open=lambda path: path in is_open or path.startswith("/assets/"),

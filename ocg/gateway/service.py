@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ocg.config import TOKEN_KEY, GatewaySettings, token
 from ocg.gateway.access import Access
+from ocg.gateway.admission import BODIES_BYTES
 from ocg.gateway.app import Parts, create_app
 from ocg.gateway.certificate import Certificate, files_of
 from ocg.gateway.chats.chats import Chats
@@ -78,6 +79,7 @@ class GatewayService:
                 tokens=tokens,
                 limits=await Limits.load(settings.data_dir, worker),
                 places=Shares(room.total),
+                bodies=Shares(BODIES_BYTES),
                 guests=guests,
                 reach=Reach.of(settings),
             )

@@ -19,6 +19,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from ocg.errors import Code, OcgError
 from ocg.protocol import wire
 
+# Breaks the connection off, in an ASGI scope: the only way to say that an answer which has begun has no end.
+BREAK = "ocg.break"
 _HEAD_BYTES = 64 << 10
 _HEAD_S = 20.0
 _PIECE_BYTES = 16 << 10
@@ -122,6 +124,7 @@ class Connection(_Taking, HttpToolsProtocol):
         """A head begins."""
         self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
+        self.scope["extensions"] = {BREAK: {"now": self.transport.abort}}
 
     def on_headers_complete(self) -> None:
         """A head is whole."""
