@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.routes import ApprovalRoutes
+from ocg.agent.channels import ChannelRoutes
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
@@ -34,8 +35,6 @@ from ocg.protocol.events import TurnEvent
 from ocg.protocol.messages import (
     MAX_SEQ,
     Changed,
-    DeliveryFailed,
-    DeliveryList,
     MemoryIds,
     MemoryImport,
     MemoryList,
@@ -48,7 +47,6 @@ from ocg.telemetry.metrics import CONTENT_TYPE
 
 _SILENCE_S = 15.0
 _MAX_LISTED = 1000
-_MAX_WAIT_S = 30
 _MAX_QUERY_CHARS = 4096  # percent-encoded they are 48 KiB at the most; a request's head has 64
 _MAX_MODEL_CHARS = 256
 _MAX_DIGITS = 18
@@ -168,20 +166,6 @@ class _Endpoints:
         await self.memories.forget(request.path_params["memory_id"])
         return answers.answer(Changed(count=1))
 
-    async def take(self, request: Request) -> Response:
-        wait_s = answers.number(request, "wait", default=0, most=_MAX_WAIT_S)
-        found = await self.deliveries.take(request.path_params["channel"], wait_s=wait_s)
-        return answers.answer(DeliveryList(deliveries=found))
-
-    async def settle(self, request: Request) -> Response:
-        await self.deliveries.settle(request.path_params["delivery_id"])
-        return answers.answer(Changed(count=1))
-
-    async def fail(self, request: Request) -> Response:
-        asked = await answers.read(request, DeliveryFailed)
-        await self.deliveries.fail(request.path_params["delivery_id"], again_after_s=asked.again_after_s)
-        return answers.answer(Changed(count=1))
-
 
 def create_app(
     *,
@@ -228,9 +212,7 @@ def create_app(
             *ResponseRoutes(responses).routes(),
             *ApprovalRoutes(gate).routes(),
             *ScheduleRoutes(schedules).routes(),
-            Route("/v1/outbox/{channel}", ends.take, methods=["POST"]),
-            Route("/v1/deliveries/{delivery_id}", ends.settle, methods=["DELETE"]),
-            Route("/v1/deliveries/{delivery_id}/failed", ends.fail, methods=["POST"]),
+            *ChannelRoutes(deliveries).routes(),
         ]
     )
 

@@ -17,6 +17,7 @@ import msgspec
 from ocg.agent.rows import Turn, put, turn_of
 from ocg.database import Database
 from ocg.errors import Code, OcgError
+from ocg.protocol.channels import Channel
 from ocg.protocol.messages import Delivery, Message, TurnError
 
 _log = logging.getLogger(__name__)
@@ -59,6 +60,10 @@ class Deliveries:
         """How many there are."""
         sql = "SELECT count(*) FROM deliveries"
         return await self._database.read(lambda db: int(db.execute(sql).fetchone()[0]))
+
+    async def channels(self) -> tuple[Channel, ...]:
+        """List the channels that answers wait for, by name."""
+        return await self._database.read(_channels)
 
     async def settle(self, delivery_id: str) -> None:
         """It was delivered. Raises NOT_FOUND when it is not there, or was settled before."""
@@ -105,6 +110,15 @@ def _take(db: sqlite3.Connection, channel: str) -> tuple[tuple[Delivery, ...], f
     db.executemany(sql, [(now + _LEASE_S, one.id) for one in found])
     (soonest,) = db.execute("SELECT min(due_at) FROM deliveries WHERE channel = ?", (channel,)).fetchone()
     return found, (soonest - now if soonest is not None else _LEASE_S)
+
+
+def _channels(db: sqlite3.Connection) -> tuple[Channel, ...]:
+    sql = (
+        "SELECT channel, count(*) AS waiting, min(created_at) AS oldest_at FROM deliveries WHERE expires_at > ?"
+        " GROUP BY channel ORDER BY channel"
+    )
+    found = db.execute(sql, (time.time(),))
+    return tuple(Channel(name=name, waiting=waiting, oldest_at=oldest_at) for name, waiting, oldest_at in found)
 
 
 def _expire(db: sqlite3.Connection, now: float) -> None:

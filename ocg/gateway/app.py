@@ -11,6 +11,7 @@ from ocg.gateway.administration import AccessRoutes
 from ocg.gateway.admission import Admission
 from ocg.gateway.anthropic.messages import MessagesRoutes
 from ocg.gateway.approvals import ApprovalRoutes
+from ocg.gateway.channels import ChannelRoutes
 from ocg.gateway.chats.chats import Chats
 from ocg.gateway.description import Description
 from ocg.gateway.dialects import render
@@ -104,6 +105,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *NativeRoutes(parts.agent).endpoints(),
         *MemoryRoutes(parts.agent).endpoints(),
         *ScheduleRoutes(parts.agent).endpoints(),
+        *ChannelRoutes(parts.agent).endpoints(),
         *EquipmentRoutes(parts.agent).endpoints(),
         *ApprovalRoutes(parts.agent).endpoints(),
         *HealthRoutes(parts.agent, parts.embedding).endpoints(),

@@ -349,7 +349,7 @@ class TestOutbox:
 
 
 def _due(found: Agent, channel: str = "irc", wait_s: int = 0) -> list[Any]:
-    status, body = found.ask("POST", f"/v1/outbox/{channel}?wait={wait_s}")
+    status, body = found.ask("POST", f"/v1/channels/{channel}/take?wait={wait_s}")
     assert status == 200, body
     return list(body["deliveries"])
 

@@ -74,3 +74,24 @@ def test_memories_are_taken_out_and_in_again(gateway: Gateway) -> None:
     assert gateway.ask("GET", "/v1/memories/proposed").json == {"memories": []}
     assert gateway.ask("POST", "/v1/memories/accept", {"ids": [kept["id"]]}).json == {"count": 0}
     assert gateway.ask("POST", "/v1/memories/accept", {"ids": ["none"]}).status == 404
+
+
+def test_any_program_speaks_for_a_channel_and_loses_no_answer(gateway: Gateway) -> None:
+    assert gateway.ask("GET", "/v1/channels").json == {"channels": []}
+    reply_to = {"channel": "pager", "address": "ann"}
+    gateway.ask("POST", "/v1/turns", {"message": "hello", "reply_to": reply_to})
+    (channel,) = gateway.ask("GET", "/v1/channels").json["channels"]
+    assert (channel["name"], channel["waiting"]) == ("pager", 1)
+
+    def take() -> list[tuple[str, str, str]]:
+        found = gateway.ask("POST", "/v1/channels/pager/take?wait=5").json["deliveries"]
+        return [(one["id"], one["address"], one["text"]) for one in found]
+
+    ((id_, *said),) = take()
+    assert said == ["ann", "you said: hello"]
+    assert gateway.ask("POST", f"/v1/deliveries/{id_}/failed", {"again_after_s": 0}).json == {"count": 1}
+    assert take() == [(id_, *said)]
+    assert gateway.ask("DELETE", f"/v1/deliveries/{id_}").json == {"count": 1}
+    assert gateway.ask("DELETE", f"/v1/deliveries/{id_}").status == 404
+    assert gateway.ask("GET", "/v1/channels").json == {"channels": []}
+    assert gateway.ask("POST", "/v1/channels/a%20b/take").status == 400

@@ -77,7 +77,7 @@ def test_the_api_adds_lists_runs_pauses_and_removes(tmp_path: Path, env: dict[st
         (run,) = _runs(running, "look")
         assert (run["state"], run["session_id"]) == ("completed", "schedule@look")
         assert gateway.ask("GET", f"/v1/turns/{run['turn_id']}", headers=BEARER).json["message"] == HOURLY["message"]
-        status, taken = running.ask("POST", "/v1/outbox/matrix?wait=0")
+        status, taken = running.ask("POST", "/v1/channels/matrix/take?wait=0")
         assert [one["text"] for one in taken["deliveries"]] == ["you said: what is new?"]
         status, paused = ask("PATCH", "/look", {"is_paused": True})
         assert (status, paused["is_paused"]) == (200, True)
