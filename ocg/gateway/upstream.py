@@ -11,7 +11,8 @@ from ocg.errors import Code
 from ocg.gateway import probe
 from ocg.lifecycle.worker import Worker
 from ocg.protocol import messages, wire
-from ocg.protocol.clients import AgentClient, ConnectionLostError, EmbeddingClient, Raw
+from ocg.protocol.client import ConnectionLostError, Raw
+from ocg.protocol.clients import AgentClient, EmbeddingClient
 from ocg.protocol.events import TurnEvent
 from ocg.protocol.pauses import Pauses
 from ocg.telemetry import spans

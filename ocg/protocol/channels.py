@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from ocg.protocol.clients import Client
+from ocg.protocol.client import Client
 from ocg.protocol.messages import Changed, DeliveryFailed, DeliveryList
 from ocg.protocol.struct import Struct
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ocg.errors import Code, OcgError
 from ocg.protocol import access, login, wire
 from ocg.protocol.address import Address
-from ocg.protocol.clients import Client
+from ocg.protocol.client import Client
 from ocg.protocol.messages import Changed
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ocg.gateway.openai.raw import PATIENCE_S
 from ocg.gateway.upstream import Agent
 from ocg.lifecycle.relay import Opened, Relay
 from ocg.protocol import wire
-from ocg.protocol.clients import Raw
+from ocg.protocol.client import Raw
 
 _SPEAKERS = frozenset(one.name for one in PRESETS if one.dialect is Dialect.ANTHROPIC)
 _MAX_ERROR_BYTES = 65536

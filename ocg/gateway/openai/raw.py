@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from ocg.gateway.chats.upstream import SILENCE_S
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle.relay import Opened, Relay
-from ocg.protocol.clients import Raw
+from ocg.protocol.client import Raw
 
 # The agent is as patient with a provider, and says more of it.
 PATIENCE_S = SILENCE_S + 15.0
