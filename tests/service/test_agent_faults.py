@@ -203,7 +203,7 @@ class TestSocket:
             other.listen()
             status, log = _start(tmp_path, env)
         assert status == 78
-        assert "another service answers" in log
+        assert "another ocg-agent answers" in log
         assert Path(env["OCG_AGENT_SOCK"]).exists()
 
     def test_a_file_in_the_way_is_not_touched(self, tmp_path: Path, env: dict[str, str]) -> None:

@@ -231,7 +231,7 @@ def test_a_token_for_a_tool_cannot_use_up_the_gateways_connections(gateway: Gate
         for chat in sockets:
             for _ in range(15):
                 chat.send(json.dumps({"type": "follow", "turn_id": turn, "after": 1000}))
-        refused = json.loads(sockets[-1].recv(timeout=10))
+        refused = _first_message(sockets)
         assert (refused["type"], refused["code"]) == ("error", "busy")
         assert _gateways_descriptors(gateway) < 1400
         assert gateway.ask("POST", "/v1/chat/completions", CHAT, headers=greedy).status == 429
@@ -255,6 +255,16 @@ def test_a_token_for_a_tool_cannot_fill_the_memory_with_bodies_that_never_end(ga
         large = CHAT | {"messages": [{"role": "user", "content": "x" * (15 << 20)}]}
         assert _ask(gateway, "POST", "/v1/chat/completions", large).status != 429
     assert _until_it_is_not(429, gateway, hoarder) == 200
+
+
+def _first_message(sockets: list[ClientConnection]) -> Any:
+    """Return what comes first on any of them: which ones have their way is nobody's to say."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for one in sockets:
+            with contextlib.suppress(TimeoutError):
+                return json.loads(one.recv(timeout=0.01))
+    raise AssertionError("nothing came")
 
 
 def _first_answer(connections: list[socket.socket]) -> bytes:

@@ -40,7 +40,7 @@ def test_a_start_that_fails_says_why_in_its_status(tmp_path: Path, env: dict[str
         sockets.listen_unix(Path(env["OCG_AGENT_SOCK"])),
         running(tmp_path, _AGENT, env, ready=False) as process,
     ):
-        process.wait_for(f"another service answers on {env['OCG_AGENT_SOCK']}")
+        process.wait_for(f"another ocg-agent answers on {env['OCG_AGENT_SOCK']}")
         assert process.wait() == 78
 
 
