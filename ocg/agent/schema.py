@@ -254,6 +254,7 @@ MIGRATIONS = (
         UNIQUE (turn_id, call_id)
     ) STRICT;
     CREATE INDEX approvals_waiting ON approvals (seq) WHERE answer = '';
+    CREATE INDEX approvals_of_session ON approvals (session_id);
     CREATE INDEX approvals_remembered ON approvals (session_id, name, command, seq) WHERE remember = 'session';
 
     -- That something was decided is kept when its conversation is deleted; what it was about is not.
