@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -177,6 +178,26 @@ async def test_a_tool_that_was_allowed_when_it_was_cut_off_may_have_run_and_is_n
         await second.turns.close()
         retold = [event async for event in await second.turns.follow(asked.turn_id, 0)]
         assert [(type(one), one.seq) for one in retold] == [(type(one), one.seq) for one in told]
+    finally:
+        await database.close()
+
+
+async def test_a_yes_that_comes_too_late_since_the_machine_slept_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    tool.default, awake = "ask", time.time
+    try:
+        agent = Agent(database, tmp_path, tool, approval_time_s=300.0)
+        events = await agent.turns.submit(TurnRequest(message="go"))
+        asked = await _until_asked(events)
+        monkeypatch.setattr(time, "time", lambda: awake() + 301)  # the event loop's clock stood still
+        with pytest.raises(OcgError, match="decided on before: deny, by timeout"):
+            await agent.gate.answer(asked.approval_id, ApprovalAnswer(answer="allow"))
+        async with asyncio.timeout(2):
+            last = [event async for event in events][-1]
+        assert "nobody allowed it in time" in getattr(last, "text", "")
+        assert tool.runs == 0
     finally:
         await database.close()
 

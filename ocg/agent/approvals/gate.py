@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 
 from ocg.agent import retelling
-from ocg.agent.approvals.records import Records
+from ocg.agent.approvals.records import LATE, Records
 from ocg.agent.live import LiveTurn
 from ocg.agent.policy import PolicyFile, Verdict
 from ocg.agent.tools.base import Outcome, failed
@@ -17,8 +17,6 @@ from ocg.protocol.approvals import Answer, Approval, ApprovalAnswer, Decision
 from ocg.protocol.messages import ToolUse
 
 _log = logging.getLogger(__name__)
-
-_LATE = ApprovalAnswer(answer="deny", by="timeout")
 
 
 class Gate:
@@ -41,14 +39,14 @@ class Gate:
         Raises NOT_FOUND, and CONFLICT when there was another answer before.
         """
         found = await self.records.answer(approval_id, asked)
+        if approval_id in self._news:
+            self._news[approval_id].set()
         if found.answer != asked.answer:
             raise OcgError(
                 Code.CONFLICT,
                 f"the call of {found.name} was decided on before: {found.answer}, by {found.by}",
                 "see what waits: ocg approval list",
             )
-        if approval_id in self._news:
-            self._news[approval_id].set()
         return found
 
     async def refusal(self, live: LiveTurn, call: ToolUse, default: Decision | None) -> Outcome | None:
@@ -97,7 +95,7 @@ class Gate:
             answered = await self._answered(asked)
         live.emit(events.ApprovalAnswered, **retelling.answered_of(answered))
         answer: Answer = "allow" if answered.answer == "allow" else "deny"
-        is_late = answered.by == _LATE.by
+        is_late = answered.by == LATE.by
         return _outcome(call, answer, answered.by, "nobody allowed it in time" if is_late else "the user said no")
 
     async def _answered(self, asked: Approval) -> Approval:
@@ -109,7 +107,7 @@ class Gate:
                     await news.wait()
                 return found
         except TimeoutError:
-            return await self.records.answer(asked.id, _LATE)
+            return await self.records.answer(asked.id, LATE)
         finally:
             self._news.pop(asked.id, None)
 

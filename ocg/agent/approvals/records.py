@@ -15,6 +15,7 @@ _KEPT = 100_000
 _KEPT_S = 90 * 86400.0
 _EXCERPT_CHARS = 200
 _LISTED = 1000
+LATE = ApprovalAnswer(answer="deny", by="timeout")
 _ENDED = ApprovalAnswer(answer="deny", by="the turn ended")
 _REMEMBERED = """
     SELECT answer FROM approvals WHERE session_id = ? AND name = ? AND command = ? AND remember = 'session'
@@ -78,7 +79,10 @@ class Records:
         return await self._database.write(job)
 
     async def answer(self, approval_id: str, asked: ApprovalAnswer) -> Approval:
-        """Keep the first answer there is, and return which that is. Raises NOT_FOUND."""
+        """Keep the first answer there is, and return which that is: after its time, that nobody gave one.
+
+        Raises NOT_FOUND.
+        """
         return await self._database.write(lambda db: _answer(db, approval_id, asked))
 
     async def decide(self, turn: Turn, call: ToolUse, answer: Answer, by: str) -> None:
@@ -100,12 +104,14 @@ def close(db: sqlite3.Connection, turn_id: str) -> None:
 
 
 def _answer(db: sqlite3.Connection, approval_id: str, asked: ApprovalAnswer) -> Approval:
-    sql = "UPDATE approvals SET answer = ?, answered_by = ?, remember = ? WHERE id = ? AND answer = '' RETURNING *"
-    row = db.execute(sql, (asked.answer, asked.by, asked.remember, approval_id)).fetchone()
-    if row is not None:
-        about = (row["turn_id"], row["session_id"], row["channel"], row["name"], row["arguments"])
-        _decide(db, about, asked.answer, asked.by)
-        return _approval(row)
+    found = _get(db, approval_id)
+    if found.answer:
+        return found
+    kept = LATE if found.expires_at <= time.time() else asked  # who waits for it may not know: a machine sleeps
+    sql = "UPDATE approvals SET answer = ?, answered_by = ?, remember = ? WHERE id = ?"
+    db.execute(sql, (kept.answer, kept.by, kept.remember, approval_id))
+    about = (found.turn_id, found.session_id, found.channel, found.name, found.arguments)
+    _decide(db, about, kept.answer, kept.by)
     return _get(db, approval_id)
 
 
