@@ -28,7 +28,7 @@ from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider, Reply, ToolSpec
 from ocg.agent.queue import TurnQueue
 from ocg.agent.results import Results
-from ocg.agent.rows import Entry
+from ocg.agent.rows import Entry, Turn
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
 from ocg.agent.tools.base import Outcome
@@ -136,7 +136,7 @@ class Engine:
         await self._end(live)
 
     async def _advance(self, live: LiveTurn, queue: TurnQueue, limits: TurnLimits) -> None:
-        memories = await self._recall(live.turn.question)
+        memories = await self._recall(live.turn)
         while True:
             steps = await self._store.steps(live.turn.id)
             if next_step(steps) is not Step.CALL and await self._let_join(live, queue):
@@ -299,11 +299,11 @@ class Engine:
         how = f"failed: {kept.message} [{kept.code}]" if kept else "completed"
         _log.info("turn %s of %.2f s %s", live.turn.id, time.monotonic() - live.began_s, how)
 
-    async def _recall(self, message: str) -> tuple[Memory, ...]:
+    async def _recall(self, turn: Turn) -> tuple[Memory, ...]:
         settings = self._settings
-        if not message or not settings.auto_recall or not settings.recall_limit:
+        if turn.is_stranger or not turn.question or not settings.auto_recall or not settings.recall_limit:
             return ()
-        return await self._memories.recall(message, settings.recall_limit, min_score=settings.recall_min_score)
+        return await self._memories.recall(turn.question, settings.recall_limit, min_score=settings.recall_min_score)
 
 
 async def _ever_shorter(lay: Callable[..., Awaitable[Laid]]) -> AsyncGenerator[tuple[Laid, Prompt], None]:

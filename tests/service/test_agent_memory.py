@@ -67,6 +67,12 @@ class TestRecall:
         assert "Notes about the user" not in model.asked[-1]["messages"][0]["content"]
         model.forget()
 
+    def test_a_strangers_turn_sees_none_of_them(self, pair: tuple[Agent, ScriptedProvider]) -> None:
+        found, model = pair
+        found.turn("What is the name of my cat?", is_stranger=True)
+        assert "Tom" not in str(model.asked[-1])
+        model.forget()
+
     def test_the_model_stores_and_searches_by_its_tools(self, pair: tuple[Agent, ScriptedProvider]) -> None:
         found, model = pair
         model.play(
