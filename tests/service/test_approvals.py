@@ -210,6 +210,22 @@ def test_an_answer_for_the_session_holds_in_it_and_in_no_other(running: Agent, m
     ]
 
 
+@pytest.mark.parametrize(
+    "other", [{"asker": {"name": "bot", "is_owner": False}}, {"reply_to": {"channel": "telegram", "address": "1"}}]
+)
+def test_an_answer_for_the_session_is_none_to_who_else_speaks_in_it(
+    running: Agent, model: ScriptedProvider, other: dict[str, Any]
+) -> None:
+    for speaker in ({}, other):
+        model.play(calls("time", "{}"), says("done"))
+        with running.opened("what time is it?", session_id="s", **speaker) as stream:
+            _answer(running, stream.until("approval.asked")["approval_id"], "allow", remember="session")
+            stream.rest()
+    for speaker in ({}, other):
+        model.play(calls("time", "{}"), says("done"))
+        assert "approval.asked" not in _kinds(running.turn("and now?", session_id="s", **speaker))
+
+
 def test_rules_are_read_again_by_a_reload_and_a_mistake_in_them_changes_nothing(
     tmp_path: Path, running: Agent, model: ScriptedProvider
 ) -> None:

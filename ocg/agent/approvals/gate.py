@@ -68,8 +68,8 @@ class Gate:
             is_stranger=live.turn.is_stranger,
         )
         if verdict.decision == "ask":
-            held = await self.records.remembered(live.turn.session_id, call.name, command)
-            if held is None or live.turn.is_stranger:  # the owner's yes was none to strangers
+            held = await self.records.remembered(live.turn, call.name, command)
+            if held is None or live.turn.is_stranger:  # nobody tells one stranger from another
                 return await self._ask(live, call, verdict.why, command)
             verdict = Verdict(held, "session", "the user said no before, for this conversation")
         answer: Answer = "allow" if verdict.decision == "allow" else "deny"

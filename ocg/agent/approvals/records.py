@@ -18,8 +18,10 @@ _LISTED = 1000
 LATE = ApprovalAnswer(answer="deny", by="timeout")
 _ENDED = ApprovalAnswer(answer="deny", by="the turn ended")
 _REMEMBERED = """
-    SELECT answer FROM approvals WHERE session_id = ? AND name = ? AND command = ? AND remember = 'session'
-    ORDER BY seq DESC LIMIT 1
+    SELECT answer FROM approvals JOIN turns ON turns.id = turn_id
+    WHERE approvals.session_id = ? AND name = ? AND command = ? AND remember = 'session'
+        AND (channel, is_stranger, CASE WHEN is_owners THEN '' ELSE asker END) = (?, ?, ?)
+    ORDER BY approvals.seq DESC LIMIT 1
 """
 
 
@@ -49,9 +51,10 @@ class Records:
         """Return an approval. Raises NOT_FOUND."""
         return await self._database.read(lambda db: _get(db, approval_id))
 
-    async def remembered(self, session_id: str, tool: str, command: str) -> Answer | None:
-        """Return the answer that was to hold for the rest of a conversation."""
-        found = await self._database.read(lambda db: db.execute(_REMEMBERED, (session_id, tool, command)).fetchone())
+    async def remembered(self, turn: Turn, tool: str, command: str) -> Answer | None:
+        """Return the answer that was to hold for the rest of a conversation, for turns of the same origin."""
+        about = (turn.session_id, tool, command, *turn.origin)
+        found = await self._database.read(lambda db: db.execute(_REMEMBERED, about).fetchone())
         return found["answer"] if found else None
 
     async def ask(self, turn: Turn, call: ToolUse, *, command: str, why: str, time_s: float) -> Approval:
