@@ -76,12 +76,12 @@ class Answerer:
 
     async def _ask_about(self, event: events.ApprovalAsked | events.ApprovalAnswered, asking: Asking) -> None:
         """Have a call asked about until it is answered, here or elsewhere."""
+        await asking.end()
         if isinstance(event, events.ApprovalAnswered):
-            await asking.end()
             self._note(terminal.plain(f"{event.answer}, by {event.by}"))
             return
         self._note(terminal.plain(f"{event.name} waits to be allowed: {event.why}"))
-        if not await asking.begin(event.approval_id):
+        if not asking.begin(event.approval_id):
             self._note(f"ocg approval allow {event.approval_id}")
 
     def _end(self, event: events.TurnCompleted) -> None:

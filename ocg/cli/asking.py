@@ -2,20 +2,22 @@
 
 import asyncio
 import sys
-from contextlib import suppress
+import termios
 from typing import Any
 
+from ocg.cli import terminal
 from ocg.cli.approval import BY
-from ocg.errors import OcgError
+from ocg.errors import Code, OcgError
 from ocg.protocol.approvals import ApprovalAnswer
 from ocg.protocol.clients import AgentClient
 
 _QUESTION = "Allow it? (y)es, (s)ession: not asked again in this conversation, (n)o: "
-_ANSWERS = {
-    "y": ApprovalAnswer(answer="allow", by=BY),
-    "s": ApprovalAnswer(answer="allow", remember="session", by=BY),
-    "n": ApprovalAnswer(answer="deny", by=BY),
-}
+_ALLOW = ApprovalAnswer(answer="allow", by=BY)
+_ALLOW_SESSION = ApprovalAnswer(answer="allow", remember="session", by=BY)
+_DENY = ApprovalAnswer(answer="deny", by=BY)
+# Whole words alone: "stop" is no "session".
+_ANSWERS = {"y": _ALLOW, "yes": _ALLOW, "s": _ALLOW_SESSION, "session": _ALLOW_SESSION, "n": _DENY, "no": _DENY}
+_OVER = {Code.CONFLICT, Code.NOT_FOUND}  # somebody else was faster, or the turn has ended; that is told as an event
 
 
 class Asking:
@@ -25,9 +27,11 @@ class Asking:
         self._client = client
         self._task: asyncio.Task[None] | None = None
 
-    async def begin(self, approval_id: str) -> bool:
-        """Ask, unless nobody is there to be asked; whether somebody is. Ctrl-C is no answer: it cancels the caller."""
-        await self.end()
+    def begin(self, approval_id: str) -> bool:
+        """Ask, unless nobody is there to be asked; whether somebody is. Ctrl-C is no answer: it cancels the caller.
+
+        What was asked about before has to be ended.
+        """
         caller = asyncio.current_task()
         if caller is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
             return False
@@ -43,14 +47,26 @@ class Asking:
 
     async def _ask(self, approval_id: str, caller: "asyncio.Task[Any]") -> None:
         from prompt_toolkit import PromptSession  # noqa: PLC0415 - it takes 0.1 s to import
+        from prompt_toolkit.input.typeahead import clear_typeahead  # noqa: PLC0415 - as above
 
         prompt: PromptSession[str] = PromptSession()
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before the question is no answer to it
+        clear_typeahead(prompt.input)
         try:
-            said = ""
-            while said not in _ANSWERS:
-                said = (await prompt.prompt_async(_QUESTION, handle_sigint=False)).strip().lower()[:1]
+            while not await self._give(approval_id, await prompt.prompt_async(_QUESTION, handle_sigint=False)):
+                pass
         except (KeyboardInterrupt, EOFError):
             caller.cancel()
-            return
-        with suppress(OcgError):  # somebody else was faster; that is told as an event
-            await self._client.approve(approval_id, _ANSWERS[said])
+
+    async def _give(self, approval_id: str, said: str) -> bool:
+        """Answer with what was said, if it is an answer; whether there is nothing more to ask."""
+        answer = _ANSWERS.get(said.strip().lower())
+        if answer is None:
+            return False
+        try:
+            await self._client.approve(approval_id, answer)
+        except OcgError as error:
+            if error.code not in _OVER:
+                terminal.report(error)
+                return False
+        return True

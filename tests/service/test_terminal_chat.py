@@ -11,6 +11,7 @@ import termios
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -138,7 +139,15 @@ def test_an_answer_that_is_cut_off_is_known_for_one(tmp_path: Path, env: dict[st
             terminal.close()
 
 
-@pytest.mark.parametrize(("typed", "said"), [("y\r", "UTC"), ("what?\rn\r", "the user said no"), ("\x03", "(stopped)")])
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("y\r", "UTC"),
+        (" Session\r", "UTC"),
+        ("stop\ryesterday\rno\r", "the user said no"),
+        ("\x03", "(stopped)"),
+    ],
+)
 def test_a_call_that_waits_is_asked_about_where_it_is_waited_for(
     tmp_path: Path, env: dict[str, str], typed: str, said: str
 ) -> None:
@@ -157,6 +166,52 @@ def test_a_call_that_waits_is_asked_about_where_it_is_waited_for(
             terminal.expect(">")
             terminal.type("hello?\r")
             terminal.expect("and here I am")
+        finally:
+            terminal.close()
+
+
+def test_what_was_typed_before_the_question_is_no_answer_to_it(tmp_path: Path, env: dict[str, str]) -> None:
+    (tmp_path / "data/policy.toml").write_text('[[rule]]\ntool = "time"\ndecision = "ask"\n')
+    thinks, gate = threading.Event(), threading.Event()
+
+    def thinking(exchange: Exchange) -> None:
+        thinks.set()
+        waits(gate, calls("time", "{}"))(exchange)
+
+    with provider(thinking, says("all done")) as server, running(tmp_path, "ocg.agent", env | server.env):
+        terminal = Terminal([sys.executable, "-m", "ocg.cli", "chat"], env, tmp_path)
+        try:
+            terminal.expect(">")
+            terminal.type("what time is it?\r")
+            assert thinks.wait(20)
+            terminal.type("yes\r")
+            terminal.expect("yes")
+            gate.set()
+            terminal.expect("Allow it?")
+            terminal.type("no\r")
+            terminal.expect("the user said no")
+        finally:
+            terminal.close()
+
+
+def test_an_answer_that_does_not_get_through_is_told_and_asked_for_again(tmp_path: Path, env: dict[str, str]) -> None:
+    (tmp_path / "data/policy.toml").write_text('[[rule]]\ntool = "time"\ndecision = "ask"\n')
+    with provider(calls("time", "{}"), says("all done")) as server, ExitStack() as stack:
+        first = stack.enter_context(agent(tmp_path, env | server.env))
+        terminal = Terminal([sys.executable, "-m", "ocg.cli", "chat"], env, tmp_path)
+        try:
+            terminal.expect(">")
+            terminal.type("what time is it?\r")
+            terminal.expect("Allow it?")
+            first.kill()
+            terminal.type("y\r")
+            terminal.expect("ocg: ")
+            terminal.expect("Allow it?")
+            with agent(tmp_path, env | server.env):
+                terminal.expect("waits to be allowed")
+                terminal.expect("Allow it?")
+                terminal.type("y\r")
+                terminal.expect("all done")
         finally:
             terminal.close()
 
