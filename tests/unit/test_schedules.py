@@ -336,6 +336,21 @@ async def test_the_same_again_changes_nothing_and_another_of_the_name_is_refused
             assert caught.value.code is Code.NOT_FOUND
 
 
+async def test_a_span_asked_for_again_is_one_that_is_to_come_and_none_that_is_over(tmp_path: Path) -> None:
+    async with scheduled(tmp_path) as here:
+        once = ScheduleRequest(name="s", when="in 20m", message="hang")
+        first = await here.schedules.add(once)
+        here.clock.set(NOON + 2)
+        assert await here.schedules.add(once) == first
+        here.clock.set(NOON + 20 * MINUTE)
+        await here.until(lambda runs: len(runs) == 1)
+        with pytest.raises(OcgError) as caught:  # what runs may ask to be asked again: nothing would
+            await here.schedules.add(once)
+        assert caught.value.code is Code.CONFLICT
+        here.model.go_on.set()
+        await here.ended(1)
+
+
 async def test_the_model_schedules_lists_and_removes(tmp_path: Path) -> None:
     async with opened(tmp_path, PlayedClock()) as (_, schedules):
         toolbox = Toolbox([ScheduleTool(schedules)])

@@ -181,8 +181,9 @@ def _add(db: sqlite3.Connection, request: ScheduleRequest, now: float) -> Schedu
 
 
 def _same(found: Schedule, asked: ScheduleRequest) -> Schedule:
-    """Return what is there when it is what is asked for. Raises CONFLICT."""
-    if any(getattr(found, key) != value for key, value in msgspec.structs.asdict(asked).items()):
+    """Return what is there when it is what is asked for, and still to come. Raises CONFLICT."""
+    given = msgspec.structs.asdict(asked).items()
+    if found.next_at is None or any(getattr(found, key) != value for key, value in given):
         raise OcgError(Code.CONFLICT, f"there is a schedule {asked.name!r} already", "remove it, or use another name")
     return found
 
