@@ -6,6 +6,7 @@ from starlette.routing import Route
 
 from ocg.agent.deliveries import Deliveries
 from ocg.lifecycle import answers
+from ocg.lifecycle.stream import while_listening
 from ocg.protocol.channels import MAX_WAIT_S, ChannelList
 from ocg.protocol.messages import Changed, DeliveryFailed, DeliveryList
 
@@ -30,10 +31,11 @@ class ChannelRoutes:
         return answers.answer(ChannelList(channels=await self._deliveries.channels()))
 
     async def take(self, request: Request) -> Response:
-        """Lease what is due for one."""
+        """Lease what is due for one, to a client that is still there."""
         wait_s = answers.number(request, "wait", default=0, most=MAX_WAIT_S)
-        found = await self._deliveries.take(request.path_params["name"], wait_s=wait_s)
-        return answers.answer(DeliveryList(deliveries=found))
+        await answers.read_bytes(request)  # there is none to speak of
+        work = self._deliveries.take(request.path_params["name"], wait_s=wait_s)
+        return answers.answer(DeliveryList(deliveries=await while_listening(request, work)))
 
     async def settle(self, request: Request) -> Response:
         """One was delivered."""

@@ -79,6 +79,13 @@ class Agent:
             return response.status, json.loads(response.read())
 
     @contextlib.contextmanager
+    def abandoned(self, method: str, path: str) -> Iterator[None]:
+        """Ask for what takes a while; leaving the block hangs up, with no answer read."""
+        with contextlib.closing(_Connection(self.sock)) as connection:
+            connection.request(method, path)
+            yield
+
+    @contextlib.contextmanager
     def opened(self, message: str, **fields: Any) -> Iterator[Stream]:
         """Begin a turn and give its events as they come; leaving the block leaves the turn to itself."""
         with contextlib.closing(_Connection(self.sock)) as connection:

@@ -315,6 +315,13 @@ class TestOutbox:
             assert time.monotonic() - began < 5
             assert [one["text"] for one in taken] == ["you said: hi"]
 
+    def test_whoever_has_gone_takes_nothing(self, tmp_path: Path, env: dict[str, str]) -> None:
+        with provider(echoes) as model, agent(tmp_path, env | model.env) as found:
+            with found.abandoned("POST", "/v1/channels/irc/take?wait=20"):
+                assert _due(found) == []  # it was asked later, so the other waits by now
+            found.say("hi", reply_to=IRC)
+            assert [one["text"] for one in _due(found)] == ["you said: hi"]
+
     def test_a_failed_turn_is_delivered_with_its_error(self, tmp_path: Path, env: dict[str, str]) -> None:
         # Long enough that something is said: the first turn imports what it speaks with.
         with provider(never_ends) as model, agent(tmp_path, env | model.env | {"OCG_TURN_TIME": "3"}) as found:

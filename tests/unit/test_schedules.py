@@ -1,6 +1,7 @@
 """Schedules with a clock that the test sets: each time is one turn, through downtime, crashes and failures."""
 
 import asyncio
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -152,6 +153,23 @@ async def test_what_is_for_one_time_ends_itself_and_makes_room_for_another_of_it
         here.clock.set(NOON + 9 * DAY)
         await here.schedules.add(hourly(name="other"))
         assert [one.name for one in (await here.schedules.list()).schedules] == ["other"]
+
+
+async def test_a_span_is_as_long_as_asked_for_where_clocks_are_put_back_meanwhile(tmp_path: Path) -> None:
+    before = dt.datetime(2026, 10, 24, 23, 30, 0, 500_000, tzinfo=dt.UTC).timestamp()
+    async with scheduled(tmp_path, PlayedClock(before)) as here:
+        once = ScheduleRequest(name="s", when="in 2h", message="tea", zone="Europe/Paris")
+        made = await here.schedules.add(once)  # at 01:30, for 02:30 when it is that for the second time
+        assert made.next_at == int(before) + 2 * HOUR
+        await here.schedules.realign()
+        assert await one_of(here.schedules) == made
+        here.clock.set(before + HOUR)
+        await here.looked()
+        assert here.model.said == []
+        here.clock.set(before + 2 * HOUR)
+        (run,) = await here.ended(1)
+        assert run.due_at == made.next_at
+        assert (await one_of(here.schedules)).next_at is None
 
 
 async def test_one_that_rests_leaves_out_what_it_misses_but_not_its_only_time(tmp_path: Path) -> None:
@@ -316,6 +334,21 @@ async def test_the_same_again_changes_nothing_and_another_of_the_name_is_refused
             with pytest.raises(OcgError) as caught:
                 await job
             assert caught.value.code is Code.NOT_FOUND
+
+
+async def test_a_span_asked_for_again_is_one_that_is_to_come_and_none_that_is_over(tmp_path: Path) -> None:
+    async with scheduled(tmp_path) as here:
+        once = ScheduleRequest(name="s", when="in 20m", message="hang")
+        first = await here.schedules.add(once)
+        here.clock.set(NOON + 2)
+        assert await here.schedules.add(once) == first
+        here.clock.set(NOON + 20 * MINUTE)
+        await here.until(lambda runs: len(runs) == 1)
+        with pytest.raises(OcgError) as caught:  # what runs may ask to be asked again: nothing would
+            await here.schedules.add(once)
+        assert caught.value.code is Code.CONFLICT
+        here.model.go_on.set()
+        await here.ended(1)
 
 
 async def test_the_model_schedules_lists_and_removes(tmp_path: Path) -> None:

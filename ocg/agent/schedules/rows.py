@@ -73,11 +73,11 @@ def missed(row: sqlite3.Row, now: float) -> tuple[int, float | None]:
     return count, (next_at if next_at is None or next_at > now else found.after(now))
 
 
-def new_schedule(request: ScheduleRequest, when: str, now: float, next_at: float) -> dict[str, object]:
+def new_schedule(request: ScheduleRequest, now: float, next_at: float) -> dict[str, object]:
     """Make the row of a schedule."""
     return {
         "name": request.name,
-        "timing": when,
+        "timing": request.when,
         "zone": request.zone,
         "message": request.message,
         "session": request.session,

@@ -168,21 +168,22 @@ class Schedules:
 def _add(db: sqlite3.Connection, request: ScheduleRequest, now: float) -> Schedule:
     db.execute(rows.DROP_FINISHED, (request.name, now - _KEPT_S))
     found = timing.read(request.when, request.zone, now)
-    when = timing.written(request.when, request.zone, found)
+    request = msgspec.structs.replace(request, when=" ".join(request.when.split()))
     if row := _row_of(db, request.name):
-        return _same(rows.schedule_of(db, row), msgspec.structs.replace(request, when=when))
+        return _same(rows.schedule_of(db, row), request)
     if db.execute("SELECT count(*) FROM schedules").fetchone()[0] >= _MOST:
         raise OcgError(Code.LIMIT, f"there are {_MOST} schedules already", "remove some")
     next_at = found.after(now)
     if next_at is None:
         raise OcgError(Code.INVALID_REQUEST, f"when: {request.when!r} never comes, or is over", "", param="when")
-    put(db, "schedules", rows.new_schedule(request, when, now, next_at))
+    put(db, "schedules", rows.new_schedule(request, now, next_at))
     return rows.schedule_of(db, _require(db, request.name))
 
 
 def _same(found: Schedule, asked: ScheduleRequest) -> Schedule:
-    """Return what is there when it is what is asked for. Raises CONFLICT."""
-    if any(getattr(found, key) != value for key, value in msgspec.structs.asdict(asked).items()):
+    """Return what is there when it is what is asked for, and still to come. Raises CONFLICT."""
+    given = msgspec.structs.asdict(asked).items()
+    if found.next_at is None or any(getattr(found, key) != value for key, value in given):
         raise OcgError(Code.CONFLICT, f"there is a schedule {asked.name!r} already", "remove it, or use another name")
     return found
 

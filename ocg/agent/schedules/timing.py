@@ -95,13 +95,6 @@ def read(text: str, zone: str, since: float) -> Timing:
     return _cron(text, words, place)
 
 
-def written(text: str, zone: str, timing: Timing) -> str:
-    """Return what is to be kept: of `in 20m` the moment, which does not depend on when it is read."""
-    if isinstance(timing, Once):
-        return f"at {dt.datetime.fromtimestamp(timing.moment, zone_of(zone)):%Y-%m-%d %H:%M:%S}".removesuffix(":00")
-    return " ".join(text.split())
-
-
 def _span(word: str, number: int, unit: str, since: float) -> Timing:
     if unit not in _UNITS:
         raise _wrong(f"{unit!r} is no unit of time", "give s, m, h, d or w")
