@@ -68,7 +68,8 @@ for path in sorted(pathlib.Path(ocg.__file__).parent.rglob("*.py")):
         else:
             continue
         for module, name in wanted:
-            if module.partition(".")[0] == "ocg":
+            # Traces are an extra, which a package leaves to who wants them (docs/metrics.md).
+            if module.partition(".")[0] in {"ocg", "opentelemetry"}:
                 continue
             try:
                 if name and not hasattr(importlib.import_module(module), name):
