@@ -166,6 +166,18 @@ def test_a_pattern_of_paths_ends_at_a_folder_and_at_the_workspace() -> None:
     assert _judge(allow) == "ask"
 
 
+class _Command(msgspec.Struct):
+    """The arguments of a tool that runs commands."""
+
+    command: str | list[str] | None
+
+
+class _Path(msgspec.Struct):
+    """The arguments of a tool that writes a file."""
+
+    path: str
+
+
 async def _of_file(folder: Path, text: str) -> PolicyFile:
     (folder / "policy.toml").write_text(text)
     (folder / "policy.toml").chmod(0o600)
@@ -188,17 +200,17 @@ async def test_a_path_is_where_it_leads_in_the_end(tmp_path: Path) -> None:
         str(tmp_path / "workspace/notes/a"): "allow",
         "notes/\0": "deny",
     }.items():
-        arguments = msgspec.json.encode({"path": path}).decode()
-        verdict, _ = await policy.judge("write", arguments, default="deny", session="s")
+        verdict, _ = await policy.judge("write", _Path(path), default="deny", session="s")
         assert verdict.decision == decision, path
 
 
-async def test_arguments_that_are_no_object_fit_no_rule_about_commands(tmp_path: Path) -> None:
+async def test_what_has_no_line_for_a_shell_fits_no_rule_about_commands(tmp_path: Path) -> None:
     policy = await _of_file(tmp_path, '[[rule]]\ncommand = ["ls"]\ndecision = "allow"\n')
-    for arguments in ('["ls"]', "ls", '{"command": ["ls"]}', '{"command": null}', ""):
+    for arguments in (_Path("ls"), _Command(None), _Command(["ls"])):
         verdict, command = await policy.judge("exec", arguments, default="ask", session="s")
         assert (verdict.decision, command) == ("ask", "")
-    assert (await policy.judge("exec", '{"command": "ls"}', default="ask", session="s"))[1] == "ls"
+    verdict, command = await policy.judge("exec", _Command("ls"), default="ask", session="s")
+    assert (verdict.decision, command) == ("allow", "ls")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +232,7 @@ async def test_a_mistake_in_the_file_is_named_and_changes_nothing(tmp_path: Path
     with pytest.raises(OcgError, match=said) as caught:
         await policy.load()
     assert caught.value.code is Code.CONFIG_INVALID
-    assert (await policy.judge("exec", "{}", default="ask", session="s"))[0].decision == "allow"
+    assert (await policy.judge("exec", _Command("ls"), default="ask", session="s"))[0].decision == "allow"
 
 
 async def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path) -> None:
@@ -240,6 +252,5 @@ async def test_the_documented_rules_are_rules(tmp_path: Path) -> None:
         "git diff": "allow",
         "make": "ask",
     }.items():
-        arguments = msgspec.json.encode({"command": command}).decode()
-        verdict, _ = await policy.judge("exec", arguments, default="ask", session="s")
+        verdict, _ = await policy.judge("exec", _Command(command), default="ask", session="s")
         assert verdict.decision == decision, command

@@ -33,16 +33,15 @@ class PolicyFile:
     async def judge(
         self,
         tool: str,
-        arguments: str,
+        arguments: object,
         *,
         default: Decision,
         session: str,
         channel: str = "",
         is_stranger: bool = False,
     ) -> tuple[Verdict, str]:
-        """Decide on a call with these arguments (JSON); return its command as well, if it has one."""
-        given = _object(arguments)
-        command, path = given.get("command"), given.get("path")
+        """Decide on a call with these arguments, as its tool reads them; return its command as well, if it has one."""
+        command, path = getattr(arguments, "command", None), getattr(arguments, "path", None)
         call = Call(
             tool,
             default,
@@ -75,14 +74,6 @@ def _listed(found: dict[str, Any]) -> dict[str, Any]:
         if isinstance(rule, dict):
             rule |= {key: [rule[key]] for key in _LISTED if isinstance(rule.get(key), str)}
     return found
-
-
-def _object(arguments: str) -> dict[str, Any]:
-    """Read arguments; what is no object has no command and no path, and no tool takes it."""
-    try:
-        return msgspec.json.decode(arguments or "{}", type=dict[str, Any])
-    except msgspec.DecodeError:
-        return {}
 
 
 def _resolved(workspace: Path, path: str) -> str | None:
