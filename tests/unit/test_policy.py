@@ -1,6 +1,8 @@
 """Rules for calls of tools: the first that fits decides, and what a shell would make of a command fools none."""
 
+import re
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from ocg.agent.policy import Call, Policy, PolicyFile, Rule
 from ocg.agent.policy.command import is_allowed, is_meant, read
+from ocg.agent.policy.glob import Glob
 from ocg.errors import Code, OcgError
 from ocg.protocol.approvals import Decision
 
@@ -166,6 +169,28 @@ def test_a_pattern_of_paths_ends_at_a_folder_and_at_the_workspace() -> None:
     assert _judge(allow) == "ask"
 
 
+_ANY_PATH = st.text(alphabet="ab/.\n*?[", max_size=12)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.text(alphabet="ab/.*?[\n", min_size=1, max_size=10), _ANY_PATH)
+def test_a_pattern_of_paths_means_what_its_regular_expression_would(pattern: str, path: str) -> None:
+    kinds = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = (kinds.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*|\?)", pattern))
+    assert Glob(pattern).fits(path) == bool(re.fullmatch("".join(parts), path, re.DOTALL))
+
+
+def test_no_path_takes_long_to_compare() -> None:
+    began = time.monotonic()
+    assert not Glob("**/a/**/b/**/*a*a*a*.py").fits("a/b/" * 500 + "a" * 2000)
+    assert time.monotonic() - began < 1
+
+
+def test_a_path_that_leads_nobody_knows_where_is_not_allowed_and_may_be_a_forbidden_one() -> None:
+    assert _judge({"path": ["**"], "decision": "allow"}, default="deny", path="") == "deny"
+    assert _judge({"path": ["/etc/**"], "decision": "deny"}, default="allow", path="") == "ask"
+
+
 class _Command(msgspec.Struct):
     """The arguments of a tool that runs commands."""
 
@@ -199,6 +224,7 @@ async def test_a_path_is_where_it_leads_in_the_end(tmp_path: Path) -> None:
         "notes/../../workspace/notes/a": "allow",
         str(tmp_path / "workspace/notes/a"): "allow",
         "notes/\0": "deny",
+        f"notes/{'x/../' * 1000}a": "deny",
     }.items():
         verdict, _ = await policy.judge("write", _Path(path), default="deny", session="s")
         assert verdict.decision == decision, path

@@ -15,6 +15,7 @@ from ocg.protocol.approvals import Decision
 
 NAME = "policy.toml"
 _MAX_BYTES = 1 << 20
+_PATH_MAX = 4096  # with its NUL, as Linux has it
 _LISTED = ("tool", "session", "channel", "command", "path")
 
 
@@ -76,11 +77,13 @@ def _listed(found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _resolved(workspace: Path, path: str) -> str | None:
-    """Follow `..` and links to where a path leads; None for what the kernel would not take."""
+def _resolved(workspace: Path, path: str) -> str:
+    """Follow `..` and links to where a path leads; empty for what the kernel would not take."""
     try:
+        if len(os.fsencode(path)) >= _PATH_MAX:
+            return ""
         found = os.path.realpath(workspace / path)
         root = os.path.realpath(workspace)
     except (OSError, ValueError):
-        return None
+        return ""
     return os.path.relpath(found, root) if found == root or found.startswith(f"{root}{os.sep}") else found
