@@ -111,13 +111,22 @@ def test_a_forbidden_command_is_found_beside_others_and_wherever_it_lies(line: s
     assert is_meant(line, ["rm *"]) is True
 
 
-@pytest.mark.parametrize("line", ["$(echo rm) x", "sudo rm x", "sh -c 'rm x'", "xargs rm", "if true; then rm x; fi"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("$(echo rm) x", "sudo rm x", "sh -c 'rm x'", "xargs rm", "if true; then rm x; fi", "rbash -c 'rm x'"),
+        *("/usr/bin/ash -c 'rm x'", "bash5.2 -c 'rm x'", "python3.11 -c 'x'", "node -e 'x'", "lua5.4 -e 'x'"),
+        *("gawk 'BEGIN{}'", "script -c 'rm x'", "tmux new 'rm x'", "flock x -c 'rm x'", "systemd-run -- 'rm' x"),
+        *("git bisect run rm x", "ld-linux.so.2 /bin/rm x", "whatever --now /bin/rm x", "strace -f sh x", "'' rm x"),
+    ],
+)
 def test_what_may_be_a_forbidden_command_is_not_known_to_be_none(line: str) -> None:
     assert is_meant(line, ["rm *"]) is None
 
 
 def test_a_command_that_is_none_of_the_forbidden_is_known_to_be_none() -> None:
-    assert is_meant("ls; cat rm", ["rm *"]) is False
+    assert is_meant("ls; cat form rm.txt", ["rm *"]) is False
+    assert is_meant("git log git", ["git push *"]) is False
 
 
 def _judge(*rules: Mapping[str, object], tool: str = "exec", default: Decision = "ask", **call: object) -> str:
