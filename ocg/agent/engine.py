@@ -265,7 +265,7 @@ class Engine:
             await self._gate.retell(live, call)
             return self._toolbox.interrupted(call)
         toolbox = self._toolbox.of(live.turn)
-        refusal = await self._gate.refusal(live, call, toolbox.default(call.name))
+        refusal = await self._gate.refusal(live, call, toolbox.find(call.name))
         return refusal or await toolbox.run(call)
 
     async def _keep_result(self, live: LiveTurn, call: ToolUse, outcome: Outcome) -> None:

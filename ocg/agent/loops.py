@@ -32,7 +32,6 @@ def _plain(content: str) -> str:
 
 def _key(call: ToolUse) -> tuple[str, Any]:
     try:
-        arguments = msgspec.json.decode(call.arguments)
-    except msgspec.DecodeError:
+        return call.name, msgspec.json.encode(msgspec.json.decode(call.arguments), order="deterministic")
+    except (msgspec.DecodeError, RecursionError):  # half of it, or lists in lists without end
         return call.name, call.arguments
-    return call.name, msgspec.json.encode(arguments, order="deterministic")

@@ -122,6 +122,7 @@ class TestAnswers:
             ("time", '{"zone": "Europe/Pa', "not JSON"),
             ("time", '{"zone": 5}', "Expected `str`"),
             ("time", '{"zone": "Mars/Olympus"}', "IANA"),
+            ("time", f'{{"zone": "UTC", "x": {"[" * 5000}', "not JSON"),
             ("memory_search", "{}", "query"),
             ("rm_rf", "{}", "the tools are time, memory_search, memory_store"),
         ],
@@ -137,7 +138,7 @@ class TestAnswers:
         assert events[-1]["text"] == "sorry"
         # Half a JSON text in a conversation makes servers that read it refuse every later request.
         sent = model.asked[1]["messages"][-2]["tool_calls"][0]["function"]["arguments"]
-        assert sent == ("{}" if "Pa" in arguments and not arguments.endswith("}") else arguments)
+        assert sent == (arguments if arguments.endswith("}") else "{}")
 
     def test_a_model_that_calls_tools_for_ever_is_stopped(self, shared: Agent, model: ScriptedProvider) -> None:
         number = itertools.count()

@@ -1,6 +1,8 @@
 """Rules for calls of tools: the first that fits decides, and what a shell would make of a command fools none."""
 
+import re
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from ocg.agent.policy import Call, Policy, PolicyFile, Rule
 from ocg.agent.policy.command import is_allowed, is_meant, read
+from ocg.agent.policy.glob import Glob
 from ocg.errors import Code, OcgError
 from ocg.protocol.approvals import Decision
 
@@ -108,13 +111,22 @@ def test_a_forbidden_command_is_found_beside_others_and_wherever_it_lies(line: s
     assert is_meant(line, ["rm *"]) is True
 
 
-@pytest.mark.parametrize("line", ["$(echo rm) x", "sudo rm x", "sh -c 'rm x'", "xargs rm", "if true; then rm x; fi"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("$(echo rm) x", "sudo rm x", "sh -c 'rm x'", "xargs rm", "if true; then rm x; fi", "rbash -c 'rm x'"),
+        *("/usr/bin/ash -c 'rm x'", "bash5.2 -c 'rm x'", "python3.11 -c 'x'", "node -e 'x'", "lua5.4 -e 'x'"),
+        *("gawk 'BEGIN{}'", "script -c 'rm x'", "tmux new 'rm x'", "flock x -c 'rm x'", "systemd-run -- 'rm' x"),
+        *("git bisect run rm x", "ld-linux.so.2 /bin/rm x", "whatever --now /bin/rm x", "strace -f sh x", "'' rm x"),
+    ],
+)
 def test_what_may_be_a_forbidden_command_is_not_known_to_be_none(line: str) -> None:
     assert is_meant(line, ["rm *"]) is None
 
 
 def test_a_command_that_is_none_of_the_forbidden_is_known_to_be_none() -> None:
-    assert is_meant("ls; cat rm", ["rm *"]) is False
+    assert is_meant("ls; cat form rm.txt", ["rm *"]) is False
+    assert is_meant("git log git", ["git push *"]) is False
 
 
 def _judge(*rules: Mapping[str, object], tool: str = "exec", default: Decision = "ask", **call: object) -> str:
@@ -166,6 +178,40 @@ def test_a_pattern_of_paths_ends_at_a_folder_and_at_the_workspace() -> None:
     assert _judge(allow) == "ask"
 
 
+_ANY_PATH = st.text(alphabet="ab/.\n*?[", max_size=12)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.text(alphabet="ab/.*?[\n", min_size=1, max_size=10), _ANY_PATH)
+def test_a_pattern_of_paths_means_what_its_regular_expression_would(pattern: str, path: str) -> None:
+    kinds = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = (kinds.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*|\?)", pattern))
+    assert Glob(pattern).fits(path) == bool(re.fullmatch("".join(parts), path, re.DOTALL))
+
+
+def test_no_path_takes_long_to_compare() -> None:
+    began = time.monotonic()
+    assert not Glob("**/a/**/b/**/*a*a*a*.py").fits("a/b/" * 500 + "a" * 2000)
+    assert time.monotonic() - began < 1
+
+
+def test_a_path_that_leads_nobody_knows_where_is_not_allowed_and_may_be_a_forbidden_one() -> None:
+    assert _judge({"path": ["**"], "decision": "allow"}, default="deny", path="") == "deny"
+    assert _judge({"path": ["/etc/**"], "decision": "deny"}, default="allow", path="") == "ask"
+
+
+class _Command(msgspec.Struct):
+    """The arguments of a tool that runs commands."""
+
+    command: str | list[str] | None
+
+
+class _Path(msgspec.Struct):
+    """The arguments of a tool that writes a file."""
+
+    path: str
+
+
 async def _of_file(folder: Path, text: str) -> PolicyFile:
     (folder / "policy.toml").write_text(text)
     (folder / "policy.toml").chmod(0o600)
@@ -187,18 +233,19 @@ async def test_a_path_is_where_it_leads_in_the_end(tmp_path: Path) -> None:
         "notes/../../workspace/notes/a": "allow",
         str(tmp_path / "workspace/notes/a"): "allow",
         "notes/\0": "deny",
+        f"notes/{'x/../' * 1000}a": "deny",
     }.items():
-        arguments = msgspec.json.encode({"path": path}).decode()
-        verdict, _ = await policy.judge("write", arguments, default="deny", session="s")
+        verdict, _ = await policy.judge("write", _Path(path), default="deny", session="s")
         assert verdict.decision == decision, path
 
 
-async def test_arguments_that_are_no_object_fit_no_rule_about_commands(tmp_path: Path) -> None:
+async def test_what_has_no_line_for_a_shell_fits_no_rule_about_commands(tmp_path: Path) -> None:
     policy = await _of_file(tmp_path, '[[rule]]\ncommand = ["ls"]\ndecision = "allow"\n')
-    for arguments in ('["ls"]', "ls", '{"command": ["ls"]}', '{"command": null}', ""):
+    for arguments in (_Path("ls"), _Command(None), _Command(["ls"])):
         verdict, command = await policy.judge("exec", arguments, default="ask", session="s")
         assert (verdict.decision, command) == ("ask", "")
-    assert (await policy.judge("exec", '{"command": "ls"}', default="ask", session="s"))[1] == "ls"
+    verdict, command = await policy.judge("exec", _Command("ls"), default="ask", session="s")
+    assert (verdict.decision, command) == ("allow", "ls")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +267,7 @@ async def test_a_mistake_in_the_file_is_named_and_changes_nothing(tmp_path: Path
     with pytest.raises(OcgError, match=said) as caught:
         await policy.load()
     assert caught.value.code is Code.CONFIG_INVALID
-    assert (await policy.judge("exec", "{}", default="ask", session="s"))[0].decision == "allow"
+    assert (await policy.judge("exec", _Command("ls"), default="ask", session="s"))[0].decision == "allow"
 
 
 async def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path) -> None:
@@ -240,6 +287,5 @@ async def test_the_documented_rules_are_rules(tmp_path: Path) -> None:
         "git diff": "allow",
         "make": "ask",
     }.items():
-        arguments = msgspec.json.encode({"command": command}).decode()
-        verdict, _ = await policy.judge("exec", arguments, default="ask", session="s")
+        verdict, _ = await policy.judge("exec", _Command(command), default="ask", session="s")
         assert verdict.decision == decision, command

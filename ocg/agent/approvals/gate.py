@@ -9,11 +9,11 @@ from ocg.agent import retelling
 from ocg.agent.approvals.records import LATE, Records
 from ocg.agent.live import LiveTurn
 from ocg.agent.policy import PolicyFile, Verdict
-from ocg.agent.tools.base import Outcome, failed
+from ocg.agent.tools.base import Outcome, Tool, failed, parse
 from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
 from ocg.protocol import events
-from ocg.protocol.approvals import Answer, Approval, ApprovalAnswer, Decision
+from ocg.protocol.approvals import Answer, Approval, ApprovalAnswer
 from ocg.protocol.messages import ToolUse
 
 _log = logging.getLogger(__name__)
@@ -49,20 +49,24 @@ class Gate:
             )
         return found
 
-    async def refusal(self, live: LiveTurn, call: ToolUse, default: Decision | None) -> Outcome | None:
+    async def refusal(self, live: LiveTurn, call: ToolUse, tool: Tool | None) -> Outcome | None:
         """Return why a call is not run; None when it is, after a person was asked if need be.
 
-        `default` is the tool's own; None for a tool that there is not.
+        `tool` is None where there is none of that name, which does nothing.
         """
-        if default is None:
+        if tool is None:
             return None
         kept = await self.records.of_call(live.turn, call)
         if kept is not None:  # whatever the rules say by now: its question was told, and so is its answer
             return await self._ask(live, call, kept.why)
+        try:  # rules judge what the tool reads, and nobody is asked about what it cannot read
+            arguments = parse(tool, call.arguments)
+        except OcgError as error:
+            return failed(error)
         verdict, command = await self._policy.judge(
             call.name,
-            call.arguments,
-            default=default,
+            arguments,
+            default=tool.default,
             session=live.turn.session_id,
             channel=live.turn.channel,
             is_stranger=live.turn.is_stranger,

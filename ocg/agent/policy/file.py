@@ -15,6 +15,7 @@ from ocg.protocol.approvals import Decision
 
 NAME = "policy.toml"
 _MAX_BYTES = 1 << 20
+_PATH_MAX = 4096  # with its NUL, as Linux has it
 _LISTED = ("tool", "session", "channel", "command", "path")
 
 
@@ -33,16 +34,15 @@ class PolicyFile:
     async def judge(
         self,
         tool: str,
-        arguments: str,
+        arguments: object,
         *,
         default: Decision,
         session: str,
         channel: str = "",
         is_stranger: bool = False,
     ) -> tuple[Verdict, str]:
-        """Decide on a call with these arguments (JSON); return its command as well, if it has one."""
-        given = _object(arguments)
-        command, path = given.get("command"), given.get("path")
+        """Decide on a call with these arguments, as its tool reads them; return its command as well, if it has one."""
+        command, path = getattr(arguments, "command", None), getattr(arguments, "path", None)
         call = Call(
             tool,
             default,
@@ -77,19 +77,13 @@ def _listed(found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _object(arguments: str) -> dict[str, Any]:
-    """Read arguments; what is no object has no command and no path, and no tool takes it."""
+def _resolved(workspace: Path, path: str) -> str:
+    """Follow `..` and links to where a path leads; empty for what the kernel would not take."""
     try:
-        return msgspec.json.decode(arguments or "{}", type=dict[str, Any])
-    except msgspec.DecodeError:
-        return {}
-
-
-def _resolved(workspace: Path, path: str) -> str | None:
-    """Follow `..` and links to where a path leads; None for what the kernel would not take."""
-    try:
+        if len(os.fsencode(path)) >= _PATH_MAX:
+            return ""
         found = os.path.realpath(workspace / path)
         root = os.path.realpath(workspace)
     except (OSError, ValueError):
-        return None
+        return ""
     return os.path.relpath(found, root) if found == root or found.startswith(f"{root}{os.sep}") else found

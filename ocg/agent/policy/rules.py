@@ -1,6 +1,5 @@
 """Rules: the first that fits a call decides."""
 
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from ocg.agent.policy import command
+from ocg.agent.policy.glob import Glob
 from ocg.protocol.approvals import Decision
 
 _Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
@@ -22,7 +22,7 @@ class Call:
     """What is known of a call.
 
     `default` is what its tool's author thought right. `path` is where its argument of that name leads in the end,
-    relative to the workspace where it is in there.
+    relative to the workspace where it is in there; an empty one leads nobody knows where.
     """
 
     tool: str
@@ -61,15 +61,26 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"{pattern!r} is no command")
 
     def fits(self, call: Call) -> bool | None:
-        """Whether it is about a call; None where its command cannot be read well enough to know."""
-        if not (self._is_about(call) and (self.path is None or _leads_to(call.path, self.path))):
+        """Whether it is about a call; None where its command or path cannot be read well enough to know."""
+        if not self._is_about(call):
             return False
+        parts = (self._fits_path(call.path), self._fits_command(call.command))
+        return False if False in parts else None if None in parts else True
+
+    def _fits_path(self, path: str | None) -> bool | None:
+        if self.path is None:
+            return True
+        if path == "":
+            return False if self.decision == "allow" else None
+        return path is not None and _leads_to(path, self.path)
+
+    def _fits_command(self, line: str | None) -> bool | None:
         if self.command is None:
             return True
-        if call.command is None:
+        if line is None:
             return False
         judge = command.is_allowed if self.decision == "allow" else command.is_meant
-        return judge(call.command, self.command)
+        return judge(line, self.command)
 
     def _is_about(self, call: Call) -> bool:
         is_channels = self.channel is None or (bool(call.channel) and _any(call.channel, self.channel))
@@ -89,7 +100,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if fits:
                 return Verdict(rule.decision, f"rule {number}", f"rule {number} of policy.toml says {rule.decision}")
             if fits is None:
-                why = f"rule {number} of policy.toml may be about this command, which is not a plain one"
+                why = f"rule {number} of policy.toml may be about this call, which is not a plain one"
                 return Verdict("ask", f"rule {number}", why)
         if call.is_stranger:
             return Verdict("deny", "stranger", "no tool is run for a stranger")
@@ -100,17 +111,12 @@ def _any(text: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
-def _leads_to(path: str | None, patterns: Sequence[str]) -> bool:
+def _leads_to(path: str, patterns: Sequence[str]) -> bool:
     """Compare; only a pattern that begins with `/` is about what lies outside the workspace."""
-    if path is None:
-        return False
     here = [one for one in patterns if one.startswith("/") == path.startswith("/")]
-    return any(_glob(pattern).fullmatch(path) for pattern in here)
+    return any(_glob(pattern).fits(path) for pattern in here)
 
 
 @lru_cache(maxsize=1024)
-def _glob(pattern: str) -> re.Pattern[str]:
-    """Read a pattern of paths: `*` and `?` stay within a folder, `**` does not."""
-    kinds = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*|\*|\?)", pattern)
-    return re.compile("".join(kinds.get(part) or re.escape(part) for part in parts), re.DOTALL)
+def _glob(pattern: str) -> Glob:
+    return Glob(pattern)

@@ -77,7 +77,7 @@ def valid(arguments: str) -> str:
     """Return arguments as they are, or none at all: a server that reads them refuses broken ones for ever."""
     try:
         msgspec.json.decode(arguments, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return "{}"
     return arguments
 

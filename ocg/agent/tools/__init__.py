@@ -17,7 +17,6 @@ from ocg.agent.tools.schedule import ScheduleTool
 from ocg.agent.tools.time import TimeTool
 from ocg.agent.transcript import INTERRUPTED
 from ocg.errors import Code, OcgError
-from ocg.protocol.approvals import Decision
 from ocg.protocol.messages import ToolItem, ToolList, ToolUse
 
 _log = logging.getLogger(__name__)
@@ -68,10 +67,9 @@ class Toolbox:
         found = (ToolItem(one.name, one.description, one.parameters, tool.default) for tool, one in pairs)
         return ToolList(tools=tuple(found))
 
-    def default(self, name: str) -> Decision | None:
-        """Whether a tool is run where no rule says; None for an unknown one, which does nothing."""
-        tool = self._tools.get(name)
-        return None if tool is None else tool.default
+    def find(self, name: str) -> Tool | None:
+        """Return a tool by its name, if there is one."""
+        return self._tools.get(name)
 
     def is_repeatable(self, call: ToolUse) -> bool:
         """Whether a call that was cut off may simply be done again; an unknown tool did nothing."""
