@@ -98,6 +98,7 @@ bench: all .make/dev
 	$(BIN)/python bench/lifecycle.py
 	$(BIN)/python bench/vectors.py
 	$(BIN)/python -m bench.memory
+	$(BIN)/python -m bench.gateway
 	$(BIN)/python -m bench.gateway_sockets
 	$(BIN)/python -m bench.systemd
 
