@@ -12,7 +12,7 @@ from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
 from ocg.agent.results import cut_middle
 from ocg.agent.rows import Turn
 from ocg.agent.transcript import exchanges, paired
-from ocg.agent.workspace import Workspace
+from ocg.agent.workspace import Texts, Workspace
 from ocg.config import AgentSettings
 from ocg.protocol.messages import Memory, Message
 
@@ -147,7 +147,7 @@ class Prompter:
         room = context.room(model)
         notes = context.notes(memories, room * BYTES_A_TOKEN // _MEMORIES_PART)
         parts = [
-            await self._fitted(model, context.identity(model, await self._workspace.texts()), room // _FILES_PART),
+            await self._fitted(model, context.identity(model, await self._texts(turn)), room // _FILES_PART),
             context.asked_by(turn.context, turn.options) if turn else "",
             await self._fitted(model, context.skills(self._skills()), room // _SKILLS_PART),
             await self._fitted(model, notes, room // _MEMORIES_PART),
@@ -156,6 +156,11 @@ class Prompter:
         message = PromptMessage("system", "\n\n".join(filter(None, parts)))
         (sized,) = await self._sized(model, [(digest(message.content), message)])
         return sized
+
+    async def _texts(self, turn: Turn | None) -> Texts:
+        """Return what the files say; who the user is, is no stranger's business."""
+        texts = await self._workspace.texts()
+        return replace(texts, user="") if turn and turn.is_stranger else texts
 
     async def _fitted(self, model: Model, text: str, tokens: int) -> str:
         """Cut a text in its middle to at most so many tokens."""

@@ -126,6 +126,9 @@ class TestFiles:
             system = scripted.asked[-1]["messages"][0]["content"]
             assert system.startswith("You are Bob.")
             assert "The user:\nAda, from Oslo." in system
+            found.turn("who is it?", is_stranger=True)
+            system = scripted.asked[-1]["messages"][0]["content"]
+            assert (system.startswith("You are Bob."), "Ada" in system) == (True, False)
 
 
 class TestResults:
