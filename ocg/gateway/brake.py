@@ -61,4 +61,5 @@ class Brake:
         elif len(self._said) < _MAX_LOGGED or place in self._said:
             self._said[place] = now, 0
             whose = place or "a Unix socket"
-            _log.warning("a wrong token or login code from %s was refused, and %d since the line before", whose, more)
+            others = f", and {more} since the line before" if more else ""
+            _log.warning("a wrong token or login code from %s was refused%s", whose, others)

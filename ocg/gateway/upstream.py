@@ -1,7 +1,6 @@
 """The services behind the gateway: the protocol's clients, patient with an agent that restarts, quick about health."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
@@ -26,8 +25,6 @@ PATIENCE_S = 5.0
 _LIST_S = 2.0
 # What may come of a request to a service behind the gateway.
 UPSTREAM_ERRORS = (Code.BUSY, Code.PROVIDER, Code.UNAVAILABLE, Code.TIMEOUT)
-
-_log = logging.getLogger(__name__)
 
 
 class Warmth:

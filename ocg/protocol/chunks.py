@@ -9,7 +9,6 @@ from msgspec import UNSET
 from ocg.protocol import sse, wire
 from ocg.protocol.messages import ToolUse, Usage
 from ocg.protocol.openai import (
-    DONE,
     AnswerMessage,
     CalledTool,
     ChatAnswer,
@@ -22,6 +21,9 @@ from ocg.protocol.openai import (
     TokenCount,
     ToolCallDelta,
 )
+
+# What ends a stream.
+_DONE = b"data: [DONE]\n\n"
 
 
 def new_id() -> str:
@@ -88,7 +90,7 @@ class Chunks:
 
     def end(self, usage: Usage) -> bytes:
         """Write the usage if it is wanted, and the mark of the end."""
-        return (self._frame(usage=TokenCount.of(usage)) if self._wants_usage else b"") + DONE
+        return (self._frame(usage=TokenCount.of(usage)) if self._wants_usage else b"") + _DONE
 
     def _delta(self, delta: Delta, index: int) -> bytes:
         return self._frame(ChunkChoice(delta=delta, index=index))

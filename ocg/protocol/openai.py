@@ -12,8 +12,6 @@ Tokens = Annotated[int, msgspec.Meta(ge=1)]
 MAX_INPUTS = 10_000
 # How many answers one request may ask for.
 AnswerCount = Annotated[int, msgspec.Meta(ge=1, le=16)]
-# What ends a stream.
-DONE = b"data: [DONE]\n\n"
 
 
 class TextPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
