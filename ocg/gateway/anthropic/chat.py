@@ -18,8 +18,8 @@ from ocg.gateway.anthropic.request import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from ocg.gateway.chats.turn import wrong
 from ocg.protocol import openai, wire
+from ocg.protocol.asking import wrong
 
 # In the other dialects a tool's result holds no pictures, so they follow it.
 _PICTURED = "The pictures that the tools returned:"

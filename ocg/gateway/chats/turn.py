@@ -16,7 +16,6 @@ from ocg.protocol.asking import context_of, images_of, options_of, wrong
 from ocg.protocol.messages import MAX_TEXT_CHARS, ContextMessage, Image, Name, TurnRequest
 from ocg.protocol.openai import ChatMessage, ChatRequest
 
-__all__ = ["AGENT_MODEL", "Asker", "turn_of", "wrong"]
 AGENT_MODEL = "ocg"
 
 

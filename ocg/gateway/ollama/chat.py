@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from ocg.gateway.chats.turn import wrong
 from ocg.gateway.ollama.request import Asked, OllamaCall, OllamaChat, OllamaMessage, OllamaOptions, OllamaPrompt, plain
 from ocg.protocol import openai, wire
+from ocg.protocol.asking import wrong
 
 # How files of these kinds begin, in base64: Ollama's clients do not say which kind it is.
 _KINDS = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}

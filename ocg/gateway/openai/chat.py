@@ -11,7 +11,7 @@ from ocg.gateway import gate
 from ocg.gateway.chats.chats import ERRORS, PATH, SESSION, Answerer, Chats, Kind
 from ocg.gateway.chats.merging import merged, together
 from ocg.gateway.chats.pieces import Piece, whole
-from ocg.gateway.chats.turn import Asker, wrong
+from ocg.gateway.chats.turn import Asker
 from ocg.gateway.limits import Limits
 from ocg.gateway.openai.answer import Written, completion
 from ocg.gateway.openai.raw import passed
@@ -23,6 +23,7 @@ from ocg.lifecycle.endpoints import Endpoint
 from ocg.lifecycle.relay import error_frame
 from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
+from ocg.protocol.asking import wrong
 from ocg.protocol.openai import ChatAnswer, ChatChunk, ChatRequest, with_model
 
 _Pieces = AsyncGenerator[Piece, None]

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ocg.gateway.chats.turn import AGENT_MODEL, wrong
+from ocg.gateway.chats.turn import AGENT_MODEL
+from ocg.protocol.asking import wrong
 from ocg.protocol.openai import AnswerCount, ChatRequest
 
 

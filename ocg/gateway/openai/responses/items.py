@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from ocg.gateway.chats.turn import wrong
 from ocg.protocol import wire
+from ocg.protocol.asking import wrong
 from ocg.protocol.messages import Name
 from ocg.protocol.openai import AskedCall, ChatMessage, FunctionCall, ImagePart, ImageUrl, TextPart
 from ocg.protocol.struct import Struct

@@ -4,11 +4,11 @@ import msgspec
 
 from ocg.errors import Code, OcgError
 from ocg.gateway.caller import Caller
-from ocg.gateway.chats.turn import wrong
 from ocg.gateway.openai.responses.answer import ResponseObject
 from ocg.gateway.openai.responses.items import Item, ItemReference, MadeItem
 from ocg.gateway.upstream import Agent
 from ocg.protocol import wire
+from ocg.protocol.asking import wrong
 from ocg.protocol.messages import Changed
 from ocg.protocol.responses import Chain, ItemIds, KeptItems, KeptResponse
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ocg.gateway.chats.turn import wrong
 from ocg.gateway.openai.responses.items import Item, full_name, messages_of
 from ocg.protocol import wire
+from ocg.protocol.asking import wrong
 from ocg.protocol.messages import Name
 from ocg.protocol.openai import (
     ChatMessage,

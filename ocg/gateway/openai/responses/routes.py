@@ -14,7 +14,7 @@ from ocg.errors import Code, OcgError
 from ocg.gateway.caller import Caller, who
 from ocg.gateway.chats.chats import ERRORS, SESSION, Chats
 from ocg.gateway.chats.pieces import Piece
-from ocg.gateway.chats.turn import Asker, wrong
+from ocg.gateway.chats.turn import Asker
 from ocg.gateway.openai.responses.answer import DeletedResponse, InputItems, ResponseObject, response_to
 from ocg.gateway.openai.responses.events import StreamedEvent, frame
 from ocg.gateway.openai.responses.items import Item, items_of
@@ -27,6 +27,7 @@ from ocg.lifecycle import answers
 from ocg.lifecycle.endpoints import Endpoint, Parameter
 from ocg.lifecycle.stream import EventStream, while_listening
 from ocg.protocol import wire
+from ocg.protocol.asking import wrong
 from ocg.protocol.messages import Name
 
 _MAX_LISTED = 100
