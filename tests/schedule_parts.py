@@ -52,8 +52,9 @@ class PlayedClock:
 
     async def wait_until(self, moment: float | None, news: asyncio.Event) -> None:
         self.awaited, self._news = moment, news
-        self.rests.set()
-        self.rests = asyncio.Event()
+        if not news.is_set():  # else it looks again at once
+            self.rests.set()
+            self.rests = asyncio.Event()
         await news.wait()
 
 

@@ -202,8 +202,10 @@ def _claim(db: sqlite3.Connection, now: float) -> int:
         if row["running"]:
             sql = "UPDATE schedule_runs SET missed = missed + ? WHERE id = ?"
             db.execute(sql, (missed + 1, row["running"]))
-        # Where the clock was put back, it is due anew, and ran.
-        elif not db.execute("SELECT 1 FROM schedule_runs WHERE id = ?", (rows.run_id(row),)).fetchone():
+        elif db.execute("SELECT 1 FROM schedule_runs WHERE id = ?", (rows.run_id(row),)).fetchone():
+            # The clock was put back, and this ran before; what is due after it may not have.
+            next_at = rows.timing_of(row).after(row["next_at"])
+        else:
             put(db, "schedule_runs", rows.new_run(row, now, missed=missed))
         db.execute("UPDATE schedules SET next_at = ? WHERE name = ?", (next_at, row["name"]))
     return len(found)
