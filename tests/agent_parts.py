@@ -8,6 +8,7 @@ from pathlib import Path
 from ocg.agent.archive import Archive
 from ocg.agent.budget import Counter
 from ocg.agent.compaction import Compactor
+from ocg.agent.live import LiveTurn
 from ocg.agent.memory import Memories
 from ocg.agent.outbox import Outbox
 from ocg.agent.prompting import Prompter
@@ -15,6 +16,7 @@ from ocg.agent.providers.base import PLAIN, Model, PromptMessage, Reply, ToolSpe
 from ocg.agent.rows import Entry, Turn
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
+from ocg.agent.tools.base import Place
 from ocg.agent.workspace import Workspace
 from ocg.database import Database
 from ocg.protocol.clients import EmbeddingClient
@@ -61,6 +63,11 @@ class PlayedModel:
         del tools, max_tokens, options
         self.asked.append(messages)
         yield Reply(self.answer(messages), usage=Usage(prompt_tokens=7, completion_tokens=3))
+
+
+def place_of(turn: Turn) -> Place:
+    """Where a call of a turn's comes from."""
+    return Place(turn, "call", LiveTurn(turn))
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from ocg.agent.providers.base import PLAIN, Model, PromptMessage, Reply, ToolSpe
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
+from ocg.agent.tools.base import Place
 from ocg.agent.transcript import open_calls
 from ocg.agent.turns import Turns
 from ocg.agent.workspace import Workspace
@@ -67,7 +68,7 @@ class _Tool:
         self.is_repeatable = is_repeatable
         self._path = path
 
-    async def run(self, arguments: _Key) -> str:
+    async def run(self, arguments: _Key, place: Place) -> str:  # noqa: ARG002 - Tool's signature
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.write(descriptor, f"{self.name} {arguments.key}\n".encode())
         os.close(descriptor)

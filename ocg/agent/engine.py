@@ -31,7 +31,7 @@ from ocg.agent.results import Results
 from ocg.agent.rows import Entry, Turn
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
-from ocg.agent.tools.base import Outcome
+from ocg.agent.tools.base import Outcome, Place
 from ocg.agent.transcript import Step, next_step, open_calls
 from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
@@ -266,7 +266,7 @@ class Engine:
             return self._toolbox.interrupted(call)
         toolbox = self._toolbox.of(live.turn)
         refusal = await self._gate.refusal(live, call, toolbox.find(call.name))
-        return refusal or await toolbox.run(call)
+        return refusal or await toolbox.run(call, Place(live.turn, call.id, live))
 
     async def _keep_result(self, live: LiveTurn, call: ToolUse, outcome: Outcome) -> None:
         entry = Entry("tool", outcome.content, live.seq + 1, tool_call_id=call.id)

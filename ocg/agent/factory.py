@@ -6,6 +6,7 @@ from ocg.agent.archive import Archive
 from ocg.agent.budget import Counter
 from ocg.agent.commands import Commands, UseModel
 from ocg.agent.compaction import Compactor
+from ocg.agent.confinement import Confinement
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.engine import Engine
 from ocg.agent.memory import Memories
@@ -25,11 +26,13 @@ from ocg.config import AgentSettings
 from ocg.database import Database
 
 
-def create_toolbox(database: Database, memories: Memories, schedules: Schedules, metrics: Metrics) -> Toolbox:
+def create_toolbox(
+    database: Database, memories: Memories, schedules: Schedules, confinement: Confinement, metrics: Metrics
+) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
     others = Toolbox(for_others(memories, results), metrics)
-    return Toolbox(everything(memories, results, schedules), metrics, others=others)
+    return Toolbox(everything(memories, results, schedules, confinement), metrics, others=others)
 
 
 def create_turns(

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from socket import socket
 
 from ocg import config
+from ocg.agent import confinement as confinements
 from ocg.agent import providers
 from ocg.agent.app import create_app
 from ocg.agent.approvals.gate import Gate
@@ -37,7 +38,8 @@ from ocg.protocol.clients import EmbeddingClient
 from ocg.telemetry import spans
 
 # What a reload can take over; for the token it has no use.
-_LIVE = config.keys_of(AgentSettings) - config.keys_of(config.Common) - {"OCG_WORKSPACE"} | {config.TOKEN_KEY}
+_FIXED = config.keys_of(config.Common) | {"OCG_WORKSPACE", "OCG_TOOL_SANDBOX"}
+_LIVE = config.keys_of(AgentSettings) - _FIXED | {config.TOKEN_KEY}
 
 
 class AgentService:
@@ -68,7 +70,8 @@ class AgentService:
             memories = Memories(database, embedding, outbox)
             capture = Capture(memories, directory.provider, settings)
             deliveries, schedules = Deliveries(database), Schedules(database, SystemClock())
-            toolbox = create_toolbox(database, memories, schedules, metrics)
+            confinement = confinements.choose(settings)
+            toolbox = create_toolbox(database, memories, schedules, confinement, metrics)
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
             gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings)

@@ -236,6 +236,13 @@ class AgentSettings(Common):
         "Keep lasting facts that the user states: off, on, or ask, which proposes them (ocg memory proposed)",
         values.capture,
     )
+    tool_sandbox: str = _setting(
+        "OCG_TOOL_SANDBOX",
+        "bubblewrap",
+        "What confines tools where the units do not: bubblewrap, or none, which lets them do all that you can",
+        values.sandbox,
+        decided_by=UNITS,
+    )
     workspace: Path | None = _setting(
         "OCG_WORKSPACE",
         "",

@@ -149,6 +149,14 @@ def capture(text: str) -> str:
     return name
 
 
+def sandbox(text: str) -> str:
+    """Read what confines tools: bubblewrap, systemd or none."""
+    name = text.strip().lower()
+    if name not in {"bubblewrap", "systemd", "none"}:
+        raise ValueError("expected bubblewrap, systemd or none")
+    return name
+
+
 def words(text: str) -> tuple[str, ...]:
     """Read a list of words parted by commas or white space."""
     return tuple(text.replace(",", " ").split())

@@ -24,6 +24,7 @@ from ocg.agent.queue import Limits
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
+from ocg.agent.tools.base import Place
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
@@ -54,7 +55,7 @@ class SlowTool:
         self.runs = 0
         self.began = asyncio.Event()
 
-    async def run(self, arguments: _Nothing) -> str:  # noqa: ARG002 - Tool's signature
+    async def run(self, arguments: _Nothing, place: Place) -> str:  # noqa: ARG002 - Tool's signature
         self.runs += 1
         self.began.set()
         await asyncio.sleep(60)

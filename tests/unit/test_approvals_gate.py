@@ -12,7 +12,7 @@ from ocg.agent.live import LiveTurn
 from ocg.agent.policy import PolicyFile
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
-from ocg.agent.tools.base import Tool
+from ocg.agent.tools.base import Place, Tool
 from ocg.config import AgentSettings
 from ocg.database import Database
 from ocg.protocol.approvals import Decision
@@ -35,7 +35,7 @@ class _Exec:
     timeout_s = 1.0
     is_repeatable = False
 
-    async def run(self, arguments: _Line) -> str:
+    async def run(self, arguments: _Line, place: Place) -> str:  # noqa: ARG002 - Tool's signature
         return arguments.command
 
 

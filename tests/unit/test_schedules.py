@@ -9,11 +9,13 @@ import pytest
 
 from ocg.agent.queue import Limits, Place
 from ocg.agent.schedules import Schedules
+from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
 from ocg.agent.tools.schedule import ScheduleTool
 from ocg.errors import Code, OcgError
-from ocg.protocol.messages import AskedBy, ReplyTo, ToolUse
+from ocg.protocol.messages import AskedBy, ReplyTo, ToolUse, TurnRequest
 from ocg.protocol.schedules import Schedule, ScheduleRequest
+from tests.agent_parts import place_of
 from tests.schedule_parts import DAY, HOUR, MINUTE, NOON, PlayedClock, Scheduled, opened, scheduled, transcript
 
 
@@ -350,11 +352,12 @@ async def test_a_span_asked_for_again_is_one_that_is_to_come_and_none_that_is_ov
 
 
 async def test_the_model_schedules_lists_and_removes(tmp_path: Path) -> None:
-    async with opened(tmp_path, PlayedClock()) as (_, schedules):
+    async with opened(tmp_path, PlayedClock()) as (database, schedules):
         toolbox = Toolbox([ScheduleTool(schedules)])
+        place = place_of(await Store(database).accept(TurnRequest(message="tea")))
 
         async def call(arguments: str) -> str:
-            outcome = await toolbox.run(ToolUse(id="c", name="schedule", arguments=arguments))
+            outcome = await toolbox.run(ToolUse(id="c", name="schedule", arguments=arguments), place)
             return outcome.content
 
         assert await call('{"action": "list"}') == "nothing is scheduled"

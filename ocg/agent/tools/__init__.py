@@ -4,13 +4,15 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from ocg.agent.confinement import Confinement
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.providers.base import ToolSpec
 from ocg.agent.results import Results
 from ocg.agent.rows import Turn
 from ocg.agent.schedules import Schedules
-from ocg.agent.tools.base import Outcome, Tool, failed, parse, spec
+from ocg.agent.tools import files
+from ocg.agent.tools.base import Outcome, Place, Tool, failed, parse, spec
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
 from ocg.agent.tools.result import ReadResultTool
 from ocg.agent.tools.schedule import ScheduleTool
@@ -22,7 +24,9 @@ from ocg.protocol.messages import ToolItem, ToolList, ToolUse
 _log = logging.getLogger(__name__)
 
 
-def everything(memories: Memories, results: Results, schedules: Schedules) -> tuple[Tool, ...]:
+def everything(
+    memories: Memories, results: Results, schedules: Schedules, confinement: Confinement
+) -> tuple[Tool, ...]:
     """Return all tools there are."""
     return (
         TimeTool(),
@@ -30,6 +34,7 @@ def everything(memories: Memories, results: Results, schedules: Schedules) -> tu
         MemoryStoreTool(memories),
         ReadResultTool(results),
         ScheduleTool(schedules),
+        *files.tools(confinement),
     )
 
 
@@ -80,15 +85,15 @@ class Toolbox:
         """Say that a call was cut off."""
         return Outcome(INTERRUPTED.format(name=call.name), is_error=True)
 
-    async def run(self, call: ToolUse) -> Outcome:
+    async def run(self, call: ToolUse, place: Place) -> Outcome:
         """Do a call; whatever goes wrong is an outcome that the model is told."""
         with self._metrics.tool_call(call.name, is_known=call.name in self._tools) as measured:
-            outcome = await self._run(call)
+            outcome = await self._run(call, place)
             if outcome.is_error:
                 measured.fail("error")
         return outcome
 
-    async def _run(self, call: ToolUse) -> Outcome:
+    async def _run(self, call: ToolUse, place: Place) -> Outcome:
         tool = self._tools.get(call.name)
         if tool is None:
             known = ", ".join(self._tools)
@@ -96,7 +101,7 @@ class Toolbox:
         try:
             arguments = parse(tool, call.arguments)
             async with asyncio.timeout(tool.timeout_s):
-                return Outcome(await tool.run(arguments))
+                return Outcome(await tool.run(arguments, place))
         except TimeoutError:
             return failed(OcgError(Code.TIMEOUT, f"{call.name} took longer than {tool.timeout_s:g} s", "ask for less"))
         except OcgError as error:

@@ -5,10 +5,21 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ocg.agent.live import LiveTurn
 from ocg.agent.providers.base import ToolSpec
+from ocg.agent.rows import Turn
 from ocg.errors import OcgError
 from ocg.protocol import wire
 from ocg.protocol.approvals import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a call comes from: its turn, and its id there. `live` takes events that others are to see at once."""
+
+    turn: Turn
+    call_id: str
+    live: LiveTurn
 
 
 class Tool(Protocol):
@@ -28,7 +39,7 @@ class Tool(Protocol):
     def arguments(self) -> type[msgspec.Struct]:
         """What a call is read into."""
 
-    async def run(self, arguments: Any) -> str:
+    async def run(self, arguments: Any, place: Place) -> str:
         """Do it and return what the model is told. Raises OcgError, which the model is told as well."""
 
 

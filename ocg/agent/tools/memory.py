@@ -7,6 +7,7 @@ import msgspec
 
 from ocg.agent.memory import Memories
 from ocg.agent.memory.records import Draft
+from ocg.agent.tools.base import Place
 from ocg.protocol.approvals import Decision
 from ocg.protocol.messages import Memory
 
@@ -49,7 +50,7 @@ class MemorySearchTool:
     def __init__(self, memories: Memories) -> None:
         self._memories = memories
 
-    async def run(self, arguments: SearchArguments) -> str:
+    async def run(self, arguments: SearchArguments, place: Place) -> str:  # noqa: ARG002 - Tool's signature
         """Return what is found, a line each."""
         found = await self._memories.search(arguments.query, arguments.limit)
         return "\n".join(_said(memory) for memory in found) or "nothing is remembered of that"
@@ -69,7 +70,7 @@ class MemoryStoreTool:
         self._memories = memories
         self._is_proposing = is_proposing
 
-    async def run(self, arguments: StoreArguments) -> str:
+    async def run(self, arguments: StoreArguments, place: Place) -> str:  # noqa: ARG002 - Tool's signature
         """Keep or propose it."""
         draft = Draft(
             text=arguments.text,

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from ocg.agent.results import Results
+from ocg.agent.tools.base import Place
 from ocg.protocol.approvals import Decision
 
 
@@ -29,6 +30,6 @@ class ReadResultTool:
     def __init__(self, results: Results) -> None:
         self._results = results
 
-    async def run(self, arguments: ResultArguments) -> str:
+    async def run(self, arguments: ResultArguments, place: Place) -> str:  # noqa: ARG002 - Tool's signature
         """Return the part."""
         return await self._results.read(arguments.id, arguments.offset, arguments.limit)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from ocg.agent.schedules import Schedules
+from ocg.agent.tools.base import Place
 from ocg.agent.tools.time import say
 from ocg.agent.zones import zone_of
 from ocg.protocol import wire
@@ -40,7 +41,7 @@ class ScheduleTool:
     def __init__(self, schedules: Schedules) -> None:
         self._schedules = schedules
 
-    async def run(self, arguments: ScheduleArguments) -> str:
+    async def run(self, arguments: ScheduleArguments, place: Place) -> str:  # noqa: ARG002 - Tool's signature
         """Do it, and say what stands now."""
         match arguments.action:
             case "add":

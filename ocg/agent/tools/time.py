@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+from ocg.agent.tools.base import Place
 from ocg.agent.zones import zone_of
 from ocg.protocol.approvals import Decision
 
@@ -27,7 +28,7 @@ class TimeTool:
     timeout_s = 5.0
     is_repeatable = True
 
-    async def run(self, arguments: TimeArguments) -> str:
+    async def run(self, arguments: TimeArguments, place: Place) -> str:  # noqa: ARG002 - Tool's signature
         """Say date and time in a zone."""
         return say(dt.datetime.now(zone_of(arguments.zone)))
 

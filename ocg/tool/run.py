@@ -1,0 +1,48 @@
+"""Running a program and passing on what it writes. Only what takes no time to import is used."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+
+from ocg.protocol import frames
+from ocg.tool.connection import Connection
+
+_PIECE = 1 << 16
+
+
+def run(connection: Connection, data: bytes) -> None:
+    """Do what ocg.protocol.tooling.Run says."""
+    asked = json.loads(data)
+    process = subprocess.Popen(
+        asked["argv"],
+        cwd=asked["folder"],
+        env=os.environ | asked["env"],
+        stdin=subprocess.PIPE if asked["is_interactive"] else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    out = process.stdout.fileno()
+    deadline = time.monotonic() + asked["timeout_s"] if asked["timeout_s"] else None
+    why = ""
+    while True:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            why = "timeout"
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+        ready, _, _ = select.select([out, connection.sock.fileno()], [], [], left)
+        if out in ready:
+            piece = os.read(out, _PIECE)
+            if not piece:
+                break
+            connection.send(frames.OUTPUT, piece)
+        if connection.sock.fileno() in ready:
+            connection.receive()
+    status = process.wait()
+    ended = {"status": status if status >= 0 else None, "signal": -status if status < 0 else None, "why": why}
+    connection.send(frames.RESULT, json.dumps(ended).encode())
