@@ -14,6 +14,8 @@ from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.routes import ApprovalRoutes
 from ocg.agent.channels import ChannelRoutes
 from ocg.agent.deliveries import Deliveries
+from ocg.agent.mcp import Servers
+from ocg.agent.mcp.routes import McpRoutes
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
@@ -181,6 +183,7 @@ def create_app(
     responses: Responses,
     gate: Gate,
     schedules: Schedules,
+    servers: Servers,
 ) -> Starlette:
     """Build the application."""
     ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics)
@@ -212,6 +215,7 @@ def create_app(
             *ResponseRoutes(responses).routes(),
             *ApprovalRoutes(gate).routes(),
             *ScheduleRoutes(schedules).routes(),
+            *McpRoutes(servers).routes(),
             *ChannelRoutes(deliveries).routes(),
         ]
     )

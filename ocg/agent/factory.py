@@ -1,5 +1,7 @@
 """Puts together what runs turns."""
 
+from collections.abc import Callable, Iterable
+
 from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.records import Records
 from ocg.agent.archive import Archive
@@ -20,6 +22,7 @@ from ocg.agent.results import Results
 from ocg.agent.schedules import Schedules
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything, for_others
+from ocg.agent.tools.base import Tool
 from ocg.agent.turns import Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
@@ -27,12 +30,17 @@ from ocg.database import Database
 
 
 def create_toolbox(
-    database: Database, memories: Memories, schedules: Schedules, confinement: Confinement, metrics: Metrics
+    database: Database,
+    memories: Memories,
+    schedules: Schedules,
+    confinement: Confinement,
+    metrics: Metrics,
+    more: Callable[[], Iterable[Tool]],
 ) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
     others = Toolbox(for_others(memories, results), metrics)
-    return Toolbox(everything(memories, results, schedules, confinement), metrics, others=others)
+    return Toolbox(everything(memories, results, schedules, confinement), metrics, others=others, more=more)
 
 
 def create_turns(

@@ -14,6 +14,7 @@ from ocg.agent.approvals.records import Records
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.factory import create_toolbox, create_turns
 from ocg.agent.imports import load_aiohttp
+from ocg.agent.mcp import McpFile, Servers, connecting
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.memory.notes import Notes
@@ -71,7 +72,11 @@ class AgentService:
             capture = Capture(memories, directory.provider, settings)
             deliveries, schedules = Deliveries(database), Schedules(database, SystemClock())
             confinement = confinements.choose(settings)
-            toolbox = create_toolbox(database, memories, schedules, confinement, metrics)
+            servers = Servers(
+                McpFile(settings.data_dir, settings.config_file), connecting(confinement, settings.workspace_dir)
+            )
+            owned.push_async_callback(servers.close)
+            toolbox = create_toolbox(database, memories, schedules, confinement, metrics, servers.tools)
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
             gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings)
@@ -97,7 +102,7 @@ class AgentService:
             await turns.resume()
             notes = Notes(database, outbox, settings.workspace_dir)
             jobs = (
-                _background(outbox),
+                _background(outbox, servers),
                 memories.run_for_ever(),
                 notes.run_for_ever(),
                 capture.run_for_ever(),
@@ -118,13 +123,16 @@ class AgentService:
                 responses=Responses(database),
                 gate=gate,
                 schedules=schedules,
+                servers=servers,
             )
 
             async def apply(new: AgentSettings) -> frozenset[str]:
+                found = await servers.read()
                 await gate.apply(new)  # first: a file with a mistake in it changes nothing
                 await directory.apply(new)
                 turns.apply(new)
                 capture.apply(new)
+                await servers.apply(found)
                 return _LIVE
 
             where = str(settings.agent_sock)
@@ -132,9 +140,10 @@ class AgentService:
             yield Serving(measured, [listener], where, workers=(database.worker,), apply=apply)
 
 
-async def _background(outbox: Outbox) -> None:
+async def _background(outbox: Outbox, servers: Servers) -> None:
     """Do what need not be done before READY=1."""
     await load_aiohttp()
+    await servers.start()
     await outbox.empty_for_ever()
 
 

@@ -22,11 +22,13 @@ def run(connection: Connection, data: bytes) -> None:
         env=os.environ | asked["env"],
         stdin=subprocess.PIPE if asked["is_interactive"] else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE if asked["parts_errors"] else subprocess.STDOUT,
         start_new_session=True,
     )
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-    out = process.stdout.fileno()
+    kinds = {process.stdout.fileno(): frames.OUTPUT}
+    if process.stderr is not None:
+        kinds[process.stderr.fileno()] = frames.ERRORS
     deadline = time.monotonic() + asked["timeout_s"] if asked["timeout_s"] else None
     why = ""
     while True:
@@ -35,14 +37,21 @@ def run(connection: Connection, data: bytes) -> None:
             why = "timeout"
             os.killpg(process.pid, signal.SIGKILL)
             break
-        ready, _, _ = select.select([out, connection.sock.fileno()], [], [], left)
-        if out in ready:
-            piece = os.read(out, _PIECE)
-            if not piece:
-                break
-            connection.send(frames.OUTPUT, piece)
+        ready, _, _ = select.select([*kinds, connection.sock.fileno()], [], [], left)
+        for descriptor in [one for one in kinds if one in ready]:
+            if piece := os.read(descriptor, _PIECE):
+                connection.send(kinds[descriptor], piece)
+            else:
+                del kinds[descriptor]
+        if not kinds:
+            break
         if connection.sock.fileno() in ready:
-            connection.receive()
+            kind, piece = connection.receive()
+            if process.stdin is not None and kind == frames.INPUT:
+                process.stdin.write(piece)
+                process.stdin.flush()
+            elif process.stdin is not None and kind == frames.INPUT_END:
+                process.stdin.close()
     status = process.wait()
     ended = {"status": status if status >= 0 else None, "signal": -status if status < 0 else None, "why": why}
     connection.send(frames.RESULT, json.dumps(ended).encode())
