@@ -23,7 +23,9 @@ class McpRoutes:
     def endpoints(self) -> Iterator[Endpoint]:
         """List them."""
         shared = partial(Endpoint, errors=UPSTREAM_ERRORS, tag="MCP")
-        yield shared("GET", "/v1/mcp", "List the MCP servers, with their tools", self.servers, McpServerList, scope="read")
+        yield shared(
+            "GET", "/v1/mcp", "List the MCP servers, with their tools", self.servers, McpServerList, scope="read"
+        )
         yield shared(
             "POST", "/v1/mcp/{name}/test", "Connect to an MCP server anew, and list its tools", self.test, McpTest,
             named=McpName, errors=(Code.NOT_FOUND, Code.CONFIG_INVALID, *UPSTREAM_ERRORS), scope="admin",
