@@ -20,6 +20,7 @@ from ocg.agent.memory.notes import Notes
 from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
 from ocg.agent.policy import PolicyFile
+from ocg.agent.processes import Processes
 from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.responses import Responses
 from ocg.agent.schedules import Schedules, SystemClock
@@ -71,7 +72,9 @@ class AgentService:
             capture = Capture(memories, directory.provider, settings)
             deliveries, schedules = Deliveries(database), Schedules(database, SystemClock())
             confinement = confinements.choose(settings)
-            toolbox = create_toolbox(database, memories, schedules, confinement, metrics)
+            processes = Processes(confinement)
+            owned.push_async_callback(processes.close)
+            toolbox = create_toolbox(database, memories, schedules, confinement, processes, metrics)
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
             gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings)
@@ -88,6 +91,7 @@ class AgentService:
                 toolbox=toolbox,
                 metrics=metrics,
                 gate=gate,
+                on_deleted=processes.end_session,
             )
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:

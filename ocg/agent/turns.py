@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from ocg.agent import asked, retelling, slash
@@ -22,13 +22,17 @@ _log = logging.getLogger(__name__)
 INTERRUPTED = "another message came and ended the turn"
 
 
-class Turns:
-    """All there are."""
+OnDeleted = Callable[[str], Awaitable[None]]
 
-    def __init__(self, *, store: Store, engine: Engine, limits: Limits) -> None:
+
+class Turns:
+    """All there are. `on_deleted` ends what else a session has."""
+
+    def __init__(self, *, store: Store, engine: Engine, limits: Limits, on_deleted: OnDeleted | None = None) -> None:
         self._store = store
         self._engine = engine
         self._queue = TurnQueue(limits)
+        self._on_deleted = on_deleted
         self._deserted_s = limits.deserted_s
 
     def apply(self, settings: AgentSettings) -> None:
@@ -112,6 +116,8 @@ class Turns:
         """Delete a session for good; what runs in it ends. Raises NOT_FOUND."""
         await self._queue.cancel(self._queue.of_session(session_id), "the conversation was deleted")
         await self._store.delete_session(session_id)
+        if self._on_deleted is not None:
+            await self._on_deleted(session_id)
 
     @property
     def depths(self) -> tuple[int, int]:
