@@ -9,6 +9,7 @@ from ocg.agent.compaction import Compactor
 from ocg.agent.confinement import Confinement
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.engine import Engine
+from ocg.agent.live import Watch
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.metrics import Metrics
@@ -56,6 +57,7 @@ def create_turns(
     gate: Gate | None = None,
     metrics: Metrics | None = None,
     on_deleted: OnDeleted | None = None,
+    watch: Watch | None = None,
 ) -> Turns:
     """Build it over a database; without a gate there are no rules for its tools."""
     store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
@@ -87,4 +89,4 @@ def create_turns(
         settings=settings,
         capture=capture,
     )
-    return Turns(store=store, engine=engine, limits=limits or Limits(), on_deleted=on_deleted)
+    return Turns(store=store, engine=engine, limits=limits or Limits(), on_deleted=on_deleted, watch=watch)

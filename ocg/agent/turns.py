@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from ocg.agent import asked, retelling, slash
 from ocg.agent.engine import Engine
-from ocg.agent.live import LiveTurn
+from ocg.agent.live import LiveTurn, Watch
 from ocg.agent.queue import Limits, Place, TurnQueue
 from ocg.agent.rows import Turn
 from ocg.agent.store import Store
@@ -26,13 +26,22 @@ OnDeleted = Callable[[str], Awaitable[None]]
 
 
 class Turns:
-    """All there are. `on_deleted` ends what else a session has."""
+    """All there are. `on_deleted` ends what else a session has, and `watch` is told what happens in them."""
 
-    def __init__(self, *, store: Store, engine: Engine, limits: Limits, on_deleted: OnDeleted | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        engine: Engine,
+        limits: Limits,
+        on_deleted: OnDeleted | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self._store = store
         self._engine = engine
         self._queue = TurnQueue(limits)
         self._on_deleted = on_deleted
+        self._watch = watch
         self._deserted_s = limits.deserted_s
 
     def apply(self, settings: AgentSettings) -> None:
@@ -84,7 +93,7 @@ class Turns:
         return live.follow(after) if live is not None else self._replay(turn, after)
 
     def _launch(self, turn: Turn) -> LiveTurn:
-        live = LiveTurn(turn)
+        live = LiveTurn(turn, self._watch)
         live.emit(events.TurnStarted, message_id=turn.message_id)
         self._queue.enter(live, asyncio.create_task(self._run(live), name=f"turn {turn.id}"))
         return live

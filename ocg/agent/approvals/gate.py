@@ -5,8 +5,11 @@ import logging
 import time
 from collections import defaultdict
 
+import msgspec
+
 from ocg.agent import retelling
 from ocg.agent.approvals.records import LATE, About, Records
+from ocg.agent.hooks import Guard
 from ocg.agent.live import LiveTurn
 from ocg.agent.policy import PolicyFile, Verdict
 from ocg.agent.tools.base import Outcome, Tool, failed, parse
@@ -22,8 +25,11 @@ _log = logging.getLogger(__name__)
 class Gate:
     """Decides on calls; those that wait for an answer hear of it here."""
 
-    def __init__(self, records: Records, policy: PolicyFile, settings: AgentSettings) -> None:
+    def __init__(
+        self, records: Records, policy: PolicyFile, settings: AgentSettings, guard: Guard | None = None
+    ) -> None:
         self.records = records
+        self._guard = guard
         self._policy = policy
         self._time_s = settings.approval_time_s
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -71,6 +77,8 @@ class Gate:
             channel=live.turn.channel,
             is_stranger=live.turn.is_stranger,
         )
+        if verdict.decision != "deny" and (no := await self._forbidden(live, call, arguments)):
+            verdict = no
         if verdict.decision == "ask":
             about = About(judged.command or "", has_network=judged.has_network)
             held = await self.records.remembered(live.turn, call.name, about)
@@ -80,6 +88,10 @@ class Gate:
         answer: Answer = "allow" if verdict.decision == "allow" else "deny"
         await self.records.decide(live.turn, call, answer, verdict.by)
         return _outcome(call, answer, verdict.by, verdict.why)
+
+    async def _forbidden(self, live: LiveTurn, call: ToolUse, arguments: msgspec.Struct) -> Verdict | None:
+        no = await self._guard.forbids(live.turn, call, arguments) if self._guard is not None else None
+        return None if no is None else Verdict("deny", no.by, no.why)
 
     async def is_undone(self, live: LiveTurn, call: ToolUse) -> bool:
         """Whether a call that was cut off can have done nothing: it was not allowed yet."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from ocg.agent.confinement.base import Confined
-from ocg.protocol.tooling import Cage, Request
+from ocg.protocol.tooling import Cage, Request, Run
 
 ROOT = Path(__file__).resolve().parents[3]
 _PACKAGES = [path for path in sys.path if path.endswith("site-packages")]
@@ -28,15 +28,15 @@ class Programs:
         self.name = name
         self._workspace = workspace
 
-    def command(self, cage: Cage) -> Sequence[str]:
-        """Return what is run for a cage."""
+    def command(self, cage: Cage, shows: Sequence[str] = ()) -> Sequence[str]:
+        """Return what is run for a cage, in which these folders can be read besides."""
         if self.name == "unconfined":
             return tool(self._workspace)
-        return [*self._cage(cage), *tool(self._workspace)]
+        return [*self._cage(cage, shows), *tool(self._workspace)]
 
-    def _cage(self, cage: Cage) -> list[str]:
+    def _cage(self, cage: Cage, shows: Sequence[str]) -> list[str]:
         bind = "--ro-bind" if cage is Cage.RO else "--bind"
-        places = {sys.prefix, sys.base_prefix, str(ROOT / "ocg"), *_PACKAGES}
+        places = {sys.prefix, sys.base_prefix, str(ROOT / "ocg"), *_PACKAGES, *shows}
         shown = [word for place in sorted(places) for word in ("--ro-bind", place, place)]
         net = [] if cage in {Cage.NET, Cage.EXT} else ["--unshare-net"]
         return [
@@ -52,9 +52,10 @@ class Programs:
     @asynccontextmanager
     async def open(self, cage: Cage, request: Request) -> AsyncIterator[Confined]:
         """See Confinement."""
+        words = self.command(cage, request.shows if isinstance(request, Run) else ())
         ours, its = socket.socketpair()
         with its:
-            process = await asyncio.create_subprocess_exec(*self.command(cage), stdin=its.fileno(), env={"PATH": PATH})
+            process = await asyncio.create_subprocess_exec(*words, stdin=its.fileno(), env={"PATH": PATH})
         reader, writer = await asyncio.open_connection(sock=ours)
         try:
             confined = Confined(reader, writer)

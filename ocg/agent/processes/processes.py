@@ -82,7 +82,7 @@ class Process:
                 self.output.add(data)
                 if self.output.total > MAX_BYTES:
                     break
-        return command.TOO_MUCH
+        return command.how(None, request.timeout_s)
 
     async def send(self, kind: bytes, data: bytes = b"") -> None:
         """Send it input, or a signal. Raises CONFLICT when it has ended, and BUSY when it reads nothing."""
