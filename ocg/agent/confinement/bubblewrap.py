@@ -32,7 +32,7 @@ class Bubblewrap:
         self._options: frozenset[str] = frozenset()
 
     async def command(self, cage: Cage, shows: Sequence[str]) -> Sequence[str]:
-        """Return what is run for a cage that shows these folders as well. Raises UNAVAILABLE where nothing would hold."""
+        """Return what is run for a cage that shows these folders too. Raises UNAVAILABLE where nothing would hold."""
         self._options = self._options or await _options()
         if cage is not Cage.RO:
             await asyncio.to_thread(_keep, self._workspace)
