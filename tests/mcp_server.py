@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 MODE = sys.argv[1]
@@ -35,7 +36,7 @@ def tools(cursor: str) -> dict[str, Any]:
                 ]
             }
         case "changing":
-            return {"tools": [ECHO, *([tool("more")] if os.path.exists("changed") else [])]}
+            return {"tools": [ECHO, *([tool("more")] if Path("changed").exists() else [])]}
         case _:
             return {"tools": [ECHO]}
 
@@ -43,31 +44,34 @@ def tools(cursor: str) -> dict[str, Any]:
 def call(params: dict[str, Any]) -> dict[str, Any]:
     """Answer tools/call."""
     text = str(params["arguments"].get("text"))
+    misbehave(text)
+    image = {"type": "image", "data": "aGVsbG8=", "mimeType": "image/png"}
+    contents: dict[str, list[dict[str, Any]]] = {
+        "picture": [image, {"type": "resource_link", "uri": "file:///x", "name": "x"}],
+        "environment": [{"type": "text", "text": json.dumps(dict(os.environ))}],
+        "large": [{"type": "text", "text": "y" * 1_000_000}],
+        "fail": [{"type": "text", "text": "it cannot be done"}],
+    }
+    said = [{"type": "text", "text": f"you said {text}"}]
+    return {"content": contents.get(text, said), "isError": text == "fail"}
+
+
+def misbehave(text: str) -> None:
+    """Do what a call says beside."""
     match text:
         case "die":
-            print("out of luck", file=sys.stderr, flush=True)
+            os.write(2, b"out of luck\n")
             os._exit(3)
         case "flood":  # a line without end
             while True:
                 os.write(1, b"x" * (1 << 16))
         case "hang":
             time.sleep(3600)
-        case "fail":
-            return {"content": [{"type": "text", "text": "it cannot be done"}], "isError": True}
         case "change":
             with open("changed", "w", encoding="utf-8"):
                 send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
-        case "picture":
-            image = {"type": "image", "data": "aGVsbG8=", "mimeType": "image/png"}
-            link = {"type": "resource_link", "uri": "file:///x", "name": "x"}
-            return {"content": [image, link]}
-        case "environment":
-            return {"content": [{"type": "text", "text": json.dumps(dict(os.environ))}]}
-        case "large":
-            return {"content": [{"type": "text", "text": "y" * 1_000_000}]}
         case "garbage":
             os.write(1, b"\xff\xfe not JSON\n[1, 2]\n{}\n" * 100)
-    return {"content": [{"type": "text", "text": f"you said {text}"}]}
 
 
 def send(message: dict[str, Any]) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from ocg.agent.mcp import McpFile
-from ocg.agent.mcp.file import Found
+from ocg.agent.mcp.file import Found, McpFile
 from ocg.errors import Code, OcgError
 
 

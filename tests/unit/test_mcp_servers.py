@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ocg.agent.mcp import McpFile, Servers, server
+from ocg.agent.mcp import Servers, server
 from ocg.agent.mcp.base import Answer, Listed
 from ocg.agent.mcp.entry import Entry
-from ocg.agent.mcp.file import Found
+from ocg.agent.mcp.file import Found, McpFile
 from ocg.errors import Code, OcgError
 
 SCHEMA = {"type": "object"}
@@ -55,7 +55,7 @@ class Place:
         self.gate.set()
 
     @asynccontextmanager
-    async def connect(self, name: str, entry: Entry) -> AsyncIterator[Played]:
+    async def connect(self, name: str, entry: Entry) -> AsyncIterator[Played]:  # noqa: ARG002 - Connect's signature
         self.attempts.put_nowait(name)
         await self.gate.wait()
         if self.fails:
@@ -81,7 +81,7 @@ async def until(servers: Servers, state: str, name: str = "s") -> Any:
     """Wait for a state: nothing here takes any time of its own."""
     async with asyncio.timeout(20):
         while (found := next(one for one in servers.list().servers if one.name == name)).state != state:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # noqa: ASYNC110 - it is the product that goes on meanwhile
     return found
 
 

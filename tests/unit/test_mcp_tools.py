@@ -154,4 +154,3 @@ def test_a_result_is_bounded() -> None:
     found = content.text_of(result({"type": "text", "text": "x" * (content.MAX_CHARS + 7)}))
     assert len(found) < content.MAX_CHARS + 100
     assert found.endswith("[the rest, 7 characters, is left out]")
-

@@ -15,6 +15,7 @@ from ocg.agent.mcp.entry import Entry
 from ocg.agent.mcp.file import Found, McpFile
 from ocg.agent.mcp.server import Server, items_of, listing
 from ocg.agent.mcp.tool import McpTool
+from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
 from ocg.protocol.mcp import McpServerItem, McpServerList, McpTest
 
@@ -107,6 +108,17 @@ class Servers:
                 tools=items_of(tools),
                 left_out=left_out,
             )
+
+
+@asynccontextmanager
+async def opened(settings: AgentSettings, confinement: Confinement) -> AsyncIterator[Servers]:
+    """Build them, none of which is started yet; leaving the block ends those that are."""
+    file = McpFile(settings.data_dir, settings.config_file)
+    servers = Servers(file, connecting(confinement, settings.workspace_dir))
+    try:
+        yield servers
+    finally:
+        await servers.close()
 
 
 def connecting(confinement: Confinement, workspace: Path) -> Connect:
