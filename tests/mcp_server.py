@@ -32,7 +32,6 @@ def tools(cursor: str) -> dict[str, Any]:
                     tool("n" * 300),
                     tool("large", {"type": "object", "properties": {"x": {"description": "x" * 50_000}}}),
                     tool("echo"),
-                    tool("list", {"type": "array"}),
                 ]
             }
         case "changing":

@@ -80,9 +80,11 @@ async def serving(place: Place, **entries: Entry) -> AsyncIterator[Servers]:
 async def until(servers: Servers, state: str, name: str = "s") -> Any:
     """Wait for a state: nothing here takes any time of its own."""
     async with asyncio.timeout(20):
-        while (found := next(one for one in servers.list().servers if one.name == name)).state != state:
-            await asyncio.sleep(0)  # noqa: ASYNC110 - it is the product that goes on meanwhile
-    return found
+        while True:
+            found = next(one for one in servers.list().servers if one.name == name)
+            if found.state == state:
+                return found
+            await asyncio.sleep(0)
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +114,9 @@ async def test_a_changed_list_is_read_again() -> None:
         place.sessions[0].names = ("other",)
         place.sessions[0].news.set()
         async with asyncio.timeout(20):
-            while [one.name for one in servers.tools()] != ["mcp_s_other"]:
+            while True:
+                if [one.name for one in servers.tools()] == ["mcp_s_other"]:
+                    break
                 await asyncio.sleep(0)
     assert len(place.sessions) == 1
 
