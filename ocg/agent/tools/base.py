@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ocg.agent.live import LiveTurn
+from ocg.agent.marks import marked
 from ocg.agent.providers.base import ToolSpec
 from ocg.agent.rows import Turn
 from ocg.errors import OcgError
@@ -26,7 +27,8 @@ class Tool(Protocol):
     """Something the model can do. `arguments` is a msgspec struct whose fields are described by their `Meta`.
 
     `default` is whether it is run where no rule of the user's says (ocg/agent/policy). Rules may speak of an argument
-    `command`, which is a line for a shell, and of one `path`.
+    `command`, which is a line for a shell, and of one `path`, or `paths` (see ocg/protocol/tooling/files.py). What it
+    returns, or fails with, is marked where it `is_outside`: not from the user, nor from ourselves (ocg/agent/marks.py).
     """
 
     name: str
@@ -34,6 +36,7 @@ class Tool(Protocol):
     default: Decision
     timeout_s: float
     is_repeatable: bool
+    is_outside: bool
 
     @property
     def arguments(self) -> type[msgspec.Struct]:
@@ -70,6 +73,8 @@ def parse(tool: Tool, text: str) -> Any:
         raise OcgError(error.code, why, f"call {tool.name} again with {wanted}") from None
 
 
-def failed(error: OcgError) -> Outcome:
-    """Tell the model what went wrong."""
+def failed(error: OcgError, *, source: str = "") -> Outcome:
+    """Tell the model what went wrong; what a source outside says of it is marked."""
+    if source:
+        error = OcgError(error.code, marked(error.message, source), error.hint)
     return Outcome(f"error: {error}", is_error=True)
