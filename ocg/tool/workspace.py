@@ -46,6 +46,8 @@ class Workspace:
 
     def relative(self, path: str) -> str:
         """Return a path relative to the workspace. Raises FORBIDDEN for an absolute one to elsewhere."""
+        if "\0" in path:
+            raise OcgError(Code.INVALID_REQUEST, f"{path!r} is no path", "leave out the NUL")
         if path.startswith("/") and path != self.path and not path.startswith(f"{self.path}/"):
             why = f"{path} is not in the workspace, {self.path}"
             raise OcgError(Code.FORBIDDEN, why, "give a path relative to it; other files cannot be reached")
@@ -64,8 +66,7 @@ class Workspace:
         with self.reading(path) as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
-            why = f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB"
-            raise OcgError(Code.TOO_LARGE, why, "read it in parts, or use a program")
+            raise _too_large(path)
         return data
 
     @contextmanager
@@ -98,6 +99,8 @@ class Workspace:
     @contextmanager
     def drafted(self, path: str, data: bytes) -> Iterator[Draft]:
         """Write a file's new content to the disk; it is dropped if it has not landed by the end."""
+        if len(data) > MAX_FILE_BYTES:
+            raise _too_large(path)
         with ExitStack() as stack:
             stack.enter_context(about(path))
             folder, name = self._landing(path, stack)
@@ -196,6 +199,11 @@ def _mode_of(path: str, folder: int, name: str) -> int | None:
         found = os.fstat(fd)
     _check_regular(path, found)
     return stat.S_IMODE(found.st_mode) & 0o777
+
+
+def _too_large(path: str) -> OcgError:
+    why = f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB"
+    return OcgError(Code.TOO_LARGE, why, "read it in parts, or have a program do it")
 
 
 def _check_regular(path: str, found: os.stat_result) -> None:

@@ -161,7 +161,7 @@ def test_numbers_as_diff_writes_them_are_passed_over(workspace: Workspace) -> No
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "length >= 1"),
+        ("", "begins with the line"),
         ("--- a\n+++ b\n", "begins with the line '\\*\\*\\* Begin Patch'"),
         ("*** End Patch\n*** Begin Patch\n", "ends with the line '\\*\\*\\* End Patch'"),
         ("*** Begin Patch\n*** End Patch", "changes nothing"),
@@ -170,7 +170,6 @@ def test_numbers_as_diff_writes_them_are_passed_over(workspace: Workspace) -> No
         ("*** Begin Patch\n*** Update File: a\n@@\nx\n*** End Patch", "line 4 .*begins with a space, - or \\+"),
         ("*** Begin Patch\n*** Update File: a\n@@ x\n*** End Patch", "line 4 .*expected lines"),
         ("*** Begin Patch\n*** Add File: a\n-x\n*** End Patch", "each line of the new file a begins with \\+"),
-        ("*** Begin Patch\n*** Add File: a\0b\n+x\n*** End Patch", "a path is expected"),
         ("*** Begin Patch\n*** Add File: a\n+x\n*** End of File\n*** End Patch", "line 4"),
     ],
 )

@@ -70,6 +70,8 @@ _LED_OUT = (
     "/proc/self/environ",
     "/dev/stdin",
     "~/secret",
+    "notes\0/../../secret",
+    "x/" * 3000,
     "",
 )
 

@@ -40,8 +40,8 @@ class PolicyFile:
         session: str,
         channel: str = "",
         is_stranger: bool = False,
-    ) -> tuple[Verdict, str]:
-        """Decide on a call with these arguments, as its tool reads them; return its command as well, if it has one."""
+    ) -> tuple[Verdict, Call]:
+        """Decide on a call with these arguments, as its tool reads them; return what was judged as well."""
         command = getattr(arguments, "command", None)
         call = Call(
             tool,
@@ -51,9 +51,10 @@ class PolicyFile:
             is_stranger,
             command if isinstance(command, str) else None,
             await asyncio.to_thread(_all_resolved, self._workspace, arguments),
-            is_deep=bool(getattr(arguments, "is_deep", False)),
+            is_deep=getattr(arguments, "is_deep", False) is True,
+            has_network=getattr(arguments, "network", False) is True,
         )
-        return self._policy.judge(call), call.command or ""
+        return self._policy.judge(call), call
 
 
 def _load(file: Path) -> Policy:

@@ -23,7 +23,7 @@ class Call:
 
     `default` is what its tool's author thought right. `paths` are where those among its arguments lead in the end,
     relative to the workspace where they are in there; an empty one leads nobody knows where. Where a call `is_deep`,
-    it is about all that lies below as well.
+    it is about all that lies below as well. With `has_network` it asks for that, by an argument `network`.
     """
 
     tool: str
@@ -34,6 +34,7 @@ class Call:
     command: str | None = None
     paths: tuple[str, ...] = ()
     is_deep: bool = False
+    has_network: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stranger: bool = False
     command: _Patterns | None = None
     path: _Patterns | None = None
+    network: bool | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a pattern of a command that is none."""
@@ -92,7 +94,13 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _is_about(self, call: Call) -> bool:
         is_channels = self.channel is None or (bool(call.channel) and _any(call.channel, self.channel))
         is_its_tool = _any(call.tool, self.tool) and _any(call.session, self.session)
-        return is_its_tool and is_channels and call.is_stranger == self.stranger
+        return is_its_tool and is_channels and call.is_stranger == self.stranger and self._fits_network(call)
+
+    def _fits_network(self, call: Call) -> bool:
+        """Compare; a rule that allows gives the network only where it says so, and then what is less as well."""
+        if self.decision == "allow":
+            return bool(self.network) or not call.has_network
+        return self.network in {None, call.has_network}
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -58,6 +58,12 @@ def spec(tool: Tool) -> ToolSpec:
     """Describe a tool to the model."""
     (schema,), definitions = msgspec.json.schema_components([tool.arguments], ref_template="#/$defs/{name}")
     found = definitions.pop(tool.arguments.__name__, schema)
+    tag = tool.arguments.__struct_config__.tag_field  # ours, and not for the model to say
+    found = {
+        key: value for key, value in found.items() if key not in {"title", "description"}
+    }  # it has those of the tool
+    found["properties"] = {key: value for key, value in found.get("properties", {}).items() if key != tag}
+    found["required"] = [key for key in found.get("required", []) if key != tag]
     # What it refers to comes along: a reference to nothing is refused by some APIs, and means anything to a grammar.
     return ToolSpec(tool.name, tool.description, found | ({"$defs": definitions} if definitions else {}))
 

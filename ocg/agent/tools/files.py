@@ -9,9 +9,7 @@ from ocg.agent.tools.base import Place, Tool
 from ocg.protocol.approvals import Decision
 from ocg.protocol.tooling import ApplyPatch, Cage, Edit, Glob, Grep, Ls, Read, Write
 
-_PATCH = """Change, add, move or delete several files at once: all of it is done, or nothing. Lines that stay begin
-with a space, those that go with -, those that come with +; give three that stay around each change. After @@ may stand
-a line further up, such as a function's head.
+_PATCH = """Change, add, move or delete several files at once, or none where a line does not fit.
 *** Begin Patch
 *** Update File: src/a.py
 @@ def f():
@@ -55,14 +53,14 @@ class FileTool:
 
 def tools(confinement: Confinement) -> tuple[Tool, ...]:
     """Return all of them."""
-    read = "Read a text file of the workspace. Each line comes with its number and a tab, which are not in the file."
-    write = "Write a whole file of the workspace, new or not; folders above it are made. To change a file, use edit."
-    edit = "Change a text in a file of the workspace; read it first. What stands there must be given exactly."
-    glob = "Find files of the workspace by their names; those changed last come first."
-    grep = "Find the lines that fit a pattern in the files of the workspace, with their numbers."
+    read = "Read a text file of the workspace; each line comes with its number and a tab, which are not in it."
+    write = "Write a whole file, new or not; folders above it are made."
+    edit = "Change a text in a file; read it first, and give what stands there exactly."
+    glob = "Find files by their names; those changed last come first."
+    grep = "Find lines in files."
     return (
         FileTool(confinement, Cage.RO, Read, read),
-        FileTool(confinement, Cage.RO, Ls, "List a folder of the workspace: sizes, days, names."),
+        FileTool(confinement, Cage.RO, Ls, "List a folder: sizes, days, names."),
         FileTool(confinement, Cage.RO, Glob, glob),
         FileTool(confinement, Cage.RO, Grep, grep),
         FileTool(confinement, Cage.RW, Write, write),

@@ -16,50 +16,38 @@ MAX_FILE_BYTES = 4 << 20
 # What the user alone writes: nothing that the agent was talked into stays in there.
 USERS_OWN = ("SOUL.md", "INSTRUCTIONS.md", "AGENTS.md", "USER.md")
 
-Path = Annotated[
-    str,
-    msgspec.Meta(min_length=1, max_length=4095, pattern="^[^\\u0000]*$", description="a path in the workspace"),
-]
-_Folder = Annotated[
-    str,
-    msgspec.Meta(min_length=1, max_length=4095, pattern="^[^\\u0000]*$", description="the folder; all when left out"),
-]
-_Content = Annotated[str, msgspec.Meta(max_length=MAX_FILE_BYTES)]
-_GLOB = "as *.py, which is found in any folder, or src/**/*.{js,ts}"
+# What a model is told of a tool it reads with every message: no more than it needs. The rest is checked in the cage.
+Path = Annotated[str, msgspec.Meta(description="a path in the workspace")]
 
 
 class Read(msgspec.Struct, frozen=True, tag_field="op", tag="read"):
     """What to read."""
 
     path: Path
-    offset: Annotated[int, msgspec.Meta(ge=1, le=1 << 31, description="the first line, from 1")] = 1
-    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000, description="how many lines at the most")] = 2000
+    offset: Annotated[int, msgspec.Meta(ge=1, description="the first line, from 1")] = 1
+    limit: Annotated[int, msgspec.Meta(ge=1, description="how many lines")] = 2000
 
 
 class Write(msgspec.Struct, frozen=True, tag_field="op", tag="write"):
     """A file's whole content."""
 
     path: Path
-    content: _Content
+    content: str
 
 
 class Edit(msgspec.Struct, frozen=True, tag_field="op", tag="edit"):
     """A text that stands in a file, and what is to stand there instead."""
 
     path: Path
-    old_string: Annotated[
-        _Content, msgspec.Meta(min_length=1, description="the exact text, with enough lines to be there once only")
-    ]
-    new_string: Annotated[_Content, msgspec.Meta(description="what takes its place")]
-    replace_all: Annotated[bool, msgspec.Meta(description="wherever it stands, not once")] = False
+    old_string: Annotated[str, msgspec.Meta(min_length=1, description="with enough lines to be there only once")]
+    new_string: str
+    replace_all: bool = False
 
 
 class ApplyPatch(msgspec.Struct, frozen=True, tag_field="op", tag="apply_patch"):
     """Changes to several files, all of which are made, or none."""
 
-    patch: Annotated[
-        str, msgspec.Meta(min_length=1, max_length=1 << 20, description="from *** Begin Patch to *** End Patch")
-    ]
+    patch: str
 
     def __post_init__(self) -> None:
         """Raise ValueError where it is none."""
@@ -75,7 +63,7 @@ class ApplyPatch(msgspec.Struct, frozen=True, tag_field="op", tag="apply_patch")
 class Ls(msgspec.Struct, frozen=True, tag_field="op", tag="ls"):
     """Which folder to list."""
 
-    path: _Folder = "."
+    path: Path = "."
 
 
 class Glob(msgspec.Struct, frozen=True, tag_field="op", tag="glob"):
@@ -83,8 +71,10 @@ class Glob(msgspec.Struct, frozen=True, tag_field="op", tag="glob"):
 
     is_deep: ClassVar[bool] = True
 
-    pattern: Annotated[str, msgspec.Meta(min_length=1, max_length=512, description=_GLOB)]
-    path: _Folder = "."
+    pattern: Annotated[
+        str, msgspec.Meta(max_length=512, description="*.py, which is found in any folder, or src/**/*.{js,ts}")
+    ]
+    path: Path = "."
 
 
 class Grep(msgspec.Struct, frozen=True, tag_field="op", tag="grep"):
@@ -92,9 +82,9 @@ class Grep(msgspec.Struct, frozen=True, tag_field="op", tag="grep"):
 
     is_deep: ClassVar[bool] = True
 
-    pattern: Annotated[str, msgspec.Meta(min_length=1, max_length=1024, description="a regular expression of Python's")]
-    path: Annotated[_Folder, msgspec.Meta(description="the folder, or one file; all when left out")] = "."
-    include: Annotated[str, msgspec.Meta(max_length=512, description=f"which files, {_GLOB}")] = ""
+    pattern: Annotated[str, msgspec.Meta(max_length=1024, description="a regular expression of Python's")]
+    path: Annotated[str, msgspec.Meta(description="a folder or a file")] = "."
+    include: Annotated[str, msgspec.Meta(max_length=512, description="which files, as for glob")] = ""
     ignore_case: bool = False
-    context: Annotated[int, msgspec.Meta(ge=0, le=20, description="how many lines around each are shown")] = 0
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000, description="how many lines that fit are shown")] = 100
+    context: Annotated[int, msgspec.Meta(ge=0, le=20, description="lines shown around each")] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
