@@ -9,10 +9,12 @@ from ocg.agent.compaction import Compactor
 from ocg.agent.confinement import Confinement
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.engine import Engine
+from ocg.agent.live import Watch
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.metrics import Metrics
 from ocg.agent.policy import PolicyFile
+from ocg.agent.processes import Processes
 from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider
 from ocg.agent.queue import Limits
@@ -20,19 +22,24 @@ from ocg.agent.results import Results
 from ocg.agent.schedules import Schedules
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything, for_others
-from ocg.agent.turns import Turns
+from ocg.agent.turns import OnDeleted, Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
 
 
 def create_toolbox(
-    database: Database, memories: Memories, schedules: Schedules, confinement: Confinement, metrics: Metrics
+    database: Database,
+    memories: Memories,
+    schedules: Schedules,
+    confinement: Confinement,
+    processes: Processes,
+    metrics: Metrics,
 ) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
     others = Toolbox(for_others(memories, results), metrics)
-    return Toolbox(everything(memories, results, schedules, confinement), metrics, others=others)
+    return Toolbox(everything(memories, results, schedules, confinement, processes), metrics, others=others)
 
 
 def create_turns(
@@ -49,6 +56,8 @@ def create_turns(
     limits: Limits | None = None,
     gate: Gate | None = None,
     metrics: Metrics | None = None,
+    on_deleted: OnDeleted | None = None,
+    watch: Watch | None = None,
 ) -> Turns:
     """Build it over a database; without a gate there are no rules for its tools."""
     store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
@@ -80,4 +89,4 @@ def create_turns(
         settings=settings,
         capture=capture,
     )
-    return Turns(store=store, engine=engine, limits=limits or Limits())
+    return Turns(store=store, engine=engine, limits=limits or Limits(), on_deleted=on_deleted, watch=watch)

@@ -1,7 +1,7 @@
 """What a confinement is, and the agent's end of a connection to a confined tool."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -43,7 +43,7 @@ class Confined:
         except OSError as error:
             raise GoneError from error
 
-    async def frames(self) -> AsyncIterator[tuple[bytes, bytes]]:
+    async def frames(self) -> AsyncGenerator[tuple[bytes, bytes], None]:
         """Give what comes, to the result, which is the last. Raises what the tool failed with, and UNAVAILABLE."""
         while True:
             try:

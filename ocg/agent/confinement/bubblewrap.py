@@ -31,12 +31,12 @@ class Bubblewrap:
         self._workspace = workspace
         self._options: frozenset[str] = frozenset()
 
-    async def command(self, cage: Cage) -> Sequence[str]:
-        """Return what is run for a cage. Raises UNAVAILABLE where nothing would hold."""
+    async def command(self, cage: Cage, shows: Sequence[str]) -> Sequence[str]:
+        """Return what is run for a cage that shows these folders too. Raises UNAVAILABLE where nothing would hold."""
         self._options = self._options or await _options()
         if cage is not Cage.RO:
             await asyncio.to_thread(_keep, self._workspace)
-        return ["bwrap", *self._namespaces(cage), *self._files(cage), *tool(self._workspace)]
+        return ["bwrap", *self._namespaces(cage), *self._files(cage, shows), *tool(self._workspace)]
 
     def _namespaces(self, cage: Cage) -> list[str]:
         return [
@@ -46,7 +46,7 @@ class Bubblewrap:
             *(["--disable-userns"] if "--disable-userns" in self._options else []),  # since 0.8
         ]  # fmt: skip
 
-    def _files(self, cage: Cage) -> list[str]:
+    def _files(self, cage: Cage, shows: Sequence[str]) -> list[str]:
         tmpfs = ["--size", str(_TMP_BYTES), "--tmpfs"] if "--size" in self._options else ["--tmpfs"]  # since 0.7
         words = ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
         for name in ("sys", "sysrq-trigger", "irq", "bus"):  # root of this machine may write to them, even in there
@@ -57,11 +57,11 @@ class Bubblewrap:
             words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
         for place in ("/tmp", "/var/tmp", "/dev/shm"):  # noqa: S108 - its own
             words += [*tmpfs, place]
-        return [*words, *self._places(cage), "--remount-ro", "/dev", "--remount-ro", "/"]
+        return [*words, *self._places(cage, shows), "--remount-ro", "/dev", "--remount-ro", "/"]
 
-    def _places(self, cage: Cage) -> list[str]:
+    def _places(self, cage: Cage, shows: Sequence[str]) -> list[str]:
         """Show the workspace and OCG's program; whichever lies in another comes later, and so on top."""
-        ours = {sys.prefix, sys.base_prefix, str(ROOT / "ocg"), *PACKAGES}
+        ours = {sys.prefix, sys.base_prefix, str(ROOT / "ocg"), *PACKAGES, *shows}
         places = {Path(path): "--ro-bind" for path in ours} | {
             self._workspace: "--ro-bind" if cage is Cage.RO else "--bind"
         }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ocg.agent.confinement.base import Confined, GoneError
 from ocg.errors import Code, OcgError
-from ocg.protocol.tooling import Cage, Request
+from ocg.protocol.tooling import Cage, Request, Run
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = [path for path in sys.path if path.endswith("site-packages")]
@@ -35,16 +35,16 @@ def tool(workspace: Path) -> list[str]:
 
 
 class Programs:
-    """See Confinement. `command` says what is run for a cage."""
+    """See Confinement. `command` says what is run for a cage, in which some folders can be read besides."""
 
-    def __init__(self, name: str, command: Callable[[Cage], Awaitable[Sequence[str]]]) -> None:
+    def __init__(self, name: str, command: Callable[[Cage, Sequence[str]], Awaitable[Sequence[str]]]) -> None:
         self.name = name
         self._command = command
 
     @asynccontextmanager
     async def open(self, cage: Cage, request: Request) -> AsyncIterator[Confined]:
         """See Confinement."""
-        words = await self._command(cage)
+        words = await self._command(cage, request.shows if isinstance(request, Run) else ())
         said, errors = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             async with _running(words, errors) as connection:
@@ -63,9 +63,9 @@ class Unconfined:
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
 
-    async def command(self, cage: Cage) -> Sequence[str]:
+    async def command(self, cage: Cage, shows: Sequence[str]) -> Sequence[str]:
         """Return what is run for any cage."""
-        del cage
+        del cage, shows
         return tool(self._workspace)
 
 

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from ocg.agent.confinement import Confinement
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
+from ocg.agent.processes import Processes
 from ocg.agent.providers.base import ToolSpec
 from ocg.agent.results import Results
 from ocg.agent.rows import Turn
 from ocg.agent.schedules import Schedules
 from ocg.agent.tools import files
 from ocg.agent.tools.base import Outcome, Place, Tool, failed, parse, spec
+from ocg.agent.tools.command import ExecTool, ProcessTool
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
 from ocg.agent.tools.result import ReadResultTool
 from ocg.agent.tools.schedule import ScheduleTool
@@ -25,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def everything(
-    memories: Memories, results: Results, schedules: Schedules, confinement: Confinement
+    memories: Memories, results: Results, schedules: Schedules, confinement: Confinement, processes: Processes
 ) -> tuple[Tool, ...]:
     """Return all tools there are."""
     return (
@@ -35,6 +37,8 @@ def everything(
         ReadResultTool(results),
         ScheduleTool(schedules),
         *files.tools(confinement),
+        ExecTool(confinement, processes),
+        ProcessTool(processes),
     )
 
 
