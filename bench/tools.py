@@ -57,7 +57,9 @@ def main() -> None:
     for name, values in times.items():
         worst = statistics.quantiles(values, n=20)[-1]
         goal = f" (goal {_GOALS_MS[name]})" if name in _GOALS_MS else ""
-        print(f"{name:<10} p50 {statistics.median(values):5.1f} ms{goal}, p95 {worst:5.1f} ms, least {min(values):5.1f} ms")
+        print(
+            f"{name:<10} p50 {statistics.median(values):5.1f} ms{goal}, p95 {worst:5.1f} ms, least {min(values):5.1f} ms"
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """JSON by json's own scanner in C, but without json, of which the import takes as long as all else that a tool does."""
 
-from _json import make_scanner
+from _json import encode_basestring_ascii, make_scanner
 
 TYPE_CHECKING = False  # typing takes as long
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ class _Plain:
     parse_constant = float
 
 
-_scan = make_scanner(_Plain)
+_scan = make_scanner(_Plain)  # type: ignore[arg-type]  # of it the types say only what it makes
+quoted = encode_basestring_ascii
 
 
 def loads(data: bytes) -> "Any":
