@@ -153,6 +153,12 @@ PROCESSES = (
         works_unconfined=False,  # it does, and would stay
     ),
     Attack(
+        "stopping what passes on its output",
+        Cage.RW,
+        "head -c 300000 /dev/zero; kill -STOP $PPID; sleep 600",
+        works_unconfined=False,
+    ),
+    Attack(
         "its limits",
         Cage.RW,
         f"ulimit -n 65536 && echo {WON}; ulimit -c unlimited && echo {WON}; true",

@@ -133,6 +133,7 @@ class AgentService:
                 gate=gate,
                 schedules=schedules,
                 hooks=hooks,
+                confined_by=confinement.name,
             )
             hooks.tell("agent.started")
 

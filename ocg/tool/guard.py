@@ -28,7 +28,8 @@ def watch(child: int, connection: int) -> int:
     if not (events := poll.poll(_LOOK_MS)):  # what is soon done is done at full speed
         os.setpriority(os.PRIO_USER, os.getuid(), limits.NICE)
     while not events:
-        if why := _excess(spare_disk):
+        is_stopped = os.waitid(os.P_PID, child, os.WSTOPPED | os.WNOHANG)
+        if why := "it stopped what passes on its output" if is_stopped else _excess(spare_disk):
             sys.stderr.write(f"{why}\n")
             return 1
         _reap(child)
