@@ -4,6 +4,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from ocg.agent import confinement as confinements
 from ocg.agent.confinement import Confinement
 from ocg.agent.confinement.bubblewrap import Bubblewrap
-from ocg.agent.confinement.programs import Programs
+from ocg.agent.confinement.programs import Command, Programs
 from ocg.agent.workspace import FILES, Workspace
 from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
@@ -90,11 +91,12 @@ async def test_what_bubblewrap_complains_of_is_told(workspace: Path) -> None:
     # In there nobody can make one more.
     forbidden = ["bwrap", "--dev-bind", "/", "/", "--unshare-user", "--disable-userns"]
 
-    async def command(cage: Cage, shows: tuple[str, ...]) -> list[str]:
-        return [*forbidden, *await Bubblewrap(workspace).command(cage, shows)]
+    async def command(cage: Cage, shows: Sequence[str]) -> Command:
+        inner = await Bubblewrap(workspace).command(cage, shows)
+        return Command([*forbidden, *inner.words], inner.descriptors)
 
     with pytest.raises(OcgError, match="bwrap: ") as caught:
-        await _shell(Programs("bubblewrap", command), "true")  # type: ignore[arg-type]  # a tuple is a sequence
+        await _shell(Programs("bubblewrap", command), "true")
     assert "docs/confinement.md" in caught.value.hint
 
 

@@ -7,7 +7,8 @@ from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Sequence
 from pathlib import Path
 
-from ocg.agent.confinement.programs import PACKAGES, ROOT, tool
+from ocg.agent.confinement import seccomp
+from ocg.agent.confinement.programs import PACKAGES, ROOT, Command, tool
 from ocg.agent.workspace import FILES
 from ocg.errors import Code, OcgError
 from ocg.protocol.tooling import Cage
@@ -32,13 +33,18 @@ class Bubblewrap:
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
         self._options: frozenset[str] = frozenset()
+        self._filter = seccomp.program(os.uname().machine)
 
-    async def command(self, cage: Cage, shows: Sequence[str]) -> Sequence[str]:
+    async def command(self, cage: Cage, shows: Sequence[str]) -> Command:
         """Return what is run for a cage that shows these folders too. Raises UNAVAILABLE where nothing would hold."""
         self._options = self._options or await _options()
         if cage is not Cage.RO:
             await asyncio.to_thread(_keep, self._workspace)
-        return ["bwrap", *self._namespaces(cage), *self._files(cage, shows), *tool(self._workspace)]
+        words = ["bwrap", *self._namespaces(cage), *self._files(cage, shows)]
+        if not self._filter:
+            return Command([*words, *tool(self._workspace)])
+        read = _readable(self._filter)
+        return Command([*words, "--seccomp", str(read), *tool(self._workspace)], descriptors=(read,))
 
     def _namespaces(self, cage: Cage) -> list[str]:
         return [
@@ -79,6 +85,14 @@ def _as_it_is(path: Path) -> list[str]:
     if path.is_symlink() and path.resolve().is_relative_to("/usr"):
         return ["--symlink", str(path.readlink()), str(path)]
     return ["--ro-bind-try", str(path), str(path)]
+
+
+def _readable(data: bytes) -> int:
+    """Return a descriptor that a few bytes can be read from."""
+    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    os.write(write, data)
+    os.close(write)
+    return read
 
 
 def _keep(workspace: Path) -> None:
