@@ -1,5 +1,6 @@
 """What confines tools where no systemd does: what is chosen, what a cage shows, and how it ends."""
 
+import asyncio
 import secrets
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from ocg.agent.workspace import FILES, Workspace
 from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
 from ocg.protocol import frames
-from ocg.protocol.tooling import Cage, Run
+from ocg.protocol.tooling import Cage, Grep, Run
 from ocg.tool import guard, limits, quickjson
 
 # The services' own limit for a call is not of interest here; this one is for a machine with much else to do.
@@ -56,6 +57,14 @@ def _processes(mark: str) -> list[str]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             found += [path.parent.name] if mark.encode() in path.read_bytes() else []
+    return found
+
+
+def _cpu_ticks(pids: list[str]) -> int:
+    found = 0
+    for pid in pids:
+        with suppress(OSError):
+            found += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
     return found
 
 
@@ -155,9 +164,9 @@ async def test_a_link_in_place_of_a_users_file_is_refused(bubblewrap: Confinemen
 
 
 async def test_whoever_hangs_up_ends_all_that_runs(bubblewrap: Confinement) -> None:
-    """When the block is left no process of the call is there any more."""
-    mark = f"ocg-mark-{secrets.token_hex(8)}"
-    script = f"{sys.executable} -c 'import time; time.sleep(900)' {mark} & echo on; setsid sleep 900 & wait"
+    """When the block is left, no process of the call is there any more."""
+    mark = f"900.{secrets.randbelow(10**9):09}"
+    script = f"for one in $(seq 200); do setsid sleep {mark} & done; echo on; wait"
     async with (
         bubblewrap.open(Cage.RW, Run(argv=("sh", "-c", script))) as confined,
         aclosing(confined.frames()) as coming,
@@ -165,6 +174,18 @@ async def test_whoever_hangs_up_ends_all_that_runs(bubblewrap: Confinement) -> N
         assert await anext(coming) == (frames.OUTPUT, b"on\n")
         assert _processes(mark)
     assert not _processes(mark)
+
+
+async def test_a_tool_that_is_busy_ends_when_nobody_waits_for_it(
+    bubblewrap: Confinement, workspace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A search that would take for ever is no reason to wait: its cage ends by itself."""
+    (workspace / "file").write_text("a" * 64)
+    async with bubblewrap.open(Cage.RO, Grep("(a|aa)+$b")):
+        while _cpu_ticks(_processes(str(workspace))) < 50:  # noqa: ASYNC110 - no event tells of it: by then it searches
+            await asyncio.sleep(0.01)
+    assert not _processes(str(workspace))
+    assert not caplog.records
 
 
 def test_the_guard_says_what_there_is_too_much_of(monkeypatch: pytest.MonkeyPatch) -> None:

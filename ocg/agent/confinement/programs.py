@@ -24,7 +24,7 @@ _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "TERM": "dumb",
 }
-_END_S = 2.0
+_END_S = 5.0
 _COMPLAINT_BYTES = 500
 
 _log = logging.getLogger(__name__)
