@@ -144,6 +144,17 @@ async def test_programs_of_ocg_cannot_be_changed_from_a_workspace_they_lie_in(
     assert (inner / "one").read_text() == "mine"
 
 
+async def test_what_is_ocgs_stays_hidden_whatever_a_call_shows(tmp_path: Path, workspace: Path) -> None:
+    """A server for MCP that may read the home does not read the agent's database."""
+    (tmp_path / "data/agent.db").write_text("secret")
+    (tmp_path / "notes").write_text("shown")
+    confinement = confinements.choose(_settings(tmp_path))
+    script = f"cat {tmp_path}/notes; cat {tmp_path}/data/agent.db; ls {tmp_path}/data; echo x > here"
+    said = await _shell(confinement, script, Cage.EXT, shows=(str(tmp_path),))
+    assert said == f"showncat: {tmp_path}/data/agent.db: No such file or directory\nworkspace\n"
+    assert (workspace / "here").read_text() == "x\n"
+
+
 async def test_what_a_user_has_not_written_no_tool_writes(bubblewrap: Confinement, workspace: Path) -> None:
     """A file that says how the agent is to be must not come from what a model was told."""
     (workspace / "SOUL.md").write_text("mine")

@@ -16,9 +16,9 @@ from ocg.protocol.tooling import Cage
 # What programs look for in /etc, and nobody's secrets: no private keys, no passwords, no settings of services. Each
 # takes 0.2 ms, so that what programs can do without is not among them.
 _ETC = (
-    "alternatives", "crypto-policies", "group", "hosts", "ld.so.cache", "localtime", "mime.types", "nsswitch.conf",
-    "os-release", "passwd", "pki/ca-trust", "pki/tls/cert.pem", "pki/tls/certs", "pki/tls/openssl.cnf", "resolv.conf",
-    "services", "ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf",
+    "alternatives", "ca-certificates/extracted", "crypto-policies", "fonts", "group", "hosts", "ld.so.cache",
+    "localtime", "mime.types", "nsswitch.conf", "os-release", "passwd", "pki/ca-trust", "pki/tls/cert.pem",
+    "pki/tls/certs", "pki/tls/openssl.cnf", "resolv.conf", "services", "ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf",
 )  # fmt: skip
 _PROGRAMS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
 # Root may write to them, even in there: the kernel goes by who is root outside.
@@ -28,10 +28,11 @@ _HELP_S = 10.0
 
 
 class Bubblewrap:
-    """Makes the command that runs a tool in a cage."""
+    """Makes the command that runs a tool in a cage. What is `hidden` is empty there, whatever a call shows."""
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, hidden: Sequence[Path] = ()) -> None:
         self._workspace = workspace
+        self._hidden = hidden
         self._options: frozenset[str] = frozenset()
         self._filter = seccomp.program(os.uname().machine)
 
@@ -71,8 +72,13 @@ class Bubblewrap:
         places[self._workspace] = "--ro-bind" if cage is Cage.RO else "--bind"
         if cage is not Cage.RO:
             places |= {self._workspace / name: "--ro-bind" for name in FILES}
-        ordered = sorted(places, key=lambda path: len(path.parts))
-        return [word for path in ordered for word in (places[path], str(path), str(path))]
+        shown = places.keys()
+        hidden = [path for path in self._hidden if path.is_dir() and not shown.isdisjoint((path, *path.parents))]
+        places |= dict.fromkeys(hidden, "--tmpfs")
+        words = []
+        for path in sorted(places, key=lambda path: len(path.parts)):
+            words += [places[path], str(path)] if places[path] == "--tmpfs" else [places[path], str(path), str(path)]
+        return words
 
     def _is_shown(self, path: Path, places: set[Path]) -> bool:
         """Say whether a place comes with another, and nothing that tools write to is between the two."""
@@ -114,7 +120,10 @@ def _keep(workspace: Path) -> None:
 
 async def _options() -> frozenset[str]:
     """Return the options that the installed bubblewrap has."""
-    process = await asyncio.create_subprocess_exec("bwrap", "--help", stdout=PIPE, stderr=STDOUT)
-    async with asyncio.timeout(_HELP_S):
-        said, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(_HELP_S):
+            process = await asyncio.create_subprocess_exec("bwrap", "--help", stdout=PIPE, stderr=STDOUT)
+            said, _ = await process.communicate()
+    except OSError as error:  # among them is a TimeoutError
+        raise OcgError(Code.UNAVAILABLE, f"bwrap --help: {error}", "read docs/confinement.md") from None
     return frozenset(said.decode().split())
