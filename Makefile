@@ -34,8 +34,10 @@ all: .make/package ocg/gateway/page/index.html $(PROGRAMS:%=bin/%) models
 	$(BIN)/python -m pip install $(UNCACHED) --progress-bar on --require-hashes -r constraints.txt
 	@touch $@
 
+# What a tool's process begins with is compiled here: in its cage it cannot keep what it has compiled.
 .make/package: .make/venv pyproject.toml ocg/__init__.py
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q ocg/__init__.py ocg/tool ocg/protocol
 	@touch $@
 
 bin/%: .make/package
@@ -100,6 +102,7 @@ bench: all .make/dev
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.gateway
 	$(BIN)/python -m bench.gateway_sockets
+	$(BIN)/python -m bench.tools
 	$(BIN)/python -m bench.systemd
 
 # Pins everything anew; needs uv (https://docs.astral.sh/uv).
