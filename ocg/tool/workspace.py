@@ -17,7 +17,7 @@ from ocg.tool.trouble import about
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-_MAX_LINKS = 40  # as Linux has it
+_PATH_MAX, _MAX_LINKS = 4096, 40  # as Linux has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class Workspace:
 
     def relative(self, path: str) -> str:
         """Return a path relative to the workspace. Raises FORBIDDEN for an absolute one to elsewhere."""
-        if "\0" in path:
-            raise OcgError(Code.INVALID_REQUEST, f"{path!r} is no path", "leave out the NUL")
+        if "\0" in path or len(os.fsencode(path)) >= _PATH_MAX:
+            raise OcgError(Code.INVALID_REQUEST, f"{path[:80]!r} is no path", "give one without a NUL, below 4 KiB")
         if path.startswith("/") and path != self.path and not path.startswith(f"{self.path}/"):
             why = f"{path} is not in the workspace, {self.path}"
             raise OcgError(Code.FORBIDDEN, why, "give a path relative to it; other files cannot be reached")
