@@ -15,6 +15,8 @@ from ocg.agent.approvals.routes import ApprovalRoutes
 from ocg.agent.channels import ChannelRoutes
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.hooks import Hooks
+from ocg.agent.mcp import Servers
+from ocg.agent.mcp.routes import McpRoutes
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
@@ -187,6 +189,7 @@ def create_app(
     gate: Gate,
     schedules: Schedules,
     hooks: Hooks,
+    servers: Servers,
 ) -> Starlette:
     """Build the application."""
     ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics, hooks)
@@ -219,6 +222,7 @@ def create_app(
             *ResponseRoutes(responses).routes(),
             *ApprovalRoutes(gate).routes(),
             *ScheduleRoutes(schedules).routes(),
+            *McpRoutes(servers).routes(),
             *ChannelRoutes(deliveries).routes(),
         ]
     )

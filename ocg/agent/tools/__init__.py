@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ocg.agent.confinement import Confinement
 from ocg.agent.marks import marked
@@ -54,14 +54,25 @@ def for_others(memories: Memories, results: Results) -> tuple[Tool, ...]:
 
 
 class Toolbox:
-    """The tools of an agent; whoever is not the owner has `others`."""
+    """The tools of an agent; whoever is not the owner has `others`. `more` are those that come and go."""
 
     def __init__(
-        self, tools: Sequence[Tool], metrics: Metrics | None = None, *, others: "Toolbox | None" = None
+        self,
+        tools: Sequence[Tool],
+        metrics: Metrics | None = None,
+        *,
+        others: "Toolbox | None" = None,
+        more: Callable[[], Iterable[Tool]] = tuple,
     ) -> None:
-        self._tools = {tool.name: tool for tool in tools}
+        self._own = {tool.name: tool for tool in tools}
+        self._more = more
         self._metrics = metrics or Metrics()
         self._others = others or self
+
+    @property
+    def _tools(self) -> dict[str, Tool]:
+        """All there are now. None that comes has the name of one of our own."""
+        return self._own | {tool.name: tool for tool in self._more() if tool.name not in self._own}
 
     def of(self, turn: Turn) -> "Toolbox":
         """Return the tools that whoever asks has."""

@@ -26,6 +26,9 @@ class Place:
 class Tool(Protocol):
     """Something the model can do. `arguments` is a msgspec struct whose fields are described by their `Meta`.
 
+    For a tool of somebody else's it is a JSON schema, which whoever does the call holds it against; it is read into a
+    dict.
+
     `default` is whether it is run where no rule of the user's says (ocg/agent/policy). Rules may speak of an argument
     `command`, which is a line for a shell, and of one `path`, or `paths` (see ocg/protocol/tooling/files.py). What it
     returns, or fails with, is marked where it `is_outside`: not from the user, nor from ourselves (ocg/agent/marks.py).
@@ -39,7 +42,7 @@ class Tool(Protocol):
     is_outside: bool
 
     @property
-    def arguments(self) -> type[msgspec.Struct]:
+    def arguments(self) -> type[msgspec.Struct] | dict[str, Any]:
         """What a call is read into."""
 
     async def run(self, arguments: Any, place: Place) -> str:
@@ -56,6 +59,8 @@ class Outcome:
 
 def spec(tool: Tool) -> ToolSpec:
     """Describe a tool to the model."""
+    if isinstance(tool.arguments, dict):
+        return ToolSpec(tool.name, tool.description, tool.arguments)
     (schema,), definitions = msgspec.json.schema_components([tool.arguments], ref_template="#/$defs/{name}")
     found = definitions.pop(tool.arguments.__name__, schema)
     tag = tool.arguments.__struct_config__.tag_field  # ours, and not for the model to say
@@ -71,7 +76,8 @@ def spec(tool: Tool) -> ToolSpec:
 def parse(tool: Tool, text: str) -> Any:
     """Read a call's arguments. Raises INVALID_REQUEST saying what is wrong and what was expected."""
     try:
-        return wire.decode(tool.arguments, text or "{}")
+        kind = dict[str, Any] if isinstance(tool.arguments, dict) else tool.arguments
+        return wire.decode(kind, text or "{}")
     except OcgError as error:
         wanted = msgspec.json.encode(spec(tool).parameters.get("properties", {})).decode()
         why = error.message.replace("the request does not fit", "the arguments do not fit")
