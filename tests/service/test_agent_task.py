@@ -160,6 +160,14 @@ def test_a_bug_is_found_and_mended_and_its_tests_run_with_approvals_by_the_comma
     assert (done.returncode, "Ran 2 tests" in done.stderr) == (0, True), done.stderr
 
 
+def test_every_tool_is_in_the_manual_with_its_default(running: Agent) -> None:
+    page = (Path(__file__).parents[2] / "docs/tools.md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    listed = {name: row[1] for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    tools = running.ask("GET", "/v1/tools")[1]["tools"]
+    assert {tool["name"]: tool["default"] for tool in tools} == listed
+
+
 def test_what_the_repository_says_reaches_the_model_as_somebody_elses_words(
     tmp_path: Path, running: Agent, model: ScriptedProvider
 ) -> None:
