@@ -27,12 +27,17 @@ from ocg.database import Database
 
 
 def create_toolbox(
-    database: Database, memories: Memories, schedules: Schedules, confinement: Confinement, metrics: Metrics
+    database: Database,
+    memories: Memories,
+    schedules: Schedules,
+    confinement: Confinement,
+    metrics: Metrics,
+    settings: AgentSettings,
 ) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
     others = Toolbox(for_others(memories, results), metrics)
-    return Toolbox(everything(memories, results, schedules, confinement), metrics, others=others)
+    return Toolbox(everything(memories, results, schedules, confinement, settings), metrics, others=others)
 
 
 def create_turns(

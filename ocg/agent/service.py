@@ -38,7 +38,14 @@ from ocg.protocol.clients import EmbeddingClient
 from ocg.telemetry import spans
 
 # What a reload can take over; for the token it has no use.
-_FIXED = config.keys_of(config.Common) | {"OCG_WORKSPACE", "OCG_TOOL_SANDBOX"}
+_FIXED = config.keys_of(config.Common) | {
+    "OCG_WORKSPACE",
+    "OCG_TOOL_SANDBOX",
+    "OCG_WEB_PRIVATE",
+    "OCG_SEARCH",
+    "OCG_SEARCH_URL",
+    "BRAVE_API_KEY",
+}
 _LIVE = config.keys_of(AgentSettings) - _FIXED | {config.TOKEN_KEY}
 
 
@@ -71,7 +78,7 @@ class AgentService:
             capture = Capture(memories, directory.provider, settings)
             deliveries, schedules = Deliveries(database), Schedules(database, SystemClock())
             confinement = confinements.choose(settings)
-            toolbox = create_toolbox(database, memories, schedules, confinement, metrics)
+            toolbox = create_toolbox(database, memories, schedules, confinement, metrics, settings)
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
             gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings)

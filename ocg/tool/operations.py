@@ -4,7 +4,7 @@ import msgspec
 
 from ocg.errors import Code, OcgError
 from ocg.protocol import frames
-from ocg.protocol.tooling import Failure, Read, Request
+from ocg.protocol.tooling import Failure, Fetch, Read, Request
 from ocg.tool import read
 from ocg.tool.connection import Connection
 
@@ -26,5 +26,9 @@ def _do(request: Request) -> str:
     match request:
         case Read():
             return read.read(request)
+        case Fetch():
+            from ocg.tool import web  # noqa: PLC0415 - lxml and ssl are for this alone
+
+            return web.fetch(request)
         case _:
             raise OcgError(Code.INVALID_REQUEST, f"{type(request).__name__} is not done here", "this is a bug in OCG")

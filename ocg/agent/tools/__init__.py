@@ -11,13 +11,14 @@ from ocg.agent.providers.base import ToolSpec
 from ocg.agent.results import Results
 from ocg.agent.rows import Turn
 from ocg.agent.schedules import Schedules
-from ocg.agent.tools import files
+from ocg.agent.tools import files, web
 from ocg.agent.tools.base import Outcome, Place, Tool, failed, parse, spec
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
 from ocg.agent.tools.result import ReadResultTool
 from ocg.agent.tools.schedule import ScheduleTool
 from ocg.agent.tools.time import TimeTool
 from ocg.agent.transcript import INTERRUPTED
+from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ToolItem, ToolList, ToolUse
 
@@ -25,7 +26,11 @@ _log = logging.getLogger(__name__)
 
 
 def everything(
-    memories: Memories, results: Results, schedules: Schedules, confinement: Confinement
+    memories: Memories,
+    results: Results,
+    schedules: Schedules,
+    confinement: Confinement,
+    settings: AgentSettings,
 ) -> tuple[Tool, ...]:
     """Return all tools there are."""
     return (
@@ -35,6 +40,7 @@ def everything(
         ReadResultTool(results),
         ScheduleTool(schedules),
         *files.tools(confinement),
+        *web.tools(settings, confinement),
     )
 
 
