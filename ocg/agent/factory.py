@@ -1,5 +1,7 @@
 """Puts together what runs turns."""
 
+from collections.abc import Callable, Iterable
+
 from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.records import Records
 from ocg.agent.archive import Archive
@@ -9,10 +11,12 @@ from ocg.agent.compaction import Compactor
 from ocg.agent.confinement import Confinement
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.engine import Engine
+from ocg.agent.live import Watch
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.metrics import Metrics
 from ocg.agent.policy import PolicyFile
+from ocg.agent.processes import Processes
 from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider
 from ocg.agent.queue import Limits
@@ -20,7 +24,8 @@ from ocg.agent.results import Results
 from ocg.agent.schedules import Schedules
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything, for_others
-from ocg.agent.turns import Turns
+from ocg.agent.tools.base import Tool
+from ocg.agent.turns import OnDeleted, Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
@@ -31,13 +36,16 @@ def create_toolbox(
     memories: Memories,
     schedules: Schedules,
     confinement: Confinement,
+    processes: Processes,
     metrics: Metrics,
+    more: Callable[[], Iterable[Tool]],
     settings: AgentSettings,
 ) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
     others = Toolbox(for_others(memories, results), metrics)
-    return Toolbox(everything(memories, results, schedules, confinement, settings), metrics, others=others)
+    own = everything(memories, results, schedules, confinement, processes, settings)
+    return Toolbox(own, metrics, others=others, more=more)
 
 
 def create_turns(
@@ -54,6 +62,8 @@ def create_turns(
     limits: Limits | None = None,
     gate: Gate | None = None,
     metrics: Metrics | None = None,
+    on_deleted: OnDeleted | None = None,
+    watch: Watch | None = None,
 ) -> Turns:
     """Build it over a database; without a gate there are no rules for its tools."""
     store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
@@ -85,4 +95,4 @@ def create_turns(
         settings=settings,
         capture=capture,
     )
-    return Turns(store=store, engine=engine, limits=limits or Limits())
+    return Turns(store=store, engine=engine, limits=limits or Limits(), on_deleted=on_deleted, watch=watch)

@@ -284,5 +284,6 @@ MIGRATIONS = (
     ALTER TABLE turns ADD COLUMN is_owners INTEGER NOT NULL DEFAULT 1;
     ALTER TABLE turns ADD COLUMN kind TEXT NOT NULL DEFAULT 'chat' CHECK (kind IN ('chat', 'api'));
     UPDATE turns SET kind = 'api' WHERE session_id IN (SELECT id FROM sessions WHERE kind = 'api');
-    """,
+    """,  # An answer that is remembered for a command without the network is none for the same with it.
+    "ALTER TABLE approvals ADD COLUMN network INTEGER NOT NULL DEFAULT 0",
 )

@@ -1,18 +1,20 @@
 """ocg-agent as a service: opens agent.db, takes up what was cut off, listens on its Unix socket."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from socket import socket
+from typing import Any
 
 from ocg import config
 from ocg.agent import confinement as confinements
-from ocg.agent import providers
+from ocg.agent import mcp, providers
 from ocg.agent.app import create_app
 from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.records import Records
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.factory import create_toolbox, create_turns
+from ocg.agent.hooks import Hooks
 from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
@@ -20,6 +22,7 @@ from ocg.agent.memory.notes import Notes
 from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
 from ocg.agent.policy import PolicyFile
+from ocg.agent.processes import Processes
 from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.responses import Responses
 from ocg.agent.schedules import Schedules, SystemClock
@@ -78,11 +81,22 @@ class AgentService:
             capture = Capture(memories, directory.provider, settings)
             deliveries, schedules = Deliveries(database), Schedules(database, SystemClock())
             confinement = confinements.choose(settings)
-            toolbox = create_toolbox(database, memories, schedules, confinement, metrics, settings)
+            servers = await owned.enter_async_context(mcp.opened(settings, confinement))
+            hooks = await owned.enter_async_context(_hooked(Hooks(settings.data_dir, confinement)))
+            processes = Processes(confinement)
+            owned.push_async_callback(processes.close)
+            toolbox = create_toolbox(
+                database, memories, schedules, confinement, processes, metrics, servers.tools, settings
+            )
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
-            gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings)
+            gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings, hooks)
             await gate.apply(settings)
+
+            async def forget(session_id: str) -> None:
+                await processes.end_session(session_id)
+                hooks.tell("session.deleted", session_id=session_id)
+
             turns = create_turns(
                 database,
                 memories=memories,
@@ -95,6 +109,8 @@ class AgentService:
                 toolbox=toolbox,
                 metrics=metrics,
                 gate=gate,
+                on_deleted=forget,
+                watch=hooks.watch,
             )
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:
@@ -103,15 +119,14 @@ class AgentService:
             owned.push_async_callback(turns.close)
             await turns.resume()
             notes = Notes(database, outbox, settings.workspace_dir)
-            jobs = (
-                _background(outbox),
+            _begin(
+                owned,
+                _background(outbox, servers),
                 memories.run_for_ever(),
                 notes.run_for_ever(),
                 capture.run_for_ever(),
                 Scheduler(schedules, turns).run_for_ever(),
             )
-            for job in jobs:
-                owned.push_async_callback(_ended, asyncio.create_task(job))
             app = create_app(
                 store=store,
                 turns=turns,
@@ -125,13 +140,18 @@ class AgentService:
                 responses=Responses(database),
                 gate=gate,
                 schedules=schedules,
+                hooks=hooks,
+                servers=servers,
             )
+            hooks.tell("agent.started")
 
             async def apply(new: AgentSettings) -> frozenset[str]:
+                found = await servers.read()
                 await gate.apply(new)  # first: a file with a mistake in it changes nothing
                 await directory.apply(new)
                 turns.apply(new)
                 capture.apply(new)
+                await servers.apply(found)
                 return _LIVE
 
             where = str(settings.agent_sock)
@@ -139,10 +159,24 @@ class AgentService:
             yield Serving(measured, [listener], where, workers=(database.worker,), apply=apply)
 
 
-async def _background(outbox: Outbox) -> None:
+async def _background(outbox: Outbox, servers: mcp.Servers) -> None:
     """Do what need not be done before READY=1."""
     await load_aiohttp()
+    await servers.start()
     await outbox.empty_for_ever()
+
+
+@asynccontextmanager
+async def _hooked(hooks: Hooks) -> AsyncIterator[Hooks]:
+    async with AsyncExitStack() as owned:
+        _begin(owned, hooks.run_for_ever())
+        owned.push_async_callback(hooks.stop)
+        yield hooks
+
+
+def _begin(owned: AsyncExitStack, *jobs: Coroutine[Any, Any, None]) -> None:
+    for job in jobs:
+        owned.push_async_callback(_ended, asyncio.create_task(job))
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

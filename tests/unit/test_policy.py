@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from ocg.agent.policy import Call, Policy, PolicyFile, Rule
 from ocg.agent.policy.command import is_allowed, is_meant, read
 from ocg.agent.policy.glob import Glob
+from ocg.agent.tools.command import Command, Wish
 from ocg.errors import Code, OcgError
 from ocg.protocol.approvals import Decision
+from ocg.protocol.tooling import ApplyPatch, Grep
 
 # What beat the allowlists of others: openclaw#128470, openclaw#23276, nanobot#4514, #4515 and #4516, and their kin.
 HOLES = (
@@ -170,12 +172,42 @@ def test_rules_know_sessions_and_channels() -> None:
 
 def test_a_pattern_of_paths_ends_at_a_folder_and_at_the_workspace() -> None:
     allow = {"path": ["notes/*"], "decision": "allow"}
-    assert _judge(allow, path="notes/a.md") == "allow"
-    assert _judge(allow, path="notes/deep/a.md") == "ask"
-    assert _judge({"path": ["**"], "decision": "allow"}, path="notes/deep/a.md") == "allow"
-    assert _judge({"path": ["**"], "decision": "allow"}, path="/etc/passwd") == "ask"
-    assert _judge({"path": ["/etc/**"], "decision": "deny"}, path="/etc/passwd") == "deny"
+    assert _judge(allow, paths=("notes/a.md",)) == "allow"
+    assert _judge(allow, paths=("notes/deep/a.md",)) == "ask"
+    assert _judge({"path": ["**"], "decision": "allow"}, paths=("notes/deep/a.md",)) == "allow"
+    assert _judge({"path": ["**"], "decision": "allow"}, paths=("/etc/passwd",)) == "ask"
+    assert _judge({"path": ["/etc/**"], "decision": "deny"}, paths=("/etc/passwd",)) == "deny"
     assert _judge(allow) == "ask"
+
+
+def test_of_several_paths_all_have_to_be_allowed_and_any_may_be_forbidden() -> None:
+    allow: dict[str, object] = {"path": ["notes/*", "drafts/*"], "decision": "allow"}
+    assert _judge(allow, paths=("notes/a", "drafts/b")) == "allow"
+    assert _judge(allow, paths=("notes/a", "src/b")) == "ask"
+    assert _judge({"path": ["secret/**"], "decision": "deny"}, paths=("notes/a", "secret/b")) == "deny"
+    assert _judge({"path": ["secret/**"], "decision": "deny"}, default="allow", paths=("notes/a", "")) == "ask"
+
+
+def test_who_looks_through_a_folder_is_asked_about_what_is_forbidden_below_it() -> None:
+    deny: dict[str, object] = {"path": ["secret/**", "*/keys/*.pem"], "decision": "deny"}
+    for path in (".", "a", "a/keys"):
+        assert _judge(deny, default="allow", paths=(path,), is_deep=True) == "ask", path
+        assert _judge(deny, default="allow", paths=(path,)) == "allow", path
+    assert _judge(deny, default="allow", paths=("secret/a",), is_deep=True) == "deny"
+    assert _judge(deny, default="allow", paths=("a/b",), is_deep=True) == "allow"
+    assert _judge(deny, default="allow", paths=("/etc",), is_deep=True) == "allow"
+
+
+async def test_no_path_in_a_patch_gets_round_a_rule(tmp_path: Path) -> None:
+    policy = await _of_file(tmp_path, '[[rule]]\npath = "secret/**"\ndecision = "deny"\n')
+    (tmp_path / "workspace/way").symlink_to("secret")
+    for line in ("Add File: secret/a", "Delete File: x/../secret/a", "Update File: way/a", "Update File: b"):
+        body = {"A": "+x\n", "D": "", "U": "*** Move to: secret/b\n" if line.endswith(" b") else "@@\n-a\n"}[line[0]]
+        text = f"*** Begin Patch\n*** Add File: c\n+x\n*** {line}\n{body}*** End Patch\n"
+        verdict, _ = await policy.judge("apply_patch", ApplyPatch(text), default="allow", session="s")
+        assert verdict.decision == "deny", text
+    verdict, _ = await policy.judge("grep", Grep("x"), default="allow", session="s")
+    assert verdict.decision == "ask"
 
 
 _ANY_PATH = st.text(alphabet="ab/.\n*?[", max_size=12)
@@ -196,8 +228,8 @@ def test_no_path_takes_long_to_compare() -> None:
 
 
 def test_a_path_that_leads_nobody_knows_where_is_not_allowed_and_may_be_a_forbidden_one() -> None:
-    assert _judge({"path": ["**"], "decision": "allow"}, default="deny", path="") == "deny"
-    assert _judge({"path": ["/etc/**"], "decision": "deny"}, default="allow", path="") == "ask"
+    assert _judge({"path": ["**"], "decision": "allow"}, default="deny", paths=("",)) == "deny"
+    assert _judge({"path": ["/etc/**"], "decision": "deny"}, default="allow", paths=("",)) == "ask"
 
 
 class _Command(msgspec.Struct):
@@ -242,10 +274,46 @@ async def test_a_path_is_where_it_leads_in_the_end(tmp_path: Path) -> None:
 async def test_what_has_no_line_for_a_shell_fits_no_rule_about_commands(tmp_path: Path) -> None:
     policy = await _of_file(tmp_path, '[[rule]]\ncommand = ["ls"]\ndecision = "allow"\n')
     for arguments in (_Path("ls"), _Command(None), _Command(["ls"])):
-        verdict, command = await policy.judge("exec", arguments, default="ask", session="s")
-        assert (verdict.decision, command) == ("ask", "")
-    verdict, command = await policy.judge("exec", _Command("ls"), default="ask", session="s")
-    assert (verdict.decision, command) == ("allow", "ls")
+        verdict, judged = await policy.judge("exec", arguments, default="ask", session="s")
+        assert (verdict.decision, judged.command) == ("ask", None)
+    verdict, judged = await policy.judge("exec", _Command("ls"), default="ask", session="s")
+    assert (verdict.decision, judged.command) == ("allow", "ls")
+
+
+def test_the_network_is_given_by_a_rule_that_says_so_and_by_no_other() -> None:
+    plain = {"command": ["curl *"], "decision": "allow"}
+    assert _judge(plain, command="curl x") == "allow"
+    assert _judge(plain, command="curl x", has_network=True) == "ask"
+    assert _judge({"decision": "allow"}, command="curl x", has_network=True) == "ask"
+    giving = plain | {"network": True}
+    assert _judge(giving, command="curl x", has_network=True) == "allow"
+    assert _judge(giving, command="curl x") == "allow"
+
+
+def test_a_rule_that_denies_is_about_calls_with_and_without_the_network_unless_it_says_which() -> None:
+    for network, with_it, without in ((None, "deny", "deny"), (True, "deny", "ask"), (False, "ask", "deny")):
+        rule = {"decision": "deny"} | ({} if network is None else {"network": network})
+        assert _judge(rule, command="curl x", has_network=True) == with_it
+        assert _judge(rule, command="curl x") == without
+
+
+async def test_what_is_typed_into_a_shell_in_the_background_is_judged_as_a_command(tmp_path: Path) -> None:
+    policy = await _of_file(tmp_path, '[[rule]]\ncommand = "rm *"\ndecision = "deny"\n')
+    for wish, decision in (
+        (Wish("write", id="p", input="rm -r x\n"), "deny"),
+        (Wish("write", id="p", input="$(echo rm) x\n"), "ask"),
+        (Wish("write", id="p", input="ls\n"), "allow"),
+        (Wish("poll", id="p", input="rm -r x\n"), "allow"),
+    ):
+        verdict, _ = await policy.judge("process", wish, default="allow", session="s")
+        assert verdict.decision == decision, wish
+
+
+async def test_a_call_that_wants_the_network_is_judged_as_one(tmp_path: Path) -> None:
+    policy = await _of_file(tmp_path, '[[rule]]\ncommand = "ls"\ndecision = "allow"\n')
+    for network, decision in ((False, "allow"), (True, "ask")):
+        verdict, _ = await policy.judge("exec", Command("ls", network=network), default="ask", session="s")
+        assert verdict.decision == decision
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 
 from ocg.errors import Code, OcgError
 from ocg.protocol.tooling import Fetch
-from ocg.tool.web import fetch
 from ocg.tool.web.client import MAX_BYTES
+from ocg.tool.web.fetch import fetch
 from ocg.tool.web.markdown import convert
 from tests import certificates
 from tests.website import Answer, moved, page, site

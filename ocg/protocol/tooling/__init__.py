@@ -2,10 +2,26 @@
 
 from ocg.protocol.tooling.base import Cage, Failure
 from ocg.protocol.tooling.command import Ended, Run
-from ocg.protocol.tooling.files import Read
+from ocg.protocol.tooling.files import USERS_OWN, ApplyPatch, Edit, Glob, Grep, Ls, Read, Write
 from ocg.protocol.tooling.web import Fetch, Page
 
-__all__ = ["Cage", "Ended", "Failure", "Fetch", "Page", "Read", "Request", "Run"]
+__all__ = [
+    "USERS_OWN",
+    "ApplyPatch",
+    "Cage",
+    "Edit",
+    "Ended",
+    "Failure",
+    "Fetch",
+    "Glob",
+    "Grep",
+    "Ls",
+    "Page",
+    "Read",
+    "Request",
+    "Run",
+    "Write",
+]
 
 # One a kind; the tag names its module in ocg/tool.
-Request = Run | Read | Fetch
+Request = Run | Read | Write | Edit | ApplyPatch | Ls | Glob | Grep | Fetch

@@ -19,6 +19,7 @@ class WebFetchTool:
     arguments = Page
     timeout_s = 60.0
     is_repeatable = True
+    is_outside = True
 
     def __init__(self, confinement: Confinement, private: Sequence[str]) -> None:
         self._confinement = confinement

@@ -35,6 +35,7 @@ class WebSearchTool:
     arguments = SearchArguments
     timeout_s = 30.0
     is_repeatable = True
+    is_outside = True
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
