@@ -40,11 +40,12 @@ def create_toolbox(
     metrics: Metrics,
     more: Callable[[], Iterable[Tool]],
     settings: AgentSettings,
+    provider: Provider,
 ) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
     others = Toolbox(for_others(memories, results), metrics)
-    own = everything(memories, results, schedules, confinement, processes, settings)
+    own = everything(memories, results, schedules, confinement, processes, settings, provider)
     return Toolbox(own, metrics, others=others, more=more)
 
 

@@ -86,7 +86,15 @@ class AgentService:
             processes = Processes(confinement)
             owned.push_async_callback(processes.close)
             toolbox = create_toolbox(
-                database, memories, schedules, confinement, processes, metrics, servers.tools, settings
+                database,
+                memories,
+                schedules,
+                confinement,
+                processes,
+                metrics,
+                servers.tools,
+                settings,
+                directory.provider,
             )
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()

@@ -7,13 +7,14 @@ import msgspec
 
 from ocg.errors import Code, OcgError
 from ocg.protocol import frames
-from ocg.protocol.tooling import ApplyPatch, Edit, Failure, Fetch, Glob, Grep, Ls, Read, Request, Write
+from ocg.protocol.tooling import ApplyPatch, Edit, Failure, Fetch, Glob, Grep, Ls, Picture, Read, Request, Write
 from ocg.tool.apply_patch import apply_patch
 from ocg.tool.connection import Connection
 from ocg.tool.edit import edit
 from ocg.tool.glob import glob
 from ocg.tool.grep import grep
 from ocg.tool.ls import ls
+from ocg.tool.picture import picture
 from ocg.tool.read import read
 from ocg.tool.trouble import about
 from ocg.tool.workspace import Workspace, here
@@ -24,11 +25,15 @@ def answer(connection: Connection, data: bytes) -> None:
     """Do what is asked and send what came of it."""
     try:
         with about("the workspace"), here() as place:
-            text = do(place, msgspec.json.decode(data, type=Request))
+            found = _answered(place, msgspec.json.decode(data, type=Request))
     except OcgError as error:
         connection.send(frames.FAILURE, msgspec.json.encode(Failure(error.code, error.message, error.hint)))
     else:
-        connection.send(frames.RESULT, text.encode("utf-8", "replace"))
+        connection.send(frames.RESULT, found)
+
+
+def _answered(place: Workspace, request: Request) -> bytes:
+    return picture(place, request) if isinstance(request, Picture) else do(place, request).encode("utf-8", "replace")
 
 
 def do(place: Workspace, request: Request) -> str:

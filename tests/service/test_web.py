@@ -1,12 +1,14 @@
 """The web's tools in an agent: a real page, got by a real confined process."""
 
+import base64
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.provider import ScriptedProvider, calls, provider, says
+from tests.provider import KEY, ScriptedProvider, calls, provider, says
 from tests.service.agent import agent
 from tests.website import Site, page, site
 
@@ -71,3 +73,53 @@ def test_a_search_is_offered_where_one_is_set_up(
     with agent(tmp_path, env | {"OCG_SEARCH_URL": web.url("")}) as running:
         running.say("look for tea")
     assert "A\nhttps://a.example/" in told(model)
+
+
+_PNG = b"\x89PNG\r\n\x1a\n a very small one"
+
+
+def _pictures(body: dict[str, Any]) -> list[str]:
+    """What a request shows."""
+    contents = [one["content"] for one in body["messages"] if isinstance(one["content"], list)]
+    return [part["image_url"]["url"] for content in contents for part in content if part["type"] == "image_url"]
+
+
+def test_a_picture_of_the_workspace_is_described_by_a_model_that_sees(
+    tmp_path: Path, env: dict[str, str], model: ScriptedProvider
+) -> None:
+    seeing = {"OCG_PROVIDER": "openai:gpt-5", "OCG_PROVIDER_URLS": f"openai={model.base_url}", "OPENAI_API_KEY": KEY}
+    (tmp_path / "data/workspace").mkdir()
+    (tmp_path / "data/workspace/cat.png").write_bytes(_PNG)
+    model.play(calls("image", '{"path": "cat.png", "question": "which animal?"}'), says("a cat"), says("done"))
+    with agent(tmp_path, env | seeing) as running:
+        assert running.say("what is it?") == "done"
+    assert _pictures(model.asked[1]) == [f"data:image/png;base64,{base64.b64encode(_PNG).decode()}"]
+    assert "which animal?" in str(model.asked[1])
+    assert "a cat" in told(model)
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [("notes.txt", "is no PNG, JPEG, GIF or WebP"), ("../secret.png", "outside"), ("none.png", "none.png")],
+)
+def test_what_is_no_picture_there_is_shown_to_nobody(
+    tmp_path: Path, env: dict[str, str], model: ScriptedProvider, path: str, why: str
+) -> None:
+    seeing = {"OCG_PROVIDER": "openai:gpt-5", "OCG_PROVIDER_URLS": f"openai={model.base_url}", "OPENAI_API_KEY": KEY}
+    (tmp_path / "data/workspace").mkdir()
+    (tmp_path / "data/workspace/notes.txt").write_text("a secret")
+    (tmp_path / "data/secret.png").write_bytes(_PNG)
+    model.play(calls("image", f'{{"path": "{path}"}}'), says("done"))
+    with agent(tmp_path, env | seeing) as running:
+        running.say("what is it?")
+    assert why in told(model)
+    assert len(model.asked) == 2
+    assert not _pictures(model.asked[1])
+
+
+def test_a_model_that_does_not_see_says_so(tmp_path: Path, env: dict[str, str], model: ScriptedProvider) -> None:
+    model.play(calls("image", '{"path": "cat.png"}'), says("done"))
+    with agent(tmp_path, env) as running:
+        running.say("what is it?")
+    assert "does not see pictures" in told(model)
+    assert "docs/providers.md" in told(model)

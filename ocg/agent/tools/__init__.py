@@ -9,13 +9,14 @@ from ocg.agent.marks import marked
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.processes import Processes
-from ocg.agent.providers.base import ToolSpec
+from ocg.agent.providers.base import Provider, ToolSpec
 from ocg.agent.results import Results
 from ocg.agent.rows import Turn
 from ocg.agent.schedules import Schedules
 from ocg.agent.tools import files, web
 from ocg.agent.tools.base import Outcome, Place, Tool, failed, parse, spec
 from ocg.agent.tools.command import ExecTool, ProcessTool
+from ocg.agent.tools.image import ImageTool
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
 from ocg.agent.tools.result import ReadResultTool
 from ocg.agent.tools.schedule import ScheduleTool
@@ -35,6 +36,7 @@ def everything(
     confinement: Confinement,
     processes: Processes,
     settings: AgentSettings,
+    provider: Provider,
 ) -> tuple[Tool, ...]:
     """Return all tools there are."""
     return (
@@ -47,6 +49,7 @@ def everything(
         ExecTool(confinement, processes),
         ProcessTool(processes),
         *web.tools(settings, confinement),
+        ImageTool(confinement, provider),
     )
 
 

@@ -3,6 +3,7 @@
 from ocg.protocol.tooling.base import Cage, Failure
 from ocg.protocol.tooling.command import Ended, Run
 from ocg.protocol.tooling.files import USERS_OWN, ApplyPatch, Edit, Glob, Grep, Ls, Read, Write
+from ocg.protocol.tooling.picture import Picture
 from ocg.protocol.tooling.web import Fetch, Page
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Grep",
     "Ls",
     "Page",
+    "Picture",
     "Read",
     "Request",
     "Run",
@@ -24,4 +26,4 @@ __all__ = [
 ]
 
 # One a kind; the tag names its module in ocg/tool.
-Request = Run | Read | Write | Edit | ApplyPatch | Ls | Glob | Grep | Fetch
+Request = Run | Read | Write | Edit | ApplyPatch | Ls | Glob | Grep | Picture | Fetch
