@@ -150,6 +150,7 @@ class AgentService:
                 schedules=schedules,
                 hooks=hooks,
                 servers=servers,
+                confined_by=confinement.name,
             )
             hooks.tell("agent.started")
 

@@ -148,6 +148,8 @@ def _one(folder: Path, name: str, before: _Read | None) -> _Read | None:
         inside, status = path.resolve(strict=True), path.stat()
     except OSError:
         return None
+    if status.st_size == 0 and stat.S_ISREG(status.st_mode):
+        return None  # it was made so that tools cannot make it (ocg/agent/confinement/bubblewrap.py)
     stamp = (status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns)
     if before is not None and before.stamp == stamp:
         return before
