@@ -32,8 +32,9 @@ class Site(ThreadingHTTPServer):
 
     daemon_threads = False
 
-    def __init__(self, answers: Mapping[str, Answer]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, answers: Mapping[str, Answer], host: str = "127.0.0.1") -> None:
+        super().__init__((host, 0), _Handler)
+        self.host = host
         self.answers = answers
         self.scheme = "http"
         self.asked: list[str] = []
@@ -43,8 +44,8 @@ class Site(ThreadingHTTPServer):
     def port(self) -> int:
         return int(self.server_address[1])
 
-    def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
-        return f"{self.scheme}://{host}:{self.port}{path}"
+    def url(self, path: str = "/", host: str = "") -> str:
+        return f"{self.scheme}://{host or self.host}:{self.port}{path}"
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that goes away in the middle is what some tests are about."""
@@ -69,9 +70,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def site(answers: Mapping[str, Answer], tls: ssl.SSLContext | None = None) -> Iterator[Site]:
+def site(answers: Mapping[str, Answer], tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Site]:
     """Serve until the block is left."""
-    with Site(answers) as server:
+    with Site(answers, host) as server:
         if tls:
             server.scheme = "https"
             server.socket = tls.wrap_socket(server.socket, server_side=True)

@@ -29,6 +29,7 @@ from ocg.agent.schedules import Schedules, SystemClock
 from ocg.agent.schedules.scheduler import Scheduler
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
+from ocg.agent.tools.web.browser import Browsers
 from ocg.agent.wishes import Wishes
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
@@ -74,8 +75,6 @@ class AgentService:
             embedding = await owned.enter_async_context(EmbeddingClient(settings.address_dir))
             directory = await providers.Directory.open(settings, Wishes(database), metrics)
             owned.push_async_callback(directory.provider.close)
-            passthrough = Passthrough()
-            owned.push_async_callback(passthrough.close)
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
             capture = Capture(memories, directory.provider, settings)
@@ -83,8 +82,10 @@ class AgentService:
             confinement = confinements.choose(settings)
             servers = await owned.enter_async_context(mcp.opened(settings, confinement))
             hooks = await owned.enter_async_context(_hooked(Hooks(settings.data_dir, confinement)))
-            processes = Processes(confinement)
-            owned.push_async_callback(processes.close)
+            passthrough, processes = Passthrough(), Processes(confinement)
+            browsers = Browsers(confinement, settings.web_private)
+            for one in (passthrough, processes, browsers):
+                owned.push_async_callback(one.close)
             toolbox = create_toolbox(
                 database,
                 memories,
@@ -95,6 +96,7 @@ class AgentService:
                 servers.tools,
                 settings,
                 directory.provider,
+                browsers,
             )
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()

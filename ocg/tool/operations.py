@@ -7,7 +7,7 @@ import msgspec
 
 from ocg.errors import Code, OcgError
 from ocg.protocol import frames
-from ocg.protocol.tooling import ApplyPatch, Edit, Failure, Fetch, Glob, Grep, Ls, Picture, Read, Request, Write
+from ocg.protocol.tooling import ApplyPatch, Browse, Edit, Failure, Fetch, Glob, Grep, Ls, Picture, Read, Request, Write
 from ocg.tool.apply_patch import apply_patch
 from ocg.tool.connection import Connection
 from ocg.tool.edit import edit
@@ -25,15 +25,23 @@ def answer(connection: Connection, data: bytes) -> None:
     """Do what is asked and send what came of it."""
     try:
         with about("the workspace"), here() as place:
-            found = _answered(place, msgspec.json.decode(data, type=Request))
+            found = _answered(connection, place, msgspec.json.decode(data, type=Request))
     except OcgError as error:
         connection.send(frames.FAILURE, msgspec.json.encode(Failure(error.code, error.message, error.hint)))
     else:
         connection.send(frames.RESULT, found)
 
 
-def _answered(place: Workspace, request: Request) -> bytes:
-    return picture(place, request) if isinstance(request, Picture) else do(place, request).encode("utf-8", "replace")
+def _answered(connection: Connection, place: Workspace, request: Request) -> bytes:
+    match request:
+        case Picture():
+            return picture(place, request)
+        case Browse():
+            from ocg.tool.web import browser  # noqa: PLC0415 - Playwright may not be there
+
+            browser.serve(connection, place, request)
+            return b""
+    return do(place, request).encode("utf-8", "replace")
 
 
 def do(place: Workspace, request: Request) -> str:

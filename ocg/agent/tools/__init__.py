@@ -21,6 +21,7 @@ from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
 from ocg.agent.tools.result import ReadResultTool
 from ocg.agent.tools.schedule import ScheduleTool
 from ocg.agent.tools.time import TimeTool
+from ocg.agent.tools.web.browser import Browsers
 from ocg.agent.transcript import INTERRUPTED
 from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
@@ -37,6 +38,7 @@ def everything(
     processes: Processes,
     settings: AgentSettings,
     provider: Provider,
+    browsers: Browsers,
 ) -> tuple[Tool, ...]:
     """Return all tools there are."""
     return (
@@ -48,7 +50,7 @@ def everything(
         *files.tools(confinement),
         ExecTool(confinement, processes),
         ProcessTool(processes),
-        *web.tools(settings, confinement),
+        *web.tools(settings, confinement, browsers),
         ImageTool(confinement, provider),
     )
 

@@ -1,7 +1,6 @@
 """HTTP as a reader needs it: GET, a few redirects, no cookies, no more than there is room for."""
 
 import http.client
-import socket
 import ssl
 import zlib
 from collections.abc import Iterator, Sequence
@@ -11,14 +10,13 @@ from email.message import Message
 from urllib.parse import quote, urljoin, urlsplit
 
 from ocg.errors import Code, OcgError
-from ocg.tool.web.reach import Reach, Where
+from ocg.tool.web.reach import Reach, Where, connected
 
 MAX_BYTES = 5 << 20
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OK = range(200, 300)
 _SILENCE_S = 20.0
-_MAX_ADDRESSES = 4
 _PIECE = 1 << 16
 _HEADERS = {
     "User-Agent": "OCG (a user's agent; it reads what it is sent to)",
@@ -89,17 +87,8 @@ class _Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         """Connect, and check the certificate."""
-        sock = self._first()
+        sock = connected(self._places, _SILENCE_S)
         self.sock = ssl.create_default_context().wrap_socket(sock, server_hostname=self.host) if self._is_secure else sock
-
-    def _first(self) -> socket.socket:
-        failed: OSError | None = None
-        for place in self._places[:_MAX_ADDRESSES]:
-            try:
-                return place.connect(_SILENCE_S)
-            except OSError as error:
-                failed = error
-        raise failed or OSError("it has no address")
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ocg.errors import Code, OcgError
 
+_MAX_ADDRESSES = 4
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # What is routed on the internet; all else of IPv6 is this machine's, this net's, or an IPv4 address in disguise.
 _GLOBAL_6 = ipaddress.IPv6Network("2000::/3")
@@ -33,6 +34,17 @@ class Where:
             sock.close()
             raise
         return sock
+
+
+def connected(places: Sequence[Where], timeout_s: float) -> socket.socket:
+    """Connect to the first that answers. Raises OSError."""
+    failed = OSError("it has no address")
+    for place in places[:_MAX_ADDRESSES]:
+        try:
+            return place.connect(timeout_s)
+        except OSError as error:
+            failed = error
+    raise failed
 
 
 class Reach:
