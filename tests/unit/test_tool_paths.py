@@ -74,7 +74,7 @@ _LED_OUT = (
     "/dev/stdin",
     "~/secret",
     "notes\0/../../secret",
-    "x/" * 3000,
+    "x/" * 400,
     "",
 )
 
