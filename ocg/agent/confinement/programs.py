@@ -89,7 +89,7 @@ async def _running(
     try:
         yield reader, writer
     finally:
-        writer.close()
+        writer.transport.abort()  # what it has not read yet, it need not read
         with suppress(OSError):
             await writer.wait_closed()
         await _ended(process)
