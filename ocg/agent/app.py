@@ -15,6 +15,8 @@ from ocg.agent.approvals.routes import ApprovalRoutes
 from ocg.agent.channels import ChannelRoutes
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.hooks import Hooks
+from ocg.agent.mcp import Servers
+from ocg.agent.mcp.routes import McpRoutes
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
@@ -65,6 +67,7 @@ class _Endpoints:
     toolbox: Toolbox
     metrics: Metrics
     hooks: Hooks
+    confined_by: str
 
     async def health(self, _: Request) -> Response:
         running, waiting = self.turns.depths
@@ -75,6 +78,7 @@ class _Endpoints:
             "turns_running": running,
             "turns_waiting": waiting,
             "vectors_pending": await self.outbox.pending(),
+            "tools": self.confined_by,
         }
         return answers.answer(await vitals.health("ocg-agent", details))
 
@@ -187,9 +191,11 @@ def create_app(
     gate: Gate,
     schedules: Schedules,
     hooks: Hooks,
+    servers: Servers,
+    confined_by: str,
 ) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics, hooks)
+    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics, hooks, confined_by)
     return answers.create_app(
         [
             Route("/health", ends.health),
@@ -219,6 +225,7 @@ def create_app(
             *ResponseRoutes(responses).routes(),
             *ApprovalRoutes(gate).routes(),
             *ScheduleRoutes(schedules).routes(),
+            *McpRoutes(servers).routes(),
             *ChannelRoutes(deliveries).routes(),
         ]
     )

@@ -1,5 +1,7 @@
 """Puts together what runs turns."""
 
+from collections.abc import Callable, Iterable
+
 from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.records import Records
 from ocg.agent.archive import Archive
@@ -22,6 +24,7 @@ from ocg.agent.results import Results
 from ocg.agent.schedules import Schedules
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything, for_others
+from ocg.agent.tools.base import Tool
 from ocg.agent.turns import OnDeleted, Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
@@ -35,11 +38,13 @@ def create_toolbox(
     confinement: Confinement,
     processes: Processes,
     metrics: Metrics,
+    more: Callable[[], Iterable[Tool]],
 ) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
     others = Toolbox(for_others(memories, results), metrics)
-    return Toolbox(everything(memories, results, schedules, confinement, processes), metrics, others=others)
+    own = everything(memories, results, schedules, confinement, processes)
+    return Toolbox(own, metrics, others=others, more=more)
 
 
 def create_turns(

@@ -79,6 +79,12 @@ COMMANDS = (
         "Each run is a turn in a conversation of its own. What was missed while nothing ran is caught up once.",
     ),
     Command(
+        "mcp",
+        "mcp",
+        "list and try the MCP servers whose tools the agent has, and be such a server for others",
+        "mcp.json beside the data names the servers, in the form that other clients use.",
+    ),
+    Command(
         "approval",
         "approval",
         "list, allow and deny calls of tools that wait for it, and show what was decided",
