@@ -67,6 +67,7 @@ class _Endpoints:
     toolbox: Toolbox
     metrics: Metrics
     hooks: Hooks
+    confined_by: str
 
     async def health(self, _: Request) -> Response:
         running, waiting = self.turns.depths
@@ -77,6 +78,7 @@ class _Endpoints:
             "turns_running": running,
             "turns_waiting": waiting,
             "vectors_pending": await self.outbox.pending(),
+            "tools": self.confined_by,
         }
         return answers.answer(await vitals.health("ocg-agent", details))
 
@@ -190,9 +192,10 @@ def create_app(
     schedules: Schedules,
     hooks: Hooks,
     servers: Servers,
+    confined_by: str,
 ) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics, hooks)
+    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics, hooks, confined_by)
     return answers.create_app(
         [
             Route("/health", ends.health),

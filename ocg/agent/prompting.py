@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ocg.agent import context
+from ocg.agent import context, marks
 from ocg.agent.archive import Archive, Mark, View
 from ocg.agent.budget import BYTES_A_TOKEN, Counter, digest, text_of
 from ocg.agent.compaction import Compactor
@@ -91,7 +91,7 @@ class Prompter:
     ) -> Laid:
         asked_tokens = turn.options.max_tokens if turn else None
         keyed = _joined(await self._given(turn), _keyed(model, view)) if turn else _keyed(model, view)
-        system = await self._system(model, view.mark, turn, memories)
+        system = await self._system(model, view.mark, turn, memories, has_tools=bool(tools))
         tools_tokens = await self._counter.tools(model, tools)
         *older, newest = keyed or [[]]
         sized = await self._sized(model, newest)
@@ -142,12 +142,15 @@ class Prompter:
             newest = [sized if one is longest else one for one in newest]
         return newest
 
-    async def _system(self, model: Model, mark: Mark, turn: Turn | None, memories: Sequence[Memory]) -> Sized:
+    async def _system(
+        self, model: Model, mark: Mark, turn: Turn | None, memories: Sequence[Memory], *, has_tools: bool
+    ) -> Sized:
         """Write what stands before the conversation; no part may take more of the room than its share."""
         room = context.room(model)
         notes = context.notes(memories, room * BYTES_A_TOKEN // _MEMORIES_PART)
         parts = [
             await self._fitted(model, context.identity(model, await self._texts(turn)), room // _FILES_PART),
+            marks.MEANING if has_tools else "",
             context.asked_by(turn.context, turn.options) if turn else "",
             await self._fitted(model, context.skills(self._skills()), room // _SKILLS_PART),
             await self._fitted(model, notes, room // _MEMORIES_PART),

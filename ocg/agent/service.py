@@ -133,6 +133,7 @@ class AgentService:
                 schedules=schedules,
                 hooks=hooks,
                 servers=servers,
+                confined_by=confinement.name,
             )
             hooks.tell("agent.started")
 

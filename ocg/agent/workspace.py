@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocg.lifecycle.worker import Worker
+from ocg.protocol.tooling import USERS_OWN
 
 _log = logging.getLogger(__name__)
 
@@ -20,8 +21,7 @@ MAX_FILE_BYTES = 24 << 10  # some 6,000 tokens of English: more than anybody wri
 _READ_TIMEOUT_S = 5.0  # a folder on a network may hang
 _CLOSE_TIMEOUT_S = 0.5
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-SOUL, INSTRUCTIONS, AGENTS, USER = "SOUL.md", "INSTRUCTIONS.md", "AGENTS.md", "USER.md"
-FILES = (SOUL, INSTRUCTIONS, AGENTS, USER)
+FILES = SOUL, INSTRUCTIONS, AGENTS, USER = USERS_OWN
 IDENTITY = (
     "You are OCG, an assistant that runs on the user's own computer. Be truthful, and brief unless asked for more;"
     " answer in the user's language."
@@ -148,6 +148,8 @@ def _one(folder: Path, name: str, before: _Read | None) -> _Read | None:
         inside, status = path.resolve(strict=True), path.stat()
     except OSError:
         return None
+    if status.st_size == 0 and stat.S_ISREG(status.st_mode):
+        return None  # it was made so that tools cannot make it (ocg/agent/confinement/bubblewrap.py)
     stamp = (status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns)
     if before is not None and before.stamp == stamp:
         return before

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from ocg.agent.confinement import Confinement
+from ocg.agent.marks import marked
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.processes import Processes
@@ -115,12 +116,17 @@ class Toolbox:
             return failed(OcgError(Code.NOT_FOUND, f"no tool is called {call.name!r}", f"the tools are {known}"))
         try:
             arguments = parse(tool, call.arguments)
+        except OcgError as error:
+            return failed(error)
+        source = call.name if tool.is_outside else ""
+        try:
             async with asyncio.timeout(tool.timeout_s):
-                return Outcome(await tool.run(arguments, place))
+                content = await tool.run(arguments, place)
+            return Outcome(marked(content, source) if source else content)
         except TimeoutError:
             return failed(OcgError(Code.TIMEOUT, f"{call.name} took longer than {tool.timeout_s:g} s", "ask for less"))
         except OcgError as error:
-            return failed(error)
+            return failed(error, source=source)
         except Exception:  # noqa: BLE001 - a tool may fail in any way, the turn goes on
             _log.exception("the tool %s failed", call.name)
             return failed(OcgError(Code.INTERNAL, f"{call.name} failed by a bug in OCG", "do without it"))
