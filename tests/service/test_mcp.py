@@ -171,6 +171,20 @@ def test_a_server_sees_the_workspace_and_its_own_environment_alone(
         assert "for-the-server" not in json.dumps(running.ask("GET", "/v1/mcp"))
 
 
+def test_no_other_tool_reads_or_writes_where_servers_are_at_home(
+    tmp_path: Path, env: dict[str, str], model: ScriptedProvider
+) -> None:
+    serve(tmp_path, s=played("plain"))
+    with agent(tmp_path, env) as running:
+        until(running, "s")
+        home = tmp_path / "data/workspace/.mcp/s"
+        (home / "key").write_text("a-key")
+        assert "error" in use(running, model, "write", {"path": ".mcp/s/.npmrc", "content": "registry=http://evil"})
+        assert "a-key" not in use(running, model, "read", {"path": ".mcp/s/key"})
+        assert "error" in use(running, model, "write", {"path": ".mcp/t/.npmrc", "content": "registry=http://evil"})
+        assert [one.name for one in home.parent.rglob("*")] == ["s", "key"]
+
+
 def test_a_server_that_dies_is_started_by_the_next_call(
     tmp_path: Path, env: dict[str, str], model: ScriptedProvider
 ) -> None:

@@ -2,9 +2,10 @@
 
 from ocg.protocol.tooling.base import Cage, Failure
 from ocg.protocol.tooling.command import Ended, Run
-from ocg.protocol.tooling.files import USERS_OWN, ApplyPatch, Edit, Glob, Grep, Ls, Read, Write
+from ocg.protocol.tooling.files import SERVERS_OWN, USERS_OWN, ApplyPatch, Edit, Glob, Grep, Ls, Read, Write
 
 __all__ = [
+    "SERVERS_OWN",
     "USERS_OWN",
     "ApplyPatch",
     "Cage",
