@@ -245,6 +245,22 @@ def test_a_server_tells_of_new_tools(tmp_path: Path, env: dict[str, str], model:
             raise AssertionError(running.process.log)
 
 
+def test_a_server_of_the_newest_protocol(tmp_path: Path, env: dict[str, str], model: ScriptedProvider) -> None:
+    script = ROOT / "tests/mcp_modern.py"
+    serve(tmp_path, new={"command": sys.executable, "args": [str(script)], "read": [str(ROOT / "tests")]})
+    with agent(tmp_path, env) as running:
+        assert [one["title"] for one in until(running, "new")["tools"]] == ["grow", "add"]
+        assert running.ask("POST", "/v1/mcp/new/test")[1]["protocol"] == "2026-07-28"
+        assert '"sum": 5' in use(running, model, "mcp_new_add", {"a": 2, "b": 3})
+        assert "b" in use(running, model, "mcp_new_add", {"a": 2})
+        assert "grown" in use(running, model, "mcp_new_grow", {"name": "third"})
+        for _ in range(600):
+            if len(until(running, "new")["tools"]) == 3:
+                break
+            time.sleep(0.1)
+        assert "this is third" in use(running, model, "mcp_new_third", {})
+
+
 def test_servers_that_fail_hold_up_neither_the_start_nor_the_end(
     tmp_path: Path, env: dict[str, str], model: ScriptedProvider
 ) -> None:
