@@ -63,7 +63,7 @@ class Bubblewrap:
         for path in ("/tmp", "/dev/shm"):  # noqa: S108 - its own
             words += [*tmpfs, path]
         words += ["--symlink", "/tmp", "/var/tmp"]  # noqa: S108 - as above
-        return [*words, *self._places(cage, shows), *self._hidden(cage), "--remount-ro", "/dev", "--remount-ro", "/"]
+        return [*words, *self._places(cage, shows), "--remount-ro", "/dev", "--remount-ro", "/"]
 
     def _places(self, cage: Cage, shows: Sequence[str]) -> list[str]:
         """Show the workspace and OCG's program; whichever lies in another comes later, and so on top."""
@@ -72,20 +72,15 @@ class Bubblewrap:
         places[self._workspace] = "--ro-bind" if cage is Cage.RO else "--bind"
         if cage is not Cage.RO:
             places |= {self._workspace / name: "--ro-bind" for name in FILES}
+        # What MCP servers keep, too: programs that run with the network, and keys.
+        hidden = [*self._hidden, *([] if cage is Cage.EXT else [self._workspace / SERVERS_OWN])]
         shown = places.keys()
-        hidden = [path for path in self._hidden if path.is_dir() and not shown.isdisjoint((path, *path.parents))]
+        hidden = [path for path in hidden if path.is_dir() and not shown.isdisjoint((path, *path.parents))]
         places |= dict.fromkeys(hidden, "--tmpfs")
         words = []
         for path in sorted(places, key=lambda path: len(path.parts)):
             words += [places[path], str(path)] if places[path] == "--tmpfs" else [places[path], str(path), str(path)]
-        return words
-
-    def _hidden(self, cage: Cage) -> list[str]:
-        """Hide what MCP servers keep: programs that run with the network, and keys."""
-        homes = self._workspace / SERVERS_OWN
-        if cage is Cage.EXT or not homes.is_dir():
-            return []
-        return ["--tmpfs", str(homes), "--remount-ro", str(homes)]
+        return words + [word for path in hidden for word in ("--remount-ro", str(path))]
 
     def _is_shown(self, path: Path, places: set[Path]) -> bool:
         """Say whether a place comes with another, and nothing that tools write to is between the two."""
