@@ -65,11 +65,11 @@ def spec(tool: Tool) -> ToolSpec:
         return ToolSpec(tool.name, tool.description, tool.arguments)
     (schema,), definitions = msgspec.json.schema_components([tool.arguments], ref_template="#/$defs/{name}")
     found = _lean(definitions.pop(tool.arguments.__name__, schema))
-    definitions = _lean(definitions, are_names=True)
-    found.pop("description", None)  # it has that of the tool
+    found.pop("description", None)  # the tool has its own
     tag = tool.arguments.__struct_config__.tag_field  # ours, and not for the model to say
     found["properties"] = {key: value for key, value in found.get("properties", {}).items() if key != tag}
     found["required"] = [key for key in found.get("required", []) if key != tag]
+    definitions = _lean(definitions, are_names=True)
     # What it refers to comes along: a reference to nothing is refused by some APIs, and means anything to a grammar.
     return ToolSpec(tool.name, tool.description, found | ({"$defs": definitions} if definitions else {}))
 
