@@ -31,7 +31,7 @@ async def _start(found: Processes, line: str, session_id: str = "s") -> Process:
 
 async def test_one_that_nobody_asks_for_ends_and_one_that_is_asked_for_goes_on(tmp_path: Path) -> None:
     async with _processes(tmp_path, idle_s=2.0, first_s=0.0) as found:
-        left, asked = await _start(found, "sleep 600"), await _start(found, "sleep 600")
+        asked, left = await _start(found, "sleep 600"), await _start(found, "sleep 600")
         async with asyncio.timeout(60):
             while not left.ended.is_set():
                 found.get("s", asked.id)
