@@ -25,6 +25,7 @@ from ocg.agent.schedules import Schedules
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything, for_others
 from ocg.agent.tools.base import Tool
+from ocg.agent.tools.web.browser import Browsers
 from ocg.agent.turns import OnDeleted, Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
@@ -39,11 +40,14 @@ def create_toolbox(
     processes: Processes,
     metrics: Metrics,
     more: Callable[[], Iterable[Tool]],
+    settings: AgentSettings,
+    provider: Provider,
+    browsers: Browsers,
 ) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
     others = Toolbox(for_others(memories, results), metrics)
-    own = everything(memories, results, schedules, confinement, processes)
+    own = everything(memories, results, schedules, confinement, processes, settings, provider, browsers)
     return Toolbox(own, metrics, others=others, more=more)
 
 
