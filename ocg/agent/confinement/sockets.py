@@ -40,7 +40,7 @@ class Sockets:
                 await confined.begin(request)
                 yield confined
             finally:
-                writer.close()
+                writer.transport.abort()  # what it has not read yet, it need not read
                 with suppress(OSError):
                     await writer.wait_closed()
 
