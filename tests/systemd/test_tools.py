@@ -171,3 +171,21 @@ def test_as_many_calls_as_are_allowed_run_at_once_and_one_more_is_told_so(box: B
     said = json.loads(_as_agent(box, "-m", "tests.systemd.call", "--many"))
     assert said["done"] == [0] * said["most"]
     assert said["refused"] == "busy"
+
+
+def test_a_workspace_of_before_is_shared_by_an_installation(box: Box, workspace: str) -> None:
+    box.script(f"""
+        find {workspace} -mindepth 1 -delete
+        mkdir -p {workspace}/memory/bees
+        echo soul > {workspace}/SOUL.md
+        echo honey > {workspace}/memory/bees/honey.md
+        chown -R ocg:ocg {workspace}
+        chmod -R go= {workspace}
+        chmod 700 {workspace}
+    """)
+    assert f"shared {workspace} with the group ocg-tool" in box.run("ocg", "service", "install").stdout
+    work = "cat SOUL.md memory/bees/honey.md; echo wax >> memory/bees/honey.md; echo wax > memory/wax.md; echo x > new"
+    assert _as_agent(box, "-m", "tests.systemd.call", "rw", work).split() == ["soul", "honey"]
+    read = ("runuser", "-u", "ocg", "--", "cat", f"{workspace}/memory/bees/honey.md", f"{workspace}/memory/wax.md")
+    assert box.run(*read).stdout.split() == ["honey", "wax", "wax"]
+    assert f"kept {workspace}" in box.run("ocg", "service", "install").stdout

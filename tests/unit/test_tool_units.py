@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocg.agent.confinement.sockets import MOST, Sockets
+from ocg.agent.confinement.sockets import MOST, WORKSPACE, Sockets
 from ocg.agent.workspace import FILES
 from ocg.errors import Code, OcgError
 from ocg.managers.systemd import _UNITS
@@ -43,10 +43,11 @@ def test_a_cage_has_the_limits_that_ocg_tool_has() -> None:
 @pytest.mark.parametrize("cage", list(Cage))
 def test_the_users_own_files_are_read_only_wherever_the_workspace_is_not(cage: Cage) -> None:
     text = (SYSTEM / f"ocg-tool-{cage}@.service").read_text()
-    kept = {f"-/var/lib/ocg/workspace/{name}" for name in FILES}
+    kept = {f"-{WORKSPACE}/{name}" for name in FILES}
     if cage is Cage.RO:
-        assert _values(text, "BindPaths") == []
+        assert (_values(text, "BindPaths"), _values(text, "BindReadOnlyPaths")) == ([], [str(WORKSPACE)])
     else:
+        assert _values(text, "BindPaths") == [str(WORKSPACE)]
         assert kept <= set(_values(text, "BindReadOnlyPaths"))
 
 

@@ -12,6 +12,8 @@ from ocg.protocol.tooling import Cage, Request
 
 # Half of the sockets' MaxConnections=: past that systemd hangs up without a word, and it counts those too that end.
 MOST = 32
+# What the units show, whatever the settings say: they read none.
+WORKSPACE = Path("/var/lib/ocg/workspace")
 
 
 class Sockets:
