@@ -24,6 +24,8 @@ from ocg.agent.response_routes import ResponseRoutes
 from ocg.agent.responses import Responses
 from ocg.agent.schedules import Schedules
 from ocg.agent.schedules.routes import ScheduleRoutes
+from ocg.agent.skills import Skills
+from ocg.agent.skills.routes import SkillRoutes
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
 from ocg.agent.turns import Turns
@@ -181,6 +183,7 @@ def create_app(
     responses: Responses,
     gate: Gate,
     schedules: Schedules,
+    skills: Skills,
 ) -> Starlette:
     """Build the application."""
     ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics)
@@ -212,6 +215,7 @@ def create_app(
             *ResponseRoutes(responses).routes(),
             *ApprovalRoutes(gate).routes(),
             *ScheduleRoutes(schedules).routes(),
+            *SkillRoutes(skills).routes(),
             *ChannelRoutes(deliveries).routes(),
         ]
     )

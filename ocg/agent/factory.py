@@ -18,6 +18,7 @@ from ocg.agent.providers.base import Provider
 from ocg.agent.queue import Limits
 from ocg.agent.results import Results
 from ocg.agent.schedules import Schedules
+from ocg.agent.skills import Skills
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything, for_others
 from ocg.agent.turns import Turns
@@ -27,12 +28,18 @@ from ocg.database import Database
 
 
 def create_toolbox(
-    database: Database, memories: Memories, schedules: Schedules, confinement: Confinement, metrics: Metrics
+    database: Database,
+    *,
+    memories: Memories,
+    schedules: Schedules,
+    skills: Skills,
+    confinement: Confinement,
+    metrics: Metrics,
 ) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
     others = Toolbox(for_others(memories, results), metrics)
-    return Toolbox(everything(memories, results, schedules, confinement), metrics, others=others)
+    return Toolbox(everything(memories, results, schedules, skills, confinement), metrics, others=others)
 
 
 def create_turns(
@@ -44,6 +51,7 @@ def create_turns(
     settings: AgentSettings,
     deliveries: Deliveries,
     toolbox: Toolbox,
+    skills: Skills | None = None,
     capture: Capture | None = None,
     use_model: UseModel | None = None,
     limits: Limits | None = None,
@@ -56,7 +64,7 @@ def create_turns(
     compactor = Compactor(
         provider=provider, archive=archive, counter=counter, memories=memories, capture=settings.auto_capture
     )
-    prompter = Prompter(workspace=workspace, archive=archive, counter=counter, compactor=compactor)
+    prompter = Prompter(workspace=workspace, archive=archive, counter=counter, compactor=compactor, skills=skills)
     commands = Commands(
         provider=provider,
         store=store,

@@ -25,6 +25,7 @@ from ocg.agent.responses import Responses
 from ocg.agent.schedules import Schedules, SystemClock
 from ocg.agent.schedules.scheduler import Scheduler
 from ocg.agent.schema import MIGRATIONS
+from ocg.agent.skills import Skills, roots
 from ocg.agent.store import Store
 from ocg.agent.wishes import Wishes
 from ocg.agent.workspace import Workspace
@@ -71,7 +72,15 @@ class AgentService:
             capture = Capture(memories, directory.provider, settings)
             deliveries, schedules = Deliveries(database), Schedules(database, SystemClock())
             confinement = confinements.choose(settings)
-            toolbox = create_toolbox(database, memories, schedules, confinement, metrics)
+            skills = Skills(roots(settings.data_dir, settings.workspace_dir))
+            toolbox = create_toolbox(
+                database,
+                memories=memories,
+                schedules=schedules,
+                skills=skills,
+                confinement=confinement,
+                metrics=metrics,
+            )
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
             gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings)
@@ -86,6 +95,7 @@ class AgentService:
                 deliveries=deliveries,
                 capture=capture,
                 toolbox=toolbox,
+                skills=skills,
                 metrics=metrics,
                 gate=gate,
             )
@@ -118,6 +128,7 @@ class AgentService:
                 responses=Responses(database),
                 gate=gate,
                 schedules=schedules,
+                skills=skills,
             )
 
             async def apply(new: AgentSettings) -> frozenset[str]:

@@ -11,11 +11,13 @@ from ocg.agent.providers.base import ToolSpec
 from ocg.agent.results import Results
 from ocg.agent.rows import Turn
 from ocg.agent.schedules import Schedules
+from ocg.agent.skills import Skills
 from ocg.agent.tools import files
 from ocg.agent.tools.base import Outcome, Place, Tool, failed, parse, spec
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
 from ocg.agent.tools.result import ReadResultTool
 from ocg.agent.tools.schedule import ScheduleTool
+from ocg.agent.tools.skill import SkillTool
 from ocg.agent.tools.time import TimeTool
 from ocg.agent.transcript import INTERRUPTED
 from ocg.errors import Code, OcgError
@@ -25,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def everything(
-    memories: Memories, results: Results, schedules: Schedules, confinement: Confinement
+    memories: Memories, results: Results, schedules: Schedules, skills: Skills, confinement: Confinement
 ) -> tuple[Tool, ...]:
     """Return all tools there are."""
     return (
@@ -34,6 +36,7 @@ def everything(
         MemoryStoreTool(memories),
         ReadResultTool(results),
         ScheduleTool(schedules),
+        SkillTool(skills),
         *files.tools(confinement),
     )
 
