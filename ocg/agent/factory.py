@@ -7,6 +7,7 @@ from ocg.agent.budget import Counter
 from ocg.agent.commands import Commands, UseModel
 from ocg.agent.compaction import Compactor
 from ocg.agent.confinement import Confinement
+from ocg.agent.conversations import Conversations
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.engine import Engine
 from ocg.agent.memory import Memories
@@ -21,6 +22,7 @@ from ocg.agent.schedules import Schedules
 from ocg.agent.skills import Skills
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything, for_others
+from ocg.agent.tools.spawn import SpawnTool
 from ocg.agent.turns import Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
@@ -33,13 +35,23 @@ def create_toolbox(
     memories: Memories,
     schedules: Schedules,
     skills: Skills,
+    deliveries: Deliveries,
     confinement: Confinement,
     metrics: Metrics,
 ) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
     others = Toolbox(for_others(memories, results), metrics)
-    return Toolbox(everything(memories, results, schedules, skills, confinement), metrics, others=others)
+    tools = everything(
+        memories=memories,
+        results=results,
+        schedules=schedules,
+        skills=skills,
+        conversations=Conversations(database),
+        deliveries=deliveries,
+        confinement=confinement,
+    )
+    return Toolbox(tools, metrics, others=others)
 
 
 def create_turns(
@@ -88,4 +100,6 @@ def create_turns(
         settings=settings,
         capture=capture,
     )
-    return Turns(store=store, engine=engine, limits=limits or Limits())
+    turns = Turns(store=store, engine=engine, limits=limits or Limits())
+    toolbox.add(SpawnTool(turns, toolbox))
+    return turns

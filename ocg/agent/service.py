@@ -78,6 +78,7 @@ class AgentService:
                 memories=memories,
                 schedules=schedules,
                 skills=skills,
+                deliveries=deliveries,
                 confinement=confinement,
                 metrics=metrics,
             )
