@@ -24,7 +24,8 @@ from typing import Any
 import msgspec
 
 from ocg.agent.confinement import Confinement
-from ocg.agent.confinement.programs import Programs
+from ocg.agent.confinement.bubblewrap import Bubblewrap
+from ocg.agent.confinement.programs import Programs, Unconfined
 from ocg.agent.confinement.sockets import Sockets
 from ocg.errors import OcgError
 from ocg.protocol.tooling import Cage, Request, Run
@@ -183,11 +184,18 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only attacks with this in their names")
     options = parser.parse_args()
     with _world(options.workspace, options.data, options.others) as world:
-        if options.sandbox == "systemd":
-            confinement: Confinement = Sockets(options.sockets)
-        else:
-            confinement = Programs(options.sandbox, options.workspace)
-        asyncio.run(_run(confinement, world, options))
+        asyncio.run(_run(_confinement(options), world, options))
+
+
+def _confinement(options: argparse.Namespace) -> Confinement:
+    if options.sandbox == "systemd":
+        return Sockets(options.sockets)
+    cage = (
+        Bubblewrap(options.workspace, options.data / "skills")
+        if options.sandbox == "bubblewrap"
+        else Unconfined(options.workspace)
+    )
+    return Programs(options.sandbox, cage.command)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.routes import ApprovalRoutes
 from ocg.agent.channels import ChannelRoutes
 from ocg.agent.deliveries import Deliveries
+from ocg.agent.hooks import Hooks
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
@@ -65,6 +66,7 @@ class _Endpoints:
     directory: Directory
     toolbox: Toolbox
     metrics: Metrics
+    hooks: Hooks
 
     async def health(self, _: Request) -> Response:
         running, waiting = self.turns.depths
@@ -80,6 +82,9 @@ class _Endpoints:
 
     async def tools(self, _: Request) -> Response:
         return answers.answer(self.toolbox.listed())
+
+    async def list_hooks(self, _: Request) -> Response:
+        return answers.answer(await self.hooks.list())
 
     async def show_metrics(self, _: Request) -> Response:
         running, waiting = self.turns.depths
@@ -184,15 +189,17 @@ def create_app(
     gate: Gate,
     schedules: Schedules,
     skills: Skills,
+    hooks: Hooks,
 ) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics)
+    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics, hooks)
     return answers.create_app(
         [
             Route("/health", ends.health),
             Route("/metrics", ends.show_metrics),
             Route("/v1/providers", ends.providers),
             Route("/v1/tools", ends.tools),
+            Route("/v1/hooks", ends.list_hooks),
             Route("/v1/providers/wish", ends.use_providers, methods=["PUT"]),
             Route("/v1/providers/wish", ends.forget_wish, methods=["DELETE"]),
             Route("/v1/providers/{name}/test", ends.test_provider, methods=["POST"]),

@@ -287,7 +287,7 @@ class Engine:
             turn = await _whole(self._store.finish(live.turn, kept, cut_off=cut_off, event_seq=live.seq))
             if turn.error is None and turn.joined is None:
                 last = (await self._store.steps(turn.id))[-1]
-            live.tell([retelling.end(turn, live.seq, last)])
+            live.happen(retelling.end(turn, live.seq, last))
             kept = turn.error
         except OcgError as worse:
             _log.info("the end of turn %s could not be kept: %s", live.turn.id, worse)

@@ -10,10 +10,12 @@ from ocg.agent.confinement import Confinement
 from ocg.agent.conversations import Conversations
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.engine import Engine
+from ocg.agent.live import Watch
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.metrics import Metrics
 from ocg.agent.policy import PolicyFile
+from ocg.agent.processes import Processes
 from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider
 from ocg.agent.queue import Limits
@@ -23,7 +25,7 @@ from ocg.agent.skills import Skills
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything, for_others
 from ocg.agent.tools.spawn import SpawnTool
-from ocg.agent.turns import Turns
+from ocg.agent.turns import OnDeleted, Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
@@ -37,6 +39,7 @@ def create_toolbox(
     skills: Skills,
     deliveries: Deliveries,
     confinement: Confinement,
+    processes: Processes,
     metrics: Metrics,
 ) -> Toolbox:
     """Build it with all tools there are."""
@@ -50,6 +53,7 @@ def create_toolbox(
         conversations=Conversations(database),
         deliveries=deliveries,
         confinement=confinement,
+        processes=processes,
     )
     return Toolbox(tools, metrics, others=others)
 
@@ -69,6 +73,8 @@ def create_turns(
     limits: Limits | None = None,
     gate: Gate | None = None,
     metrics: Metrics | None = None,
+    on_deleted: OnDeleted | None = None,
+    watch: Watch | None = None,
 ) -> Turns:
     """Build it over a database; without a gate there are no rules for its tools."""
     store, archive, counter, results = Store(database), Archive(database), Counter(provider), Results(database)
@@ -100,6 +106,6 @@ def create_turns(
         settings=settings,
         capture=capture,
     )
-    turns = Turns(store=store, engine=engine, limits=limits or Limits())
+    turns = Turns(store=store, engine=engine, limits=limits or Limits(), on_deleted=on_deleted, watch=watch)
     toolbox.add(SpawnTool(turns, toolbox))
     return turns

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -11,6 +11,8 @@ from ocg.agent.rows import Turn
 from ocg.protocol import events
 from ocg.protocol.events import LAST, Event, TurnEvent
 
+Watch = Callable[[Turn, TurnEvent], None]
+
 
 class LiveTurn:
     """A turn's events so far, and the news of more. Followers come and go; the turn goes on.
@@ -18,11 +20,12 @@ class LiveTurn:
     `text` and `reasoning` are what the model said and thought since the last step that is on disk, `spans` in which
     order: whether it thought, and how many characters. `seq` is the number of the last event. With `cancelled_why`
     somebody wants it to end. `first_text_s` is how long the first text took to come, once it has. `limit` is its
-    limit of time, while it runs.
+    limit of time, while it runs. `watch` is told what happens, and not what is told once more.
     """
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Turn, watch: Watch | None = None) -> None:
         self.turn = turn
+        self._watch = watch
         self.text = ""
         self.reasoning = ""
         self.spans: list[tuple[bool, int]] = []
@@ -105,7 +108,13 @@ class LiveTurn:
         """Add an event; it gets the next number."""
         seq = self.seq + width(kind, fields.get("text", ""))
         event = kind(turn_id=self.turn.id, session_id=self.turn.session_id, seq=seq, **fields)
-        self.tell([event])  # type: ignore[list-item] # every class of events.py is one of TurnEvent
+        self.happen(event)  # type: ignore[arg-type] # every class of events.py is one of TurnEvent
+
+    def happen(self, event: TurnEvent) -> None:
+        """Add an event that has its number, and have it watched."""
+        self.tell([event])
+        if self._watch is not None:
+            self._watch(self.turn, event)
 
     def tell(self, told: Sequence[TurnEvent]) -> None:
         """Add events that have their numbers."""

@@ -285,6 +285,8 @@ MIGRATIONS = (
     ALTER TABLE turns ADD COLUMN kind TEXT NOT NULL DEFAULT 'chat' CHECK (kind IN ('chat', 'api'));
     UPDATE turns SET kind = 'api' WHERE session_id IN (SELECT id FROM sessions WHERE kind = 'api');
     """,
+    # An answer that is remembered for a command without the network is none for the same with it.
+    "ALTER TABLE approvals ADD COLUMN network INTEGER NOT NULL DEFAULT 0",
     # Sub-agents, and messages that are sent while a turn runs.
     """
     -- What a sub-agent's turn has from the turn that asked for it (ocg/agent/spawned.py).

@@ -13,6 +13,7 @@ from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.records import Records
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.factory import create_toolbox, create_turns
+from ocg.agent.hooks import Hooks
 from ocg.agent.imports import load_aiohttp
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
@@ -20,6 +21,7 @@ from ocg.agent.memory.notes import Notes
 from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
 from ocg.agent.policy import PolicyFile
+from ocg.agent.processes import Processes
 from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.responses import Responses
 from ocg.agent.schedules import Schedules, SystemClock
@@ -71,8 +73,15 @@ class AgentService:
             memories = Memories(database, embedding, outbox)
             capture = Capture(memories, directory.provider, settings)
             deliveries, schedules = Deliveries(database), Schedules(database, SystemClock())
-            confinement = confinements.choose(settings)
-            skills = Skills(roots(settings.data_dir, settings.workspace_dir))
+            confinement, skills = (
+                confinements.choose(settings),
+                Skills(roots(settings.data_dir, settings.workspace_dir)),
+            )
+            hooks = Hooks(settings.data_dir, confinement)
+            owned.push_async_callback(_ended, asyncio.create_task(hooks.run_for_ever()))
+            owned.push_async_callback(hooks.stop)
+            processes = Processes(confinement)
+            owned.push_async_callback(processes.close)
             toolbox = create_toolbox(
                 database,
                 memories=memories,
@@ -80,12 +89,18 @@ class AgentService:
                 skills=skills,
                 deliveries=deliveries,
                 confinement=confinement,
+                processes=processes,
                 metrics=metrics,
             )
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
-            gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings)
+            gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings, hooks)
             await gate.apply(settings)
+
+            async def forget(session_id: str) -> None:
+                await processes.end_session(session_id)
+                hooks.tell("session.deleted", session_id=session_id)
+
             turns = create_turns(
                 database,
                 memories=memories,
@@ -99,6 +114,8 @@ class AgentService:
                 skills=skills,
                 metrics=metrics,
                 gate=gate,
+                on_deleted=forget,
+                watch=hooks.watch,
             )
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:
@@ -130,7 +147,9 @@ class AgentService:
                 gate=gate,
                 schedules=schedules,
                 skills=skills,
+                hooks=hooks,
             )
+            hooks.tell("agent.started")
 
             async def apply(new: AgentSettings) -> frozenset[str]:
                 await gate.apply(new)  # first: a file with a mistake in it changes nothing

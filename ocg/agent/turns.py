@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from ocg.agent import asked, retelling, slash
 from ocg.agent.engine import Engine
-from ocg.agent.live import LiveTurn
+from ocg.agent.live import LiveTurn, Watch
 from ocg.agent.queue import Limits, Place, TurnQueue
 from ocg.agent.rows import Turn
 from ocg.agent.spawned import Spawned
@@ -23,13 +23,26 @@ _log = logging.getLogger(__name__)
 INTERRUPTED = "another message came and ended the turn"
 
 
-class Turns:
-    """All there are."""
+OnDeleted = Callable[[str], Awaitable[None]]
 
-    def __init__(self, *, store: Store, engine: Engine, limits: Limits) -> None:
+
+class Turns:
+    """All there are. `on_deleted` ends what else a session has, and `watch` is told what happens in them."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        engine: Engine,
+        limits: Limits,
+        on_deleted: OnDeleted | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self._store = store
         self._engine = engine
         self._queue = TurnQueue(limits)
+        self._on_deleted = on_deleted
+        self._watch = watch
         self._deserted_s = limits.deserted_s
 
     def apply(self, settings: AgentSettings) -> None:
@@ -82,7 +95,7 @@ class Turns:
         return live.follow(after) if live is not None else self._replay(turn, after)
 
     def _launch(self, turn: Turn) -> LiveTurn:
-        live = LiveTurn(turn)
+        live = LiveTurn(turn, self._watch)
         live.emit(events.TurnStarted, message_id=turn.message_id)
         self._queue.enter(live, asyncio.create_task(self._run(live), name=f"turn {turn.id}"))
         return live
@@ -114,6 +127,8 @@ class Turns:
         """Delete a session for good; what runs in it ends. Raises NOT_FOUND."""
         await self._queue.cancel(self._queue.of_session(session_id), "the conversation was deleted")
         await self._store.delete_session(session_id)
+        if self._on_deleted is not None:
+            await self._on_deleted(session_id)
 
     @property
     def depths(self) -> tuple[int, int]:

@@ -91,6 +91,12 @@ COMMANDS = (
         "Which calls are asked about, policy.toml beside the data says; a call that nobody allows is denied.",
     ),
     Command(
+        "hook",
+        "hook",
+        "list the programs that are called when something happens",
+        "They lie in the folder hooks beside the data, in a folder for each event; docs/hooks.md names the events.",
+    ),
+    Command(
         "token",
         "token",
         "make, list and revoke tokens for programs and people",

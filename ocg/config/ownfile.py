@@ -45,13 +45,17 @@ def write(file: Path, data: bytes, *, mode: int) -> None:
 
 def _check(file: Path, status: os.stat_result, hint: str) -> None:
     """Raise UNSAFE_PATH unless it is a file that nobody but us, root or the data's owner can have written."""
-    is_safe = stat.S_ISREG(status.st_mode) and not _is_open(status)
-    if not is_safe or status.st_uid not in {0, os.geteuid(), _owner(file.parent)}:
+    if not (stat.S_ISREG(status.st_mode) and is_ours(status, file.parent)):
         raise OcgError(
             Code.UNSAFE_PATH,
             f"{file} may be somebody else's (owner: user {status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o})",
             hint,
         )
+
+
+def is_ours(status: os.stat_result, data_dir: Path) -> bool:
+    """Whether nobody but us, root or the owner of the data can have changed what has this status."""
+    return not _is_open(status) and status.st_uid in {0, os.geteuid(), _owner(data_dir)}
 
 
 def _owner(data_dir: Path) -> int:

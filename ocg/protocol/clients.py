@@ -15,6 +15,7 @@ from ocg.protocol import address, messages, sse, tokens, vectors, wire
 from ocg.protocol.approvals import Approval, ApprovalAnswer, ApprovalList, DecisionList
 from ocg.protocol.client import Client, ConnectionLostError
 from ocg.protocol.events import LAST, TurnEvent
+from ocg.protocol.hooks import HookList
 from ocg.protocol.pauses import Pauses
 
 if TYPE_CHECKING:
@@ -278,6 +279,10 @@ class AgentClient(Client):
     async def decisions(self, *, limit: int = 100) -> DecisionList:
         """List the latest decisions on calls of tools, the newest first."""
         return await self.call("GET", f"/v1/decisions?limit={limit}", DecisionList)
+
+    async def hooks(self) -> HookList:
+        """List the programs that are called on events, and those that are not."""
+        return await self.call("GET", "/v1/hooks", HookList)
 
 
 async def _over_restarts(

@@ -1,21 +1,34 @@
 """`ocg-tool WORKSPACE`: does what it is asked on its standard input, a socket, and ends."""
 
 import os
-import socket
 import sys
 
+# socket's own imports take half as long as all of this.
+from _socket import socket
+
+from ocg.tool import limits
 from ocg.tool.connection import Connection
 
 
 def main() -> None:
-    """Answer one request."""
-    connection = Connection(socket.socket(fileno=os.dup(0)))
+    """Answer one request. Whoever is the first process of its cage guards it, and leaves that to a child."""
+    os.chdir(sys.argv[1])
+    os.umask(0o007)  # the agent's group shares what is written
+    limits.take()
+    if os.getpid() == 1:
+        from ocg.tool import guard  # noqa: PLC0415 - systemd does that by itself
+
+        limits.count_tasks()
+        if child := os.fork():
+            sys.exit(guard.watch(child, connection=0))
+    _answer(Connection(socket(fileno=os.dup(0))))
+
+
+def _answer(connection: Connection) -> None:
     # What we start must not speak in our name.
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
-    os.umask(0o007)  # the agent's group shares what is written
-    os.chdir(sys.argv[1])
     request = connection.request()
     if b'"op":"run"' in request[:64]:
         from ocg.tool import run  # noqa: PLC0415 - the rest takes ten times as long to import, and is not needed

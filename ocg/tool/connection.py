@@ -1,6 +1,6 @@
 """The tool's end of its connection to the agent."""
 
-import socket
+from _socket import socket  # without what the module socket imports
 
 from ocg.protocol import frames
 
@@ -8,7 +8,7 @@ from ocg.protocol import frames
 class Connection:
     """Sends and receives whole frames. The agent may go at any time: then there is nothing left to do here."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket) -> None:
         self.sock = sock
 
     def send(self, kind: bytes, data: bytes = b"") -> None:

@@ -68,3 +68,22 @@ def test_people_see_it_by_the_command_and_over_http(running: Agent, env: dict[st
         assert [one["name"] for one in gateway.ask("GET", "/v1/skills").json["skills"]] == ["greet"]
         assert gateway.ask("GET", "/v1/skills/greet").json["text"] == "Say *ahoy*."
         assert gateway.ask("GET", "/v1/skills/gone").status == 404
+
+
+def test_a_confined_command_runs_its_script_and_cannot_change_it(
+    running: Agent, model: ScriptedProvider, tmp_path: Path
+) -> None:
+    policy = tmp_path / "data/policy.toml"
+    script = tmp_path / "data/skills/greet/hello.sh"
+    script.write_text("echo ahoy")
+    line = f"sh {script}; echo evil > {script}; ls {policy}"
+    model.play(calls("exec", json.dumps({"command": line})), says("done"))
+    with running.opened("greet them") as stream:
+        asked = stream.until("approval.asked")
+        running.ask("POST", f"/v1/approvals/{asked['approval_id']}", {"answer": "allow", "by": "tester"})
+        said = stream.until("tool.result")["content"]
+        stream.rest()
+    assert "ahoy" in said
+    assert "Read-only file system" in said
+    assert script.read_text() == "echo ahoy"
+    assert f"cannot access '{policy}'" in said

@@ -229,6 +229,15 @@ def test_one_that_was_cut_off_by_kill_9_is_the_same_one_after_it(tmp_path: Path,
     assert len(played.asked["go"]) == 2
 
 
+def test_a_command_that_it_left_behind_belongs_to_the_conversation_it_was_for(
+    start: Callable[..., Agent], tmp_path: Path
+) -> None:
+    _rules(tmp_path, '[[rule]]\ntool = "exec"\ndecision = "allow"\n')
+    left = calls("exec", '{"command": "sleep 600", "background": true}')
+    found = start(Played(go=[spawning("one"), calls("process", '{"action": "list"}'), tells], one=[left, says("left")]))
+    assert "sleep 600" in found.say("go")
+
+
 def test_what_it_did_goes_with_the_conversation_it_was_for(start: Callable[..., Agent]) -> None:
     found = start(Played(go=[spawning("one"), tells], one=[calls("time", "{}"), says("1")]))
     found.say("go", session_id="s")

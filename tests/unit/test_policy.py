@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ocg.agent.policy import Call, Policy, PolicyFile, Rule
 from ocg.agent.policy.command import is_allowed, is_meant, read
 from ocg.agent.policy.glob import Glob
+from ocg.agent.tools.command import Command, Wish
 from ocg.errors import Code, OcgError
 from ocg.protocol.approvals import Decision
 
@@ -242,10 +243,46 @@ async def test_a_path_is_where_it_leads_in_the_end(tmp_path: Path) -> None:
 async def test_what_has_no_line_for_a_shell_fits_no_rule_about_commands(tmp_path: Path) -> None:
     policy = await _of_file(tmp_path, '[[rule]]\ncommand = ["ls"]\ndecision = "allow"\n')
     for arguments in (_Path("ls"), _Command(None), _Command(["ls"])):
-        verdict, command = await policy.judge("exec", arguments, default="ask", session="s")
-        assert (verdict.decision, command) == ("ask", "")
-    verdict, command = await policy.judge("exec", _Command("ls"), default="ask", session="s")
-    assert (verdict.decision, command) == ("allow", "ls")
+        verdict, judged = await policy.judge("exec", arguments, default="ask", session="s")
+        assert (verdict.decision, judged.command) == ("ask", None)
+    verdict, judged = await policy.judge("exec", _Command("ls"), default="ask", session="s")
+    assert (verdict.decision, judged.command) == ("allow", "ls")
+
+
+def test_the_network_is_given_by_a_rule_that_says_so_and_by_no_other() -> None:
+    plain = {"command": ["curl *"], "decision": "allow"}
+    assert _judge(plain, command="curl x") == "allow"
+    assert _judge(plain, command="curl x", has_network=True) == "ask"
+    assert _judge({"decision": "allow"}, command="curl x", has_network=True) == "ask"
+    giving = plain | {"network": True}
+    assert _judge(giving, command="curl x", has_network=True) == "allow"
+    assert _judge(giving, command="curl x") == "allow"
+
+
+def test_a_rule_that_denies_is_about_calls_with_and_without_the_network_unless_it_says_which() -> None:
+    for network, with_it, without in ((None, "deny", "deny"), (True, "deny", "ask"), (False, "ask", "deny")):
+        rule = {"decision": "deny"} | ({} if network is None else {"network": network})
+        assert _judge(rule, command="curl x", has_network=True) == with_it
+        assert _judge(rule, command="curl x") == without
+
+
+async def test_what_is_typed_into_a_shell_in_the_background_is_judged_as_a_command(tmp_path: Path) -> None:
+    policy = await _of_file(tmp_path, '[[rule]]\ncommand = "rm *"\ndecision = "deny"\n')
+    for wish, decision in (
+        (Wish("write", id="p", input="rm -r x\n"), "deny"),
+        (Wish("write", id="p", input="$(echo rm) x\n"), "ask"),
+        (Wish("write", id="p", input="ls\n"), "allow"),
+        (Wish("poll", id="p", input="rm -r x\n"), "allow"),
+    ):
+        verdict, _ = await policy.judge("process", wish, default="allow", session="s")
+        assert verdict.decision == decision, wish
+
+
+async def test_a_call_that_wants_the_network_is_judged_as_one(tmp_path: Path) -> None:
+    policy = await _of_file(tmp_path, '[[rule]]\ncommand = "ls"\ndecision = "allow"\n')
+    for network, decision in ((False, "allow"), (True, "ask")):
+        verdict, _ = await policy.judge("exec", Command("ls", network=network), default="ask", session="s")
+        assert verdict.decision == decision
 
 
 @pytest.mark.parametrize(

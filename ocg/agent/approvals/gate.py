@@ -5,8 +5,11 @@ import logging
 import time
 from collections import defaultdict
 
+import msgspec
+
 from ocg.agent import retelling
-from ocg.agent.approvals.records import LATE, Records
+from ocg.agent.approvals.records import LATE, About, Records
+from ocg.agent.hooks import Guard
 from ocg.agent.live import LiveTurn
 from ocg.agent.policy import PolicyFile, Verdict
 from ocg.agent.tools.base import Outcome, Tool, failed, parse
@@ -22,8 +25,11 @@ _log = logging.getLogger(__name__)
 class Gate:
     """Decides on calls; those that wait for an answer hear of it here."""
 
-    def __init__(self, records: Records, policy: PolicyFile, settings: AgentSettings) -> None:
+    def __init__(
+        self, records: Records, policy: PolicyFile, settings: AgentSettings, guard: Guard | None = None
+    ) -> None:
         self.records = records
+        self._guard = guard
         self._policy = policy
         self._time_s = settings.approval_time_s
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -58,12 +64,12 @@ class Gate:
             return None
         kept = await self.records.of_call(live.turn, call)
         if kept is not None:  # whatever the rules say by now: its question was told, and so is its answer
-            return await self._ask(live, call, kept.why)
+            return await self._ask(live, call, kept.why, About())
         try:  # rules judge what the tool reads, and nobody is asked about what it cannot read
             arguments = parse(tool, call.arguments)
         except OcgError as error:
             return failed(error)
-        verdict, command = await self._policy.judge(
+        verdict, judged = await self._policy.judge(
             call.name,
             arguments,
             default=tool.default,
@@ -71,14 +77,21 @@ class Gate:
             channel=live.turn.channel,
             is_stranger=live.turn.is_stranger,
         )
+        if verdict.decision != "deny" and (no := await self._forbidden(live, call, arguments)):
+            verdict = no
         if verdict.decision == "ask":
-            held = await self.records.remembered(live.turn, call.name, command)
+            about = About(judged.command or "", has_network=judged.has_network)
+            held = await self.records.remembered(live.turn, call.name, about)
             if held is None or live.turn.is_stranger:  # nobody tells one stranger from another
-                return await self._ask(live, call, verdict.why, command)
+                return await self._ask(live, call, verdict.why, about)
             verdict = Verdict(held, "session", "the user said no before, for this conversation")
         answer: Answer = "allow" if verdict.decision == "allow" else "deny"
         await self.records.decide(live.turn, call, answer, verdict.by)
         return _outcome(call, answer, verdict.by, verdict.why)
+
+    async def _forbidden(self, live: LiveTurn, call: ToolUse, arguments: msgspec.Struct) -> Verdict | None:
+        no = await self._guard.forbids(live.turn, call, arguments) if self._guard is not None else None
+        return None if no is None else Verdict("deny", no.by, no.why)
 
     async def is_undone(self, live: LiveTurn, call: ToolUse) -> bool:
         """Whether a call that was cut off can have done nothing: it was not allowed yet."""
@@ -91,8 +104,8 @@ class Gate:
             live.emit(events.ApprovalAsked, **retelling.asked_of(kept))
             live.emit(events.ApprovalAnswered, **retelling.answered_of(kept))
 
-    async def _ask(self, live: LiveTurn, call: ToolUse, why: str, command: str = "") -> Outcome | None:
-        asked = await self.records.ask(live.turn, call, command=command, why=why, time_s=self._time_s)
+    async def _ask(self, live: LiveTurn, call: ToolUse, why: str, about: About) -> Outcome | None:
+        asked = await self.records.ask(live.turn, call, about=about, why=why, time_s=self._time_s)
         live.emit(events.ApprovalAsked, **retelling.asked_of(asked))
         _log.info("%s waits to be allowed: ocg approval allow %s", call.name, asked.id)
         with live.paused():

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import sqlite3
 import time
+from dataclasses import dataclass
 
 from ocg.agent.rows import Turn, put
 from ocg.database import Database
@@ -19,10 +20,18 @@ LATE = ApprovalAnswer(answer="deny", by="timeout")
 _ENDED = ApprovalAnswer(answer="deny", by="the turn ended")
 _REMEMBERED = """
     SELECT answer FROM approvals JOIN turns ON turns.id = turn_id
-    WHERE approvals.session_id = ? AND name = ? AND command = ? AND remember = 'session'
+    WHERE approvals.session_id = ? AND name = ? AND command = ? AND network = ? AND remember = 'session'
         AND (channel, is_stranger, CASE WHEN is_owners THEN '' ELSE asker END) = (?, ?, ?)
     ORDER BY approvals.seq DESC LIMIT 1
 """
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an answer that is remembered holds for, beside the tool: its command, and whether that has the network."""
+
+    command: str = ""
+    has_network: bool = False
 
 
 class Records:
@@ -51,13 +60,13 @@ class Records:
         """Return an approval. Raises NOT_FOUND."""
         return await self._database.read(lambda db: _get(db, approval_id))
 
-    async def remembered(self, turn: Turn, tool: str, command: str) -> Answer | None:
+    async def remembered(self, turn: Turn, tool: str, about: About) -> Answer | None:
         """Return the answer that was to hold for the rest of a conversation, for turns of the same origin."""
-        about = (turn.session_id, tool, command, *turn.origin)
-        found = await self._database.read(lambda db: db.execute(_REMEMBERED, about).fetchone())
+        key = (turn.session_id, tool, about.command, about.has_network, *turn.origin)
+        found = await self._database.read(lambda db: db.execute(_REMEMBERED, key).fetchone())
         return found["answer"] if found else None
 
-    async def ask(self, turn: Turn, call: ToolUse, *, command: str, why: str, time_s: float) -> Approval:
+    async def ask(self, turn: Turn, call: ToolUse, *, about: About, why: str, time_s: float) -> Approval:
         """Keep that a person is asked about a call; one who was asked before a restart has as long again."""
         now = time.time()
         row = {
@@ -68,7 +77,8 @@ class Records:
             "call_id": call.id,
             "name": call.name,
             "arguments": call.arguments,
-            "command": command,
+            "command": about.command,
+            "network": about.has_network,
             "why": why,
             "asked_at": now,
             "expires_at": now + time_s,

@@ -1,7 +1,7 @@
 """What a confinement is, and the agent's end of a connection to a confined tool."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -12,6 +12,14 @@ from ocg.protocol import frames, wire
 from ocg.protocol.tooling import Cage, Failure, Request
 
 _MAX_RESULT_BYTES = 16 << 20
+
+
+class GoneError(OcgError):
+    """A tool's process has ended before it had answered."""
+
+    def __init__(self) -> None:
+        why = "the tool's process ended before it had answered: it took too much memory or time, or was ended"
+        super().__init__(Code.UNAVAILABLE, why, "ask for less, or see: journalctl -u 'ocg-tool-*'")
 
 
 class Confined:
@@ -33,18 +41,18 @@ class Confined:
             self._writer.write(frames.frame(kind, data))
             await self._writer.drain()
         except OSError as error:
-            raise _gone() from error
+            raise GoneError from error
 
-    async def frames(self) -> AsyncIterator[tuple[bytes, bytes]]:
+    async def frames(self) -> AsyncGenerator[tuple[bytes, bytes], None]:
         """Give what comes, to the result, which is the last. Raises what the tool failed with, and UNAVAILABLE."""
         while True:
             try:
                 kind, size = frames.HEADER.unpack(await self._reader.readexactly(frames.HEADER.size))
                 if size > frames.MAX_BYTES:
-                    raise _gone()
+                    raise GoneError
                 data = await self._reader.readexactly(size)
             except (asyncio.IncompleteReadError, OSError):
-                raise _gone() from None
+                raise GoneError from None
             if kind == frames.FAILURE:
                 found = wire.decode(Failure, data)
                 raise OcgError(found.code, found.message, found.hint)
@@ -72,8 +80,3 @@ async def ask(confinement: Confinement, cage: Cage, request: Request) -> str:
             if sum(map(len, parts)) > _MAX_RESULT_BYTES:
                 raise OcgError(Code.TOO_LARGE, "the result is larger than 16 MiB", "ask for less")
     return b"".join(parts).decode("utf-8", "replace")
-
-
-def _gone() -> OcgError:
-    why = "the tool's process ended before it had answered: it took too much memory or time, or was ended"
-    return OcgError(Code.UNAVAILABLE, why, "ask for less, or see: journalctl -u 'ocg-tool-*'")

@@ -1,20 +1,30 @@
 """Which confinement there is; it is decided here and nowhere else."""
 
+import logging
 import shutil
 
 from ocg.agent.confinement.base import Confinement
-from ocg.agent.confinement.programs import Programs
+from ocg.agent.confinement.bubblewrap import Bubblewrap
+from ocg.agent.confinement.programs import Programs, Unconfined
 from ocg.agent.confinement.refusal import Refusal
 from ocg.agent.confinement.sockets import Sockets
 from ocg.config import AgentSettings
 
+_log = logging.getLogger(__name__)
+
 
 def choose(settings: AgentSettings) -> Confinement:
     """Choose by OCG_TOOL_SANDBOX: the units' sockets, bubblewrap, or none at all, which has to be said."""
+    workspace = settings.workspace_dir
     match settings.tool_sandbox:
         case "systemd":
             return Sockets(settings.address_dir)
         case "none":
-            return Programs("unconfined", settings.workspace_dir)
+            _log.warning("OCG_TOOL_SANDBOX=none: nothing confines tools, which can do all that you can")
+            return Programs("unconfined", Unconfined(workspace).command)
+        case _ if settings.data_dir.resolve().is_relative_to(workspace.resolve()):
+            return Refusal(f"{workspace} holds OCG's own data", "set OCG_WORKSPACE to a folder without them")
+        case _ if shutil.which("bwrap") is None:
+            return Refusal("there is no bubblewrap", "install the package bubblewrap, then restart OCG")
         case _:
-            return Programs("bubblewrap", settings.workspace_dir) if shutil.which("bwrap") else Refusal()
+            return Programs("bubblewrap", Bubblewrap(workspace, settings.data_dir / "skills").command)

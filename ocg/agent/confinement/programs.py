@@ -1,69 +1,120 @@
-"""Confinement by bubblewrap, where no systemd runs OCG: the agent starts the tool's process itself."""
+"""Confinement where no systemd runs OCG: the agent starts the tool's process itself."""
 
 import asyncio
+import logging
+import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from ocg.agent.confinement.base import Confined
-from ocg.protocol.tooling import Cage, Request
+from ocg.agent.confinement.base import Confined, GoneError
+from ocg.errors import Code, OcgError
+from ocg.protocol.tooling import Cage, Request, Run
 
 ROOT = Path(__file__).resolve().parents[3]
-_PACKAGES = [path for path in sys.path if path.endswith("site-packages")]
+PACKAGES = [path for path in sys.path if path.endswith("site-packages")]
 _BOOT = "import sys; sys.path += sys.argv[2:]; from ocg.tool.__main__ import main; main()"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Nothing of ours: no secret is in any tool's environment.
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/tmp",  # noqa: S108 - its own
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+}
+_END_S = 2.0
+_COMPLAINT_BYTES = 500
+
+_log = logging.getLogger(__name__)
 
 
 def tool(workspace: Path) -> list[str]:
     """Return the command of ocg-tool: this interpreter, without what it would look for before it begins."""
-    return [sys.executable, "-I", "-S", "-B", "-c", _BOOT, str(workspace), str(ROOT), *_PACKAGES]
+    return [sys.executable, "-I", "-S", "-B", "-c", _BOOT, str(workspace), str(ROOT), *PACKAGES]
 
 
 class Programs:
-    """See Confinement. `wrap` makes a command's words confined ones."""
+    """See Confinement. `command` says what is run for a cage, in which some folders can be read besides."""
 
-    def __init__(self, name: str, workspace: Path) -> None:
+    def __init__(self, name: str, command: Callable[[Cage, Sequence[str]], Awaitable[Sequence[str]]]) -> None:
         self.name = name
-        self._workspace = workspace
-
-    def command(self, cage: Cage) -> Sequence[str]:
-        """Return what is run for a cage."""
-        if self.name == "unconfined":
-            return tool(self._workspace)
-        return [*self._cage(cage), *tool(self._workspace)]
-
-    def _cage(self, cage: Cage) -> list[str]:
-        bind = "--ro-bind" if cage is Cage.RO else "--bind"
-        places = {sys.prefix, sys.base_prefix, str(ROOT / "ocg"), *_PACKAGES}
-        shown = [word for place in sorted(places) for word in ("--ro-bind", place, place)]
-        net = [] if cage in {Cage.NET, Cage.EXT} else ["--unshare-net"]
-        return [
-            "bwrap", "--die-with-parent", "--new-session", "--clearenv",
-            "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", *net,
-            "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/sbin", "/sbin",
-            "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
-            "--ro-bind", "/etc", "/etc", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",  # noqa: S108 - its own
-            *shown, bind, str(self._workspace), str(self._workspace),
-            "--setenv", "PATH", PATH, "--setenv", "HOME", "/tmp", "--setenv", "LANG", "C.UTF-8",  # noqa: S108 - as above
-        ]  # fmt: skip
+        self._command = command
 
     @asynccontextmanager
     async def open(self, cage: Cage, request: Request) -> AsyncIterator[Confined]:
         """See Confinement."""
-        ours, its = socket.socketpair()
-        with its:
-            process = await asyncio.create_subprocess_exec(*self.command(cage), stdin=its.fileno(), env={"PATH": PATH})
-        reader, writer = await asyncio.open_connection(sock=ours)
+        words = await self._command(cage, request.shows if isinstance(request, Run) else ())
+        said, errors = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            confined = Confined(reader, writer)
-            await confined.begin(request)
-            yield confined
+            async with _running(words, errors) as connection:
+                confined = Confined(*connection)
+                await confined.begin(request)
+                yield confined
+        except GoneError as gone:
+            raise _explained(said) or gone from None
         finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
-            with suppress(ProcessLookupError):
-                process.kill()
+            os.close(said)
+
+
+class Unconfined:
+    """Makes the command that runs a tool in no cage at all."""
+
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
+
+    async def command(self, cage: Cage, shows: Sequence[str]) -> Sequence[str]:
+        """Return what is run for any cage."""
+        del cage, shows
+        return tool(self._workspace)
+
+
+@asynccontextmanager
+async def _running(
+    words: Sequence[str], errors: int
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Start a process and give the connection to it; leaving the block ends it. Closes `errors`, which is its own."""
+    ours, its = socket.socketpair()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words, stdin=its.fileno(), stdout=asyncio.subprocess.DEVNULL, stderr=errors, env=_ENVIRONMENT
+        )
+    except OSError as error:
+        ours.close()
+        raise OcgError(Code.UNAVAILABLE, f"{words[0]}: {error.strerror}", "read docs/confinement.md") from None
+    finally:
+        its.close()
+        os.close(errors)
+    reader, writer = await asyncio.open_connection(sock=ours)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        await _ended(process)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Wait until a process whose connection is closed has ended, which is when all that it held has."""
+    try:
+        async with asyncio.timeout(_END_S):
             await process.wait()
+    except TimeoutError:
+        _log.warning("a tool's process did not end by itself")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _explained(said: int) -> OcgError | None:
+    """Tell what a process complained of before it was gone, if it did."""
+    try:
+        lines = os.read(said, _COMPLAINT_BYTES).decode("utf-8", "replace").splitlines()
+    except BlockingIOError:
+        return None
+    if not lines:
+        return None
+    hint = "read docs/confinement.md" if lines[-1].startswith("bwrap:") else "ask for less"
+    return OcgError(Code.UNAVAILABLE, f"the tool's process has ended: {lines[-1]}", hint)

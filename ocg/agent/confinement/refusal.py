@@ -9,9 +9,11 @@ from ocg.protocol.tooling import Cage, Request
 
 
 class Refusal:
-    """See Confinement."""
+    """See Confinement. `why` nothing confines tools, and a `hint` what to do."""
 
-    name = "none"
+    def __init__(self, why: str, hint: str) -> None:
+        self.name = f"none: {why}"
+        self._error = OcgError(Code.UNAVAILABLE, f"no tool is run, since nothing confines it here: {why}", hint)
 
     @asynccontextmanager
     async def open(self, cage: Cage, request: Request) -> AsyncIterator[Confined]:
@@ -19,5 +21,4 @@ class Refusal:
         for _ in ():
             yield _
         del cage, request
-        why = "nothing confines tools here: no systemd runs OCG, and there is no bubblewrap"
-        raise OcgError(Code.UNAVAILABLE, why, "install the package bubblewrap, or read docs/confinement.md")
+        raise self._error

@@ -40,8 +40,8 @@ class PolicyFile:
         session: str,
         channel: str = "",
         is_stranger: bool = False,
-    ) -> tuple[Verdict, str]:
-        """Decide on a call with these arguments, as its tool reads them; return its command as well, if it has one."""
+    ) -> tuple[Verdict, Call]:
+        """Decide on a call with these arguments, as its tool reads them; return what was judged as well."""
         command, path = getattr(arguments, "command", None), getattr(arguments, "path", None)
         call = Call(
             tool,
@@ -51,8 +51,9 @@ class PolicyFile:
             is_stranger,
             command if isinstance(command, str) else None,
             await asyncio.to_thread(_resolved, self._workspace, path) if isinstance(path, str) else None,
+            getattr(arguments, "network", False) is True,
         )
-        return self._policy.judge(call), call.command or ""
+        return self._policy.judge(call), call
 
 
 def _load(file: Path) -> Policy:

@@ -22,7 +22,8 @@ class Call:
     """What is known of a call.
 
     `default` is what its tool's author thought right. `path` is where its argument of that name leads in the end,
-    relative to the workspace where it is in there; an empty one leads nobody knows where.
+    relative to the workspace where it is in there; an empty one leads nobody knows where. With `has_network` it asks
+    for that, by an argument `network`.
     """
 
     tool: str
@@ -32,6 +33,7 @@ class Call:
     is_stranger: bool = False
     command: str | None = None
     path: str | None = None
+    has_network: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stranger: bool = False
     command: _Patterns | None = None
     path: _Patterns | None = None
+    network: bool | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a pattern of a command that is none."""
@@ -85,7 +88,13 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _is_about(self, call: Call) -> bool:
         is_channels = self.channel is None or (bool(call.channel) and _any(call.channel, self.channel))
         is_its_tool = _any(call.tool, self.tool) and _any(call.session, self.session)
-        return is_its_tool and is_channels and call.is_stranger == self.stranger
+        return is_its_tool and is_channels and call.is_stranger == self.stranger and self._fits_network(call)
+
+    def _fits_network(self, call: Call) -> bool:
+        """Compare; a rule that allows gives the network only where it says so, and then what is less as well."""
+        if self.decision == "allow":
+            return bool(self.network) or not call.has_network
+        return self.network in {None, call.has_network}
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ from ocg.agent.conversations import Conversations
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
+from ocg.agent.processes import Processes
 from ocg.agent.providers.base import ToolSpec
 from ocg.agent.results import Results
 from ocg.agent.rows import Turn
@@ -16,6 +17,7 @@ from ocg.agent.schedules import Schedules
 from ocg.agent.skills import Skills
 from ocg.agent.tools import files
 from ocg.agent.tools.base import Outcome, Place, Tool, failed, parse, spec
+from ocg.agent.tools.command import ExecTool, ProcessTool
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
 from ocg.agent.tools.message import MessageTool
 from ocg.agent.tools.result import ReadResultTool
@@ -39,6 +41,7 @@ def everything(
     conversations: Conversations,
     deliveries: Deliveries,
     confinement: Confinement,
+    processes: Processes,
 ) -> tuple[Tool, ...]:
     """Return all tools there are but `spawn`, which is made of what runs them."""
     return (
@@ -51,6 +54,8 @@ def everything(
         SessionsTool(conversations),
         MessageTool(deliveries),
         *files.tools(confinement),
+        ExecTool(confinement, processes),
+        ProcessTool(processes),
     )
 
 

@@ -143,13 +143,18 @@ class _Questions:
             case events.ApprovalAsked():
                 await self._lock.acquire()
                 self._asking = event.turn_id
-                keys = ("approval_id", "name", "arguments", "expires_at")
-                fields = {key: getattr(event, key) for key in keys} | {"why": f"a sub-agent's call: {event.why}"}
-                self.live.emit(events.ApprovalAsked, call_id=self._call_id, **fields)
+                why = f"a sub-agent's call: {event.why}"
+                self._tell(msgspec.structs.replace(event, call_id=self._call_id, why=why))
             case events.ApprovalAnswered():
-                fields = {key: getattr(event, key) for key in ("approval_id", "answer", "by")}
-                self.live.emit(events.ApprovalAnswered, call_id=self._call_id, **fields)
+                self._tell(msgspec.structs.replace(event, call_id=self._call_id))
                 self.give_up(event.turn_id)
+
+    def _tell(self, event: TurnEvent) -> None:
+        """Make it an event of this turn; whoever watches all turns has heard of it already."""
+        turn = self.live.turn
+        self.live.tell(
+            [msgspec.structs.replace(event, turn_id=turn.id, session_id=turn.session_id, seq=self.live.seq + 1)]
+        )
 
     def give_up(self, turn_id: str) -> None:
         """Let others ask, if this one did."""
