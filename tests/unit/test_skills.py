@@ -12,6 +12,8 @@ from ocg.errors import Code, OcgError
 from tests.agent_parts import PlayedModel, parts, place_of
 
 _TEXT = "---\nname: {name}\ndescription: {about}\nlicense: MIT\n---\n# How\n\nDo it well.\n"
+# Each line merges the one before it eight times.
+_BOMB = "\n".join(["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 8)}]}}" for n in range(1, 99))])
 
 
 @pytest.fixture
@@ -83,9 +85,11 @@ async def test_what_is_in_the_workspace_takes_no_name_of_the_users_and_says_noth
         ("---\nname: x\ndescription: a: b\n---\n", "not YAML"),
         ("---\nname: Two Words\ndescription: d\n---\n", "small letters"),
         ("---\nname: x\n---\n", "no description"),
-        ("---\nname: x\ndescription: [" + "[" * 9000 + "\n---\n", "not YAML"),
+        ("---\nname: x\ndescription: [" + "[" * 8000 + "\n---\n", "nested too deep"),
+        ("---\nname: x\nm:\n  " + "- " * 4000 + "x\n---\n", "nested too deep"),
+        (f"---\n{_BOMB}\n---\n", "an alias"),
         ("---\nname: x\ndescription: " + "d" * 20_000 + "\n---\n", "characters"),
-        ("---\na: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\ndescription: *c\n---\n", "no description"),
+        ("---\na: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\ndescription: *c\n---\n", "an alias"),
         ("---\nname: x\ndescription: !!python/object/apply:os.system [true]\n---\n", "not YAML"),
     ],
 )

@@ -1,6 +1,7 @@
 """SKILL.md: a head of YAML between two lines of `---`, then instructions (https://agentskills.io/specification)."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ from ocg.errors import Code, OcgError
 from ocg.protocol.skills import Origin, Skill, SkillName
 
 _PARTS = re.compile(r"\A\ufeff?---[ \t]*\n(.*?\n)---[ \t]*(?:\n(.*))?\Z", re.DOTALL)
-_MAX_HEAD_CHARS = 16 << 10  # YAML takes its time
+_MAX_HEAD_CHARS = 8 << 10
+_DEEPEST = 10
 _MAX_DESCRIPTION_CHARS = 1024
 
 
@@ -51,13 +53,25 @@ def _head(text: str) -> dict[Any, Any]:
 
     if len(text) > _MAX_HEAD_CHARS:
         raise _wrong(f"its head has more than {_MAX_HEAD_CHARS} characters")
-    try:
-        found = yaml.load(text, yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    try:  # in Python, not in C, which would hold up everything else meanwhile
+        _check(yaml.parse(text, yaml.SafeLoader))
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
         raise _wrong(f"its head is not YAML: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(found, dict):
         raise _wrong("its head is not a mapping of YAML")
     return found
+
+
+def _check(events: Iterable[Any]) -> None:
+    """Refuse what takes YAML long out of all proportion: deep nesting, and aliases, which may multiply."""
+    from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent  # noqa: PLC0415 - as above
+
+    depth = 0
+    for event in events:
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > _DEEPEST or isinstance(event, AliasEvent):
+            raise _wrong("its head has an alias, or is nested too deep")
 
 
 def _field(head: dict[Any, Any], key: str) -> str:

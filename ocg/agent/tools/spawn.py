@@ -116,8 +116,8 @@ class SpawnTool:
                 match event:
                     case events.TurnCompleted(text=text):
                         return text or "(it said nothing)"
-                    case events.TurnFailed(code=code, message=message, hint=hint):
-                        raise OcgError(Code(code), message, hint)
+                    case events.TurnFailed(code=code, message=message):  # the hint is for people
+                        raise OcgError(Code(code), message)
         except asyncio.CancelledError:
             if questions.live.cancelled_why and turn_id:  # else the agent stops, and takes both up again
                 with suppress(OcgError):  # it is over
