@@ -62,6 +62,9 @@ def set_up(level: str = "INFO") -> None:
     logging.basicConfig(level=level, handlers=[_handler()], force=True)
     for chatty in ("asyncio", "uvicorn.error", "faiss.loader"):  # their INFO lines say what ours say already
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Their lines have URLs and messages in them, and so secrets; what goes wrong there, ours say.
+    for talkative in ("mcp", "client", "httpx2", "httpcore2"):
+        logging.getLogger(talkative).setLevel(logging.CRITICAL)
     # uvicorn says it of every WebSocket that is refused with an answer, which ASGI's own extension is for.
     quirk = "ASGI callable returned without completing handshake."
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg != quirk)

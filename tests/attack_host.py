@@ -32,7 +32,7 @@ from ocg.protocol.tooling import Cage, Request, Run
 from tests import attacks
 
 _OWN_FILES = ("SOUL.md", "INSTRUCTIONS.md", "AGENTS.md", "USER.md")
-_CALL_S = 20.0
+_CALL_S = 10.0
 _LIMIT_S = 90.0
 _KEPT_BYTES = 64 << 10
 

@@ -137,7 +137,8 @@ KERNEL = (
 
 PROCESSES = (
     Attack("a signal to a process of the agent's user", Cage.RW, f'kill -CONT "$VICTIM" && echo {WON}'),
-    Attack("a signal to all", Cage.RW, "kill -KILL -1", works_unconfined=False),
+    # It has to say more than a pipe holds first, or what it said may be lost with all the rest.
+    Attack("a signal to all", Cage.RW, "head -c 300000 /dev/zero; kill -KILL -1", works_unconfined=False),
     Attack(
         "tracing a process of the agent's user",
         Cage.RW,
@@ -151,7 +152,18 @@ PROCESSES = (
         '( (python3 -c "import time; time.sleep(900)" "$MARK" >/dev/null 2>&1 </dev/null &) & )\n',
         works_unconfined=False,  # it does, and would stay
     ),
-    Attack("its limits", Cage.RW, f"ulimit -n 65536 && echo {WON}; ulimit -c unlimited && echo {WON}; true"),
+    Attack(
+        "stopping what passes on its output",
+        Cage.RW,
+        "head -c 300000 /dev/zero; kill -STOP $PPID; sleep 600",
+        works_unconfined=False,
+    ),
+    Attack(
+        "its limits",
+        Cage.RW,
+        f"ulimit -n 65536 && echo {WON}; ulimit -c unlimited && echo {WON}; true",
+        works_unconfined=False,  # those hold there as well
+    ),
 )
 
 BOMBS = (
@@ -185,7 +197,7 @@ for _ in range(16):
     if os.fork() == 0:
         held = eat(256)
         time.sleep(600)
-time.sleep(20)
+time.sleep(8)
 print("{WON}")
 """
         ),

@@ -61,6 +61,7 @@ class _Tool:
     description = "Leave a line."
     arguments = _Key
     timeout_s = 60.0
+    is_outside = False
 
     def __init__(self, name: str, path: Path, *, is_repeatable: bool, default: Decision = "allow") -> None:
         self.name = name

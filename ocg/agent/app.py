@@ -15,6 +15,8 @@ from ocg.agent.approvals.routes import ApprovalRoutes
 from ocg.agent.channels import ChannelRoutes
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.hooks import Hooks
+from ocg.agent.mcp import Servers
+from ocg.agent.mcp.routes import McpRoutes
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.outbox import Outbox
@@ -67,6 +69,7 @@ class _Endpoints:
     toolbox: Toolbox
     metrics: Metrics
     hooks: Hooks
+    confined_by: str
 
     async def health(self, _: Request) -> Response:
         running, waiting = self.turns.depths
@@ -77,6 +80,7 @@ class _Endpoints:
             "turns_running": running,
             "turns_waiting": waiting,
             "vectors_pending": await self.outbox.pending(),
+            "tools": self.confined_by,
         }
         return answers.answer(await vitals.health("ocg-agent", details))
 
@@ -190,9 +194,11 @@ def create_app(
     schedules: Schedules,
     skills: Skills,
     hooks: Hooks,
+    servers: Servers,
+    confined_by: str,
 ) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics, hooks)
+    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics, hooks, confined_by)
     return answers.create_app(
         [
             Route("/health", ends.health),
@@ -223,6 +229,7 @@ def create_app(
             *ApprovalRoutes(gate).routes(),
             *ScheduleRoutes(schedules).routes(),
             *SkillRoutes(skills).routes(),
+            *McpRoutes(servers).routes(),
             *ChannelRoutes(deliveries).routes(),
         ]
     )

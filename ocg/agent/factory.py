@@ -1,5 +1,7 @@
 """Puts together what runs turns."""
 
+from collections.abc import Callable, Iterable
+
 from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.records import Records
 from ocg.agent.archive import Archive
@@ -24,6 +26,7 @@ from ocg.agent.schedules import Schedules
 from ocg.agent.skills import Skills
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything, for_others
+from ocg.agent.tools.base import Tool
 from ocg.agent.tools.spawn import SpawnTool
 from ocg.agent.turns import OnDeleted, Turns
 from ocg.agent.workspace import Workspace
@@ -41,6 +44,7 @@ def create_toolbox(
     confinement: Confinement,
     processes: Processes,
     metrics: Metrics,
+    more: Callable[[], Iterable[Tool]],
 ) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
@@ -55,7 +59,7 @@ def create_toolbox(
         confinement=confinement,
         processes=processes,
     )
-    return Toolbox(tools, metrics, others=others)
+    return Toolbox(tools, metrics, others=others, more=more)
 
 
 def create_turns(

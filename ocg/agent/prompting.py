@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ocg.agent import context
+from ocg.agent import context, marks
 from ocg.agent.archive import Archive, Mark, View
 from ocg.agent.budget import BYTES_A_TOKEN, Counter, digest, text_of
 from ocg.agent.compaction import Compactor
@@ -93,9 +93,7 @@ class Prompter:
     ) -> Laid:
         asked_tokens = turn.options.max_tokens if turn else None
         keyed = _joined(await self._given(turn), _keyed(model, view)) if turn else _keyed(model, view)
-        has_skills = any(tool.name == SkillTool.name for tool in tools)
-        skills = await self._skills.lines() if self._skills and has_skills else ()
-        system = await self._system(model, view.mark, turn, memories, skills)
+        system = await self._system(model, view.mark, turn, memories, tools)
         tools_tokens = await self._counter.tools(model, tools)
         *older, newest = keyed or [[]]
         sized = await self._sized(model, newest)
@@ -147,21 +145,27 @@ class Prompter:
         return newest
 
     async def _system(
-        self, model: Model, mark: Mark, turn: Turn | None, memories: Sequence[Memory], skills: Sequence[str]
+        self, model: Model, mark: Mark, turn: Turn | None, memories: Sequence[Memory], tools: Sequence[ToolSpec]
     ) -> Sized:
         """Write what stands before the conversation; no part may take more of the room than its share."""
         room = context.room(model)
         notes = context.notes(memories, room * BYTES_A_TOKEN // _MEMORIES_PART)
         parts = [
             await self._fitted(model, context.identity(model, await self._texts(turn)), room // _FILES_PART),
+            marks.MEANING if tools else "",
             context.asked_by(turn.context, turn.options) if turn else "",
-            await self._fitted(model, context.skills(skills), room // _SKILLS_PART),
+            await self._fitted(model, context.skills(await self._learnt(tools)), room // _SKILLS_PART),
             await self._fitted(model, notes, room // _MEMORIES_PART),
             await self._fitted(model, context.earlier(model, mark.summary), room // _SUMMARY_PART),
         ]
         message = PromptMessage("system", "\n\n".join(filter(None, parts)))
         (sized,) = await self._sized(model, [(digest(message.content), message)])
         return sized
+
+    async def _learnt(self, tools: Sequence[ToolSpec]) -> tuple[str, ...]:
+        """Tell of skills, where the tool is offered that loads them."""
+        is_offered = any(tool.name == SkillTool.name for tool in tools)
+        return await self._skills.lines() if self._skills and is_offered else ()
 
     async def _texts(self, turn: Turn | None) -> Texts:
         """Return what the files say; who the user is, is no stranger's business."""

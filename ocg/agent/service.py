@@ -1,13 +1,14 @@
 """ocg-agent as a service: opens agent.db, takes up what was cut off, listens on its Unix socket."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from socket import socket
+from typing import Any
 
 from ocg import config
 from ocg.agent import confinement as confinements
-from ocg.agent import providers
+from ocg.agent import mcp, providers
 from ocg.agent.app import create_app
 from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.records import Records
@@ -77,9 +78,8 @@ class AgentService:
                 confinements.choose(settings),
                 Skills(roots(settings.data_dir, settings.workspace_dir)),
             )
-            hooks = Hooks(settings.data_dir, confinement)
-            owned.push_async_callback(_ended, asyncio.create_task(hooks.run_for_ever()))
-            owned.push_async_callback(hooks.stop)
+            servers = await owned.enter_async_context(mcp.opened(settings, confinement))
+            hooks = await owned.enter_async_context(_hooked(Hooks(settings.data_dir, confinement)))
             processes = Processes(confinement)
             owned.push_async_callback(processes.close)
             toolbox = create_toolbox(
@@ -91,6 +91,7 @@ class AgentService:
                 confinement=confinement,
                 processes=processes,
                 metrics=metrics,
+                more=servers.tools,
             )
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
@@ -124,15 +125,14 @@ class AgentService:
             owned.push_async_callback(turns.close)
             await turns.resume()
             notes = Notes(database, outbox, settings.workspace_dir)
-            jobs = (
-                _background(outbox),
+            _begin(
+                owned,
+                _background(outbox, servers),
                 memories.run_for_ever(),
                 notes.run_for_ever(),
                 capture.run_for_ever(),
                 Scheduler(schedules, turns).run_for_ever(),
             )
-            for job in jobs:
-                owned.push_async_callback(_ended, asyncio.create_task(job))
             app = create_app(
                 store=store,
                 turns=turns,
@@ -148,14 +148,18 @@ class AgentService:
                 schedules=schedules,
                 skills=skills,
                 hooks=hooks,
+                servers=servers,
+                confined_by=confinement.name,
             )
             hooks.tell("agent.started")
 
             async def apply(new: AgentSettings) -> frozenset[str]:
+                found = await servers.read()
                 await gate.apply(new)  # first: a file with a mistake in it changes nothing
                 await directory.apply(new)
                 turns.apply(new)
                 capture.apply(new)
+                await servers.apply(found)
                 return _LIVE
 
             where = str(settings.agent_sock)
@@ -163,10 +167,24 @@ class AgentService:
             yield Serving(measured, [listener], where, workers=(database.worker,), apply=apply)
 
 
-async def _background(outbox: Outbox) -> None:
+async def _background(outbox: Outbox, servers: mcp.Servers) -> None:
     """Do what need not be done before READY=1."""
     await load_aiohttp()
+    await servers.start()
     await outbox.empty_for_ever()
+
+
+@asynccontextmanager
+async def _hooked(hooks: Hooks) -> AsyncIterator[Hooks]:
+    async with AsyncExitStack() as owned:
+        _begin(owned, hooks.run_for_ever())
+        owned.push_async_callback(hooks.stop)
+        yield hooks
+
+
+def _begin(owned: AsyncExitStack, *jobs: Coroutine[Any, Any, None]) -> None:
+    for job in jobs:
+        owned.push_async_callback(_ended, asyncio.create_task(job))
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocg.agent.reader import Reader
+from ocg.protocol.tooling import USERS_OWN
 
 _log = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 24 << 10  # some 6,000 tokens of English: more than anybody writes by hand, and less than most contexts
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-SOUL, INSTRUCTIONS, AGENTS, USER = "SOUL.md", "INSTRUCTIONS.md", "AGENTS.md", "USER.md"
-FILES = (SOUL, INSTRUCTIONS, AGENTS, USER)
+FILES = SOUL, INSTRUCTIONS, AGENTS, USER = USERS_OWN
 IDENTITY = (
     "You are OCG, an assistant that runs on the user's own computer. Be truthful, and brief unless asked for more;"
     " answer in the user's language."
@@ -108,6 +108,8 @@ def _one(folder: Path, name: str, before: _Read | None) -> _Read | None:
         inside, status = path.resolve(strict=True), path.stat()
     except OSError:
         return None
+    if status.st_size == 0 and stat.S_ISREG(status.st_mode):
+        return None  # it was made so that tools cannot make it (ocg/agent/confinement/bubblewrap.py)
     stamp = (status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns)
     if before is not None and before.stamp == stamp:
         return before

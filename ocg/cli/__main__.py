@@ -85,6 +85,12 @@ COMMANDS = (
         "A skill is a folder with a SKILL.md, in OCG_DATA_DIR/skills, /usr/share/ocg/skills or the workspace.",
     ),
     Command(
+        "mcp",
+        "mcp",
+        "list and try the MCP servers whose tools the agent has, and be such a server for others",
+        "mcp.json beside the data names the servers, in the form that other clients use.",
+    ),
+    Command(
         "approval",
         "approval",
         "list, allow and deny calls of tools that wait for it, and show what was decided",

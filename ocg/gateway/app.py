@@ -20,6 +20,7 @@ from ocg.gateway.gate import gated
 from ocg.gateway.headers import SafeHeaders
 from ocg.gateway.health import HealthRoutes
 from ocg.gateway.limits import Limits
+from ocg.gateway.mcp import McpRoutes
 from ocg.gateway.memories import MemoryRoutes
 from ocg.gateway.metrics import MetricsRoute
 from ocg.gateway.native import NativeRoutes
@@ -106,6 +107,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *NativeRoutes(parts.agent).endpoints(),
         *MemoryRoutes(parts.agent).endpoints(),
         *ScheduleRoutes(parts.agent).endpoints(),
+        *McpRoutes(parts.agent).endpoints(),
         *ChannelRoutes(parts.agent).endpoints(),
         *EquipmentRoutes(parts.agent).endpoints(),
         *SkillRoutes(parts.agent).endpoints(),

@@ -28,6 +28,7 @@ TAGS = (
     ("Approvals", "The agent's calls of tools: those that wait to be allowed, and what was decided."),
     ("Memories", "What the agent remembers."),
     ("Schedules", "What the agent is to be asked later, once or again and again."),
+    ("MCP", "Servers of the Model Context Protocol, whose tools the agent has beside its own."),
     ("Channels", "Answers for where people already talk, until whoever speaks for that has delivered them."),
     ("Agent", "What the agent works with."),
     ("Access", "Who may talk to the gateway, and how often."),

@@ -25,11 +25,15 @@ def watch(child: int, connection: int) -> int:
     poll.register(ends, select.POLLIN)
     poll.register(connection, select.POLLRDHUP)
     spare_disk = min(_SPARE_DISK_BYTES, _free_disk_bytes() // 2)
-    while not (events := poll.poll(_LOOK_MS)):
-        if why := _excess(spare_disk):
+    if not (events := poll.poll(_LOOK_MS)):  # what is soon done is done at full speed
+        os.setpriority(os.PRIO_USER, os.getuid(), limits.NICE)
+    while not events:
+        is_stopped = os.waitid(os.P_PID, child, os.WSTOPPED | os.WNOHANG)
+        if why := "it stopped what passes on its output" if is_stopped else _excess(spare_disk):
             sys.stderr.write(f"{why}\n")
             return 1
         _reap(child)
+        events = poll.poll(_LOOK_MS)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF if events[0][0] == ends else 1
 
 

@@ -1,13 +1,12 @@
 """What a tool may take, whatever confines it; the units say the same by systemd's own means (docs/confinement.md)."""
 
-import os
 import resource
 
 MEMORY_BYTES = 2 << 30
 TASKS = 512
 _FILE_BYTES = 4 << 30
 _OPEN_FILES = 1024, 16384
-_NICE = 10
+NICE = 10
 
 
 def take() -> None:
@@ -20,7 +19,6 @@ def take() -> None:
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES[1])
     # What speaks select() cannot do with more.
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(_OPEN_FILES), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    os.nice(_NICE)
     with open("/proc/self/oom_score_adj", "wb", buffering=0) as stream:
         stream.write(b"1000")  # where memory is short, this goes first
 

@@ -1,30 +1,50 @@
 """Everything that is asked of a tool but running a program: a module a kind, and the list below."""
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 
 from ocg.errors import Code, OcgError
 from ocg.protocol import frames
-from ocg.protocol.tooling import Failure, Read, Request
-from ocg.tool import read
+from ocg.protocol.tooling import ApplyPatch, Edit, Failure, Glob, Grep, Ls, Read, Request, Write
+from ocg.tool.apply_patch import apply_patch
 from ocg.tool.connection import Connection
+from ocg.tool.edit import edit
+from ocg.tool.glob import glob
+from ocg.tool.grep import grep
+from ocg.tool.ls import ls
+from ocg.tool.read import read
+from ocg.tool.trouble import about
+from ocg.tool.workspace import Workspace, here
+from ocg.tool.write import write
 
 
 def answer(connection: Connection, data: bytes) -> None:
     """Do what is asked and send what came of it."""
     try:
-        text = _do(msgspec.json.decode(data, type=Request))
+        with about("the workspace"), here() as place:
+            text = do(place, msgspec.json.decode(data, type=Request))
     except OcgError as error:
         connection.send(frames.FAILURE, msgspec.json.encode(Failure(error.code, error.message, error.hint)))
-    except OSError as error:
-        failure = Failure(Code.INVALID_REQUEST, f"{error.filename or 'it'}: {error.strerror}", "look with ls")
-        connection.send(frames.FAILURE, msgspec.json.encode(failure))
     else:
         connection.send(frames.RESULT, text.encode("utf-8", "replace"))
 
 
-def _do(request: Request) -> str:
-    match request:
-        case Read():
-            return read.read(request)
-        case _:
-            raise OcgError(Code.INVALID_REQUEST, f"{type(request).__name__} is not done here", "this is a bug in OCG")
+def do(place: Workspace, request: Request) -> str:
+    """Do it and return what the model is told. Raises OcgError."""
+    operation = _OPERATIONS.get(type(request))
+    if operation is None:
+        raise OcgError(Code.INVALID_REQUEST, f"{type(request).__name__} is not done here", "this is a bug in OCG")
+    return operation(place, request)
+
+
+_OPERATIONS: dict[type[msgspec.Struct], Callable[[Workspace, Any], str]] = {
+    Read: read,
+    Write: write,
+    Edit: edit,
+    ApplyPatch: apply_patch,
+    Ls: ls,
+    Glob: glob,
+    Grep: grep,
+}

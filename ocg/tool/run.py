@@ -1,11 +1,11 @@
 """Running a program and passing on what it writes. Only what takes no time to import is used."""
 
-import json
 import os
 import select
 import time
 
 from ocg.protocol import frames
+from ocg.tool import quickjson
 from ocg.tool.connection import Connection
 from ocg.tool.program import SIGKILL, SIGTERM, Program
 
@@ -19,7 +19,7 @@ _RUNNING, _ASKED_TO_END, _ENDED, _KILLED = range(4)
 
 def run(connection: Connection, data: bytes) -> None:
     """Do what ocg.protocol.tooling.Run says."""
-    asked = json.loads(data)
+    asked = quickjson.loads(data)
     os.environ.update(asked["env"])
     try:
         os.chdir(asked["folder"])
@@ -28,8 +28,8 @@ def run(connection: Connection, data: bytes) -> None:
     except (OSError, ValueError) as error:
         name = getattr(error, "filename", None) or asked["argv"][0]
         why = f"{name}: {getattr(error, 'strerror', None) or error}"
-        failure = {"code": "invalid_request", "message": why, "hint": "look with ls"}
-        connection.send(frames.FAILURE, json.dumps(failure).encode())
+        failure = f'{{"code":"invalid_request","message":{quickjson.quoted(why)},"hint":"look with ls"}}'
+        connection.send(frames.FAILURE, failure.encode())
         return
     pump = Pump(connection, program, asked["timeout_s"])
     try:

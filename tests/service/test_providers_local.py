@@ -46,6 +46,7 @@ class MoveTool:
     arguments = _Move
     timeout_s = 1.0
     is_repeatable = True
+    is_outside = False
 
     async def run(self, arguments: _Move) -> str:
         return arguments.how

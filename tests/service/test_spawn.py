@@ -86,7 +86,9 @@ def _children(found: Agent) -> list[Event]:
 def test_their_answers_come_back_and_nobody_sees_their_conversations(start: Callable[..., Agent]) -> None:
     played = Played(go=[spawning("one", "two"), tells], one=[says("1")], two=[says("2")])
     found = start(played)
-    assert found.say("go", session_id="s") == "# Task 1\n\n1\n\n# Task 2\n\n2"
+    answer = found.say("go", session_id="s")
+    assert "\n# Task 1\n\n1\n\n# Task 2\n\n2\n" in answer
+    assert answer.startswith("<outside-"), "they may tell of what they read there"
     assert _SUB in _system(played.asked["one"][0])
     assert _SUB not in _system(played.asked["go"][0])
     assert _tools(played.asked["go"][0]) - _tools(played.asked["one"][0]) == {"spawn"}
@@ -223,7 +225,7 @@ def test_one_that_was_cut_off_by_kill_9_is_the_same_one_after_it(tmp_path: Path,
             assert begun.wait(30)
             first.kill()
         with agent(tmp_path, env | model.env) as second:
-            assert second.say("go", message_id="m") == "1"
+            assert "\n1\n" in second.say("go", message_id="m")
             time_calls = [one for one in _children(second) if one["tool"] == "time"]
     assert len(time_calls) == 1, "it went on behind its call"
     assert len(played.asked["go"]) == 2

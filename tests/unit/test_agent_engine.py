@@ -50,6 +50,7 @@ class SlowTool:
     arguments = _Nothing
     timeout_s = 60.0
     is_repeatable = False
+    is_outside = False
 
     def __init__(self) -> None:
         self.runs = 0

@@ -34,6 +34,7 @@ class _Exec:
     arguments = _Line
     timeout_s = 1.0
     is_repeatable = False
+    is_outside = False
 
     async def run(self, arguments: _Line, place: Place) -> str:  # noqa: ARG002 - Tool's signature
         return arguments.command

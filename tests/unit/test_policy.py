@@ -17,6 +17,7 @@ from ocg.agent.policy.glob import Glob
 from ocg.agent.tools.command import Command, Wish
 from ocg.errors import Code, OcgError
 from ocg.protocol.approvals import Decision
+from ocg.protocol.tooling import ApplyPatch, Grep
 
 # What beat the allowlists of others: openclaw#128470, openclaw#23276, nanobot#4514, #4515 and #4516, and their kin.
 HOLES = (
@@ -171,12 +172,42 @@ def test_rules_know_sessions_and_channels() -> None:
 
 def test_a_pattern_of_paths_ends_at_a_folder_and_at_the_workspace() -> None:
     allow = {"path": ["notes/*"], "decision": "allow"}
-    assert _judge(allow, path="notes/a.md") == "allow"
-    assert _judge(allow, path="notes/deep/a.md") == "ask"
-    assert _judge({"path": ["**"], "decision": "allow"}, path="notes/deep/a.md") == "allow"
-    assert _judge({"path": ["**"], "decision": "allow"}, path="/etc/passwd") == "ask"
-    assert _judge({"path": ["/etc/**"], "decision": "deny"}, path="/etc/passwd") == "deny"
+    assert _judge(allow, paths=("notes/a.md",)) == "allow"
+    assert _judge(allow, paths=("notes/deep/a.md",)) == "ask"
+    assert _judge({"path": ["**"], "decision": "allow"}, paths=("notes/deep/a.md",)) == "allow"
+    assert _judge({"path": ["**"], "decision": "allow"}, paths=("/etc/passwd",)) == "ask"
+    assert _judge({"path": ["/etc/**"], "decision": "deny"}, paths=("/etc/passwd",)) == "deny"
     assert _judge(allow) == "ask"
+
+
+def test_of_several_paths_all_have_to_be_allowed_and_any_may_be_forbidden() -> None:
+    allow: dict[str, object] = {"path": ["notes/*", "drafts/*"], "decision": "allow"}
+    assert _judge(allow, paths=("notes/a", "drafts/b")) == "allow"
+    assert _judge(allow, paths=("notes/a", "src/b")) == "ask"
+    assert _judge({"path": ["secret/**"], "decision": "deny"}, paths=("notes/a", "secret/b")) == "deny"
+    assert _judge({"path": ["secret/**"], "decision": "deny"}, default="allow", paths=("notes/a", "")) == "ask"
+
+
+def test_who_looks_through_a_folder_is_asked_about_what_is_forbidden_below_it() -> None:
+    deny: dict[str, object] = {"path": ["secret/**", "*/keys/*.pem"], "decision": "deny"}
+    for path in (".", "a", "a/keys"):
+        assert _judge(deny, default="allow", paths=(path,), is_deep=True) == "ask", path
+        assert _judge(deny, default="allow", paths=(path,)) == "allow", path
+    assert _judge(deny, default="allow", paths=("secret/a",), is_deep=True) == "deny"
+    assert _judge(deny, default="allow", paths=("a/b",), is_deep=True) == "allow"
+    assert _judge(deny, default="allow", paths=("/etc",), is_deep=True) == "allow"
+
+
+async def test_no_path_in_a_patch_gets_round_a_rule(tmp_path: Path) -> None:
+    policy = await _of_file(tmp_path, '[[rule]]\npath = "secret/**"\ndecision = "deny"\n')
+    (tmp_path / "workspace/way").symlink_to("secret")
+    for line in ("Add File: secret/a", "Delete File: x/../secret/a", "Update File: way/a", "Update File: b"):
+        body = {"A": "+x\n", "D": "", "U": "*** Move to: secret/b\n" if line.endswith(" b") else "@@\n-a\n"}[line[0]]
+        text = f"*** Begin Patch\n*** Add File: c\n+x\n*** {line}\n{body}*** End Patch\n"
+        verdict, _ = await policy.judge("apply_patch", ApplyPatch(text), default="allow", session="s")
+        assert verdict.decision == "deny", text
+    verdict, _ = await policy.judge("grep", Grep("x"), default="allow", session="s")
+    assert verdict.decision == "ask"
 
 
 _ANY_PATH = st.text(alphabet="ab/.\n*?[", max_size=12)
@@ -197,8 +228,8 @@ def test_no_path_takes_long_to_compare() -> None:
 
 
 def test_a_path_that_leads_nobody_knows_where_is_not_allowed_and_may_be_a_forbidden_one() -> None:
-    assert _judge({"path": ["**"], "decision": "allow"}, default="deny", path="") == "deny"
-    assert _judge({"path": ["/etc/**"], "decision": "deny"}, default="allow", path="") == "ask"
+    assert _judge({"path": ["**"], "decision": "allow"}, default="deny", paths=("",)) == "deny"
+    assert _judge({"path": ["/etc/**"], "decision": "deny"}, default="allow", paths=("",)) == "ask"
 
 
 class _Command(msgspec.Struct):

@@ -72,9 +72,9 @@ async def test_what_is_in_the_workspace_takes_no_name_of_the_users_and_says_noth
     assert [(one.folder, "comes first" in one.why) for one in found.problems] == [
         (str(tmp_path / "workspace/skills/mail"), True)
     ]
-    assert "no instruction of the user's" not in await load(skills, tmp_path, "mail")
-    assert "no instruction of the user's" in await load(skills, tmp_path, "other")
-    assert "no instruction of the user's" in await load(skills, tmp_path)
+    assert "not the user's word" not in await load(skills, tmp_path, "mail")
+    assert "not the user's word" in await load(skills, tmp_path, "other")
+    assert "not the user's word" in await load(skills, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import os
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from ocg.agent.confinement.programs import PACKAGES, ROOT, tool
@@ -13,13 +12,16 @@ from ocg.agent.workspace import FILES
 from ocg.errors import Code, OcgError
 from ocg.protocol.tooling import Cage
 
-# What programs look for in /etc, and nobody's secrets: no private keys, no passwords, no settings of services.
+# What programs look for in /etc, and nobody's secrets: no private keys, no passwords, no settings of services. Each
+# takes 0.2 ms, so that what programs can do without is not among them.
 _ETC = (
-    "alternatives", "ca-certificates", "crypto-policies", "debian_version", "fonts", "gai.conf", "group", "host.conf",
-    "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "magic", "mime.types", "nsswitch.conf",
-    "os-release", "passwd", "pki/ca-trust", "pki/tls/cert.pem", "pki/tls/certs", "pki/tls/openssl.cnf", "protocols",
-    "python3", "resolv.conf", "services", "ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf", "timezone",
+    "alternatives", "crypto-policies", "group", "hosts", "ld.so.cache", "localtime", "mime.types", "nsswitch.conf",
+    "os-release", "passwd", "pki/ca-trust", "pki/tls/cert.pem", "pki/tls/certs", "pki/tls/openssl.cnf", "resolv.conf",
+    "services", "ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf",
 )  # fmt: skip
+_PROGRAMS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
+# Root may write to them, even in there: the kernel goes by who is root outside.
+_ROOTS = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
 _TMP_BYTES = 512 << 20
 _HELP_S = 10.0
 
@@ -50,31 +52,33 @@ class Bubblewrap:
     def _files(self, cage: Cage, shows: Sequence[str]) -> list[str]:
         tmpfs = ["--size", str(_TMP_BYTES), "--tmpfs"] if "--size" in self._options else ["--tmpfs"]  # since 0.7
         words = ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
-        for name in ("sys", "sysrq-trigger", "irq", "bus"):  # root of this machine may write to them, even in there
-            words += ["--ro-bind-try", f"/proc/{name}", f"/proc/{name}"]
-        for name in ("bin", "sbin", "lib", "lib32", "lib64"):
-            words += _top(Path("/") / name)
-        for name in _ETC:
-            words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-        for place in ("/tmp", "/var/tmp", "/dev/shm"):  # noqa: S108 - its own
-            words += [*tmpfs, place]
+        for path in (*_PROGRAMS, *(f"/etc/{name}" for name in _ETC), *(_ROOTS if os.geteuid() == 0 else ())):
+            words += _as_it_is(Path(path))
+        for path in ("/tmp", "/dev/shm"):  # noqa: S108 - its own
+            words += [*tmpfs, path]
+        words += ["--symlink", "/tmp", "/var/tmp"]  # noqa: S108 - as above
         return [*words, *self._places(cage, shows), "--remount-ro", "/dev", "--remount-ro", "/"]
 
     def _places(self, cage: Cage, shows: Sequence[str]) -> list[str]:
         """Show the workspace, skills and OCG's program; whichever lies in another comes later, and so on top."""
-        ours = {sys.prefix, sys.base_prefix, str(ROOT / "ocg"), *PACKAGES, *shows}
-        places = {Path(path): "--ro-bind" for path in ours} | {
-            self._skills: "--ro-bind-try",
-            self._workspace: "--ro-bind" if cage is Cage.RO else "--bind",
-        }
-        places |= {self._workspace / name: "--ro-bind-try" for name in FILES}
+        ours = {Path(path) for path in (sys.prefix, sys.base_prefix, f"{ROOT}/ocg", *PACKAGES, *shows)}
+        places = {path: "--ro-bind" for path in ours if not self._is_shown(path, ours)}
+        places[self._skills] = "--ro-bind-try"
+        places[self._workspace] = "--ro-bind" if cage is Cage.RO else "--bind"
+        if cage is not Cage.RO:
+            places |= {self._workspace / name: "--ro-bind" for name in FILES}
         ordered = sorted(places, key=lambda path: len(path.parts))
         return [word for path in ordered for word in (places[path], str(path), str(path))]
 
+    def _is_shown(self, path: Path, places: set[Path]) -> bool:
+        """Say whether a place comes with another, and nothing that tools write to is between the two."""
+        comes_along = path.is_relative_to("/usr") or not places.isdisjoint(path.parents)
+        return comes_along and not path.is_relative_to(self._workspace)
 
-def _top(path: Path) -> list[str]:
-    """Show a folder of programs as it is here: a link into /usr on most systems."""
-    if path.is_symlink():
+
+def _as_it_is(path: Path) -> list[str]:
+    """Show what is there: links into /usr as links, since those take no time."""
+    if path.is_symlink() and path.resolve().is_relative_to("/usr"):
         return ["--symlink", str(path.readlink()), str(path)]
     return ["--ro-bind-try", str(path), str(path)]
 
@@ -82,14 +86,18 @@ def _top(path: Path) -> list[str]:
 def _keep(workspace: Path) -> None:
     """Have the user's own files there, as only what is there can be kept from being written.
 
-    Raises UNAVAILABLE when one is a link, in whose place a tool could put another.
+    Raises UNAVAILABLE when one is a link, in whose place a tool could put another, or cannot be made.
     """
     for path in (workspace / name for name in FILES):
-        if path.is_symlink():
-            hint = "put the file itself there"
-            raise OcgError(Code.UNAVAILABLE, f"{path} is a link, which tools could replace, so none is run", hint)
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        try:
+            if path.is_symlink():
+                hint = "put the file itself there"
+                raise OcgError(Code.UNAVAILABLE, f"{path} is a link, which tools could replace; none is run", hint)
+            if not path.exists():
+                path.touch(mode=0o600)
+        except OSError as error:
+            hint = "see to the workspace (OCG_WORKSPACE)"
+            raise OcgError(Code.UNAVAILABLE, f"{path}: {error.strerror}; no tool is run", hint) from None
 
 
 async def _options() -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from pathlib import Path
 
 from ocg.agent.confinement.base import Confinement
 from ocg.agent.confinement.bubblewrap import Bubblewrap
@@ -22,9 +23,13 @@ def choose(settings: AgentSettings) -> Confinement:
         case "none":
             _log.warning("OCG_TOOL_SANDBOX=none: nothing confines tools, which can do all that you can")
             return Programs("unconfined", Unconfined(workspace).command)
-        case _ if settings.data_dir.resolve().is_relative_to(workspace.resolve()):
+        case _ if any(_is_in(workspace, folder) for folder in (settings.data_dir, settings.address_dir)):
             return Refusal(f"{workspace} holds OCG's own data", "set OCG_WORKSPACE to a folder without them")
         case _ if shutil.which("bwrap") is None:
             return Refusal("there is no bubblewrap", "install the package bubblewrap, then restart OCG")
         case _:
             return Programs("bubblewrap", Bubblewrap(workspace, settings.data_dir / "skills").command)
+
+
+def _is_in(workspace: Path, folder: Path) -> bool:
+    return folder.resolve().is_relative_to(workspace.resolve())

@@ -42,7 +42,7 @@ class PolicyFile:
         is_stranger: bool = False,
     ) -> tuple[Verdict, Call]:
         """Decide on a call with these arguments, as its tool reads them; return what was judged as well."""
-        command, path = getattr(arguments, "command", None), getattr(arguments, "path", None)
+        command = getattr(arguments, "command", None)
         call = Call(
             tool,
             default,
@@ -50,8 +50,9 @@ class PolicyFile:
             channel,
             is_stranger,
             command if isinstance(command, str) else None,
-            await asyncio.to_thread(_resolved, self._workspace, path) if isinstance(path, str) else None,
-            getattr(arguments, "network", False) is True,
+            await asyncio.to_thread(_all_resolved, self._workspace, arguments),
+            is_deep=getattr(arguments, "is_deep", False) is True,
+            has_network=getattr(arguments, "network", False) is True,
         )
         return self._policy.judge(call), call
 
@@ -76,6 +77,12 @@ def _listed(found: dict[str, Any]) -> dict[str, Any]:
         if isinstance(rule, dict):
             rule |= {key: [rule[key]] for key in _LISTED if isinstance(rule.get(key), str)}
     return found
+
+
+def _all_resolved(workspace: Path, arguments: object) -> tuple[str, ...]:
+    path = getattr(arguments, "path", None)
+    paths = (path,) if isinstance(path, str) else getattr(arguments, "paths", ())
+    return tuple(_resolved(workspace, one) for one in paths if isinstance(one, str))
 
 
 def _resolved(workspace: Path, path: str) -> str:

@@ -25,6 +25,14 @@ class Glob:
 
     def fits(self, path: str) -> bool:
         """Whether it fits the whole path."""
+        return bool(self._after(path) & self._end)
+
+    def may_go_on(self, beginning: str) -> bool:
+        """Whether it fits a path that begins so."""
+        return bool(self._after(beginning))
+
+    def _after(self, path: str) -> int:
+        """Return the states that a path leads to."""
         states = self._past_stars(1)
         for char in path:
             stays, passes = self._deep, self._named.get(char, 0)
@@ -32,8 +40,8 @@ class Glob:
                 stays, passes = self._stars, passes | self._any
             states = self._past_stars(states & stays | (states & passes) << 1)
             if not states:
-                return False
-        return bool(states & self._end)
+                break
+        return states
 
     def _past_stars(self, states: int) -> int:
         """A star may stand for nothing; no two are neighbours."""

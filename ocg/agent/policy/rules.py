@@ -21,9 +21,9 @@ _Patterns = Annotated[tuple[_Pattern, ...], msgspec.Meta(min_length=1, max_lengt
 class Call:
     """What is known of a call.
 
-    `default` is what its tool's author thought right. `path` is where its argument of that name leads in the end,
-    relative to the workspace where it is in there; an empty one leads nobody knows where. With `has_network` it asks
-    for that, by an argument `network`.
+    `default` is what its tool's author thought right. `paths` are where those among its arguments lead in the end,
+    relative to the workspace where they are in there; an empty one leads nobody knows where. Where a call `is_deep`,
+    it is about all that lies below as well. With `has_network` it asks for that, by an argument `network`.
     """
 
     tool: str
@@ -32,7 +32,8 @@ class Call:
     channel: str = ""
     is_stranger: bool = False
     command: str | None = None
-    path: str | None = None
+    paths: tuple[str, ...] = ()
+    is_deep: bool = False
     has_network: bool = False
 
 
@@ -67,15 +68,20 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether it is about a call; None where its command or path cannot be read well enough to know."""
         if not self._is_about(call):
             return False
-        parts = (self._fits_path(call.path), self._fits_command(call.command))
+        parts = (self._fits_paths(call), self._fits_command(call.command))
         return False if False in parts else None if None in parts else True
 
-    def _fits_path(self, path: str | None) -> bool | None:
+    def _fits_paths(self, call: Call) -> bool | None:
+        """To be allowed, all of them have to fit; to be denied or asked about, any."""
         if self.path is None:
             return True
-        if path == "":
-            return False if self.decision == "allow" else None
-        return path is not None and _leads_to(path, self.path)
+        found = [bool(path) and _leads_to(path, self.path) for path in call.paths]
+        if self.decision == "allow":
+            return bool(found) and all(found)
+        if any(found):
+            return True
+        is_unknown = "" in call.paths or (call.is_deep and any(_leads_above(path, self.path) for path in call.paths))
+        return None if is_unknown else False
 
     def _fits_command(self, line: str | None) -> bool | None:
         if self.command is None:
@@ -122,8 +128,17 @@ def _any(text: str, patterns: Sequence[str]) -> bool:
 
 def _leads_to(path: str, patterns: Sequence[str]) -> bool:
     """Compare; only a pattern that begins with `/` is about what lies outside the workspace."""
-    here = [one for one in patterns if one.startswith("/") == path.startswith("/")]
-    return any(_glob(pattern).fits(path) for pattern in here)
+    return any(_glob(pattern).fits(path) for pattern in _there(path, patterns))
+
+
+def _leads_above(path: str, patterns: Sequence[str]) -> bool:
+    """Whether something below a folder may fit."""
+    beginning = "" if path == "." else f"{path}/"
+    return any(_glob(pattern).may_go_on(beginning) for pattern in _there(path, patterns))
+
+
+def _there(path: str, patterns: Sequence[str]) -> list[str]:
+    return [one for one in patterns if one.startswith("/") == path.startswith("/")]
 
 
 @lru_cache(maxsize=1024)

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ocg.agent.confinement import Confinement
 from ocg.agent.conversations import Conversations
 from ocg.agent.deliveries import Deliveries
+from ocg.agent.marks import marked
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.processes import Processes
@@ -70,14 +71,25 @@ def for_others(memories: Memories, results: Results) -> tuple[Tool, ...]:
 
 
 class Toolbox:
-    """The tools of an agent; whoever is not the owner has `others`."""
+    """The tools of an agent; whoever is not the owner has `others`. `more` are those that come and go."""
 
     def __init__(
-        self, tools: Sequence[Tool], metrics: Metrics | None = None, *, others: "Toolbox | None" = None
+        self,
+        tools: Sequence[Tool],
+        metrics: Metrics | None = None,
+        *,
+        others: "Toolbox | None" = None,
+        more: Callable[[], Iterable[Tool]] = tuple,
     ) -> None:
-        self._tools = {tool.name: tool for tool in tools}
+        self._own = {tool.name: tool for tool in tools}
+        self._more = more
         self._metrics = metrics or Metrics()
         self._others = others or self
+
+    @property
+    def _tools(self) -> dict[str, Tool]:
+        """All there are now. None that comes has the name of one of our own."""
+        return self._own | {tool.name: tool for tool in self._more() if tool.name not in self._own}
 
     def of(self, turn: Turn) -> "Toolbox":
         """Return the tools that whoever asks has; a sub-agent has those of them that it was given."""
@@ -90,7 +102,7 @@ class Toolbox:
 
     def add(self, tool: Tool) -> None:
         """Add one that is made of what has the tools."""
-        self._tools[tool.name] = tool
+        self._own[tool.name] = tool
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """Describe all of them."""
@@ -130,12 +142,17 @@ class Toolbox:
             return failed(OcgError(Code.NOT_FOUND, f"no tool is called {call.name!r}", f"the tools are {known}"))
         try:
             arguments = parse(tool, call.arguments)
+        except OcgError as error:
+            return failed(error)
+        source = call.name if tool.is_outside else ""
+        try:
             async with asyncio.timeout(tool.timeout_s):
-                return Outcome(await tool.run(arguments, place))
+                content = await tool.run(arguments, place)
+            return Outcome(marked(content, source) if source else content)
         except TimeoutError:
             return failed(OcgError(Code.TIMEOUT, f"{call.name} took longer than {tool.timeout_s:g} s", "ask for less"))
         except OcgError as error:
-            return failed(error)
+            return failed(error, source=source)
         except Exception:  # noqa: BLE001 - a tool may fail in any way, the turn goes on
             _log.exception("the tool %s failed", call.name)
             return failed(OcgError(Code.INTERNAL, f"{call.name} failed by a bug in OCG", "do without it"))

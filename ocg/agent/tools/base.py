@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ocg.agent.live import LiveTurn
+from ocg.agent.marks import marked
 from ocg.agent.providers.base import ToolSpec
 from ocg.agent.rows import Turn
 from ocg.errors import OcgError
@@ -25,8 +26,12 @@ class Place:
 class Tool(Protocol):
     """Something the model can do. `arguments` is a msgspec struct whose fields are described by their `Meta`.
 
+    For a tool of somebody else's it is a JSON schema, which whoever does the call holds it against; it is read into a
+    dict.
+
     `default` is whether it is run where no rule of the user's says (ocg/agent/policy). Rules may speak of an argument
-    `command`, which is a line for a shell, and of one `path`.
+    `command`, which is a line for a shell, and of one `path`, or `paths` (see ocg/protocol/tooling/files.py). What it
+    returns, or fails with, is marked where it `is_outside`: not from the user, nor from ourselves (ocg/agent/marks.py).
     """
 
     name: str
@@ -34,9 +39,10 @@ class Tool(Protocol):
     default: Decision
     timeout_s: float
     is_repeatable: bool
+    is_outside: bool
 
     @property
-    def arguments(self) -> type[msgspec.Struct]:
+    def arguments(self) -> type[msgspec.Struct] | dict[str, Any]:
         """What a call is read into."""
 
     async def run(self, arguments: Any, place: Place) -> str:
@@ -53,8 +59,16 @@ class Outcome:
 
 def spec(tool: Tool) -> ToolSpec:
     """Describe a tool to the model."""
+    if isinstance(tool.arguments, dict):
+        return ToolSpec(tool.name, tool.description, tool.arguments)
     (schema,), definitions = msgspec.json.schema_components([tool.arguments], ref_template="#/$defs/{name}")
     found = definitions.pop(tool.arguments.__name__, schema)
+    tag = tool.arguments.__struct_config__.tag_field  # ours, and not for the model to say
+    found = {
+        key: value for key, value in found.items() if key not in {"title", "description"}
+    }  # it has those of the tool
+    found["properties"] = {key: value for key, value in found.get("properties", {}).items() if key != tag}
+    found["required"] = [key for key in found.get("required", []) if key != tag]
     # What it refers to comes along: a reference to nothing is refused by some APIs, and means anything to a grammar.
     return ToolSpec(tool.name, tool.description, found | ({"$defs": definitions} if definitions else {}))
 
@@ -62,7 +76,8 @@ def spec(tool: Tool) -> ToolSpec:
 def parse(tool: Tool, text: str) -> Any:
     """Read a call's arguments. Raises INVALID_REQUEST saying what is wrong and what was expected."""
     try:
-        return wire.decode(tool.arguments, text or "{}")
+        kind = dict[str, Any] if isinstance(tool.arguments, dict) else tool.arguments
+        return wire.decode(kind, text or "{}")
     except OcgError as error:
         wanted = msgspec.json.encode(spec(tool).parameters.get("properties", {})).decode()
         why = error.message.replace("the request does not fit", "the arguments do not fit")
@@ -70,6 +85,8 @@ def parse(tool: Tool, text: str) -> Any:
         raise OcgError(error.code, why, f"call {tool.name} again with {wanted}") from None
 
 
-def failed(error: OcgError) -> Outcome:
-    """Tell the model what went wrong."""
+def failed(error: OcgError, *, source: str = "") -> Outcome:
+    """Tell the model what went wrong; what a source outside says of it is marked."""
+    if source:
+        error = OcgError(error.code, marked(error.message, source), error.hint)
     return Outcome(f"error: {error}", is_error=True)

@@ -46,6 +46,7 @@ class MemorySearchTool:
     arguments = SearchArguments
     timeout_s = 10.0
     is_repeatable = True
+    is_outside = False
 
     def __init__(self, memories: Memories) -> None:
         self._memories = memories
@@ -65,6 +66,7 @@ class MemoryStoreTool:
     arguments = StoreArguments
     timeout_s = 10.0
     is_repeatable = True
+    is_outside = False
 
     def __init__(self, memories: Memories, *, is_proposing: bool = False) -> None:
         self._memories = memories

@@ -30,6 +30,7 @@ class MessageTool:
     arguments = MessageArguments
     timeout_s = 10.0
     is_repeatable = True
+    is_outside = False
 
     def __init__(self, deliveries: Deliveries) -> None:
         self._deliveries = deliveries

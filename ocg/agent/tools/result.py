@@ -26,6 +26,7 @@ class ReadResultTool:
     arguments = ResultArguments
     timeout_s = 10.0
     is_repeatable = True
+    is_outside = True  # as what it reads may be
 
     def __init__(self, results: Results) -> None:
         self._results = results

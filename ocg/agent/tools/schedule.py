@@ -37,6 +37,7 @@ class ScheduleTool:
     arguments = ScheduleArguments
     timeout_s = 10.0
     is_repeatable = True
+    is_outside = False
 
     def __init__(self, schedules: Schedules) -> None:
         self._schedules = schedules

@@ -37,6 +37,7 @@ class SessionsTool:
     arguments = SessionsArguments
     timeout_s = 20.0
     is_repeatable = True
+    is_outside = True  # as what was said of it there may be
 
     def __init__(self, conversations: Conversations) -> None:
         self._conversations = conversations

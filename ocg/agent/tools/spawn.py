@@ -59,6 +59,7 @@ class SpawnTool:
     arguments = SpawnArguments
     timeout_s = 86400.0
     is_repeatable = True
+    is_outside = True  # as what they tell of may be
 
     def __init__(self, turns: Turns, toolbox: Toolbox) -> None:
         self._turns = turns

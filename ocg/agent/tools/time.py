@@ -27,6 +27,7 @@ class TimeTool:
     arguments = TimeArguments
     timeout_s = 5.0
     is_repeatable = True
+    is_outside = False
 
     async def run(self, arguments: TimeArguments, place: Place) -> str:  # noqa: ARG002 - Tool's signature
         """Say date and time in a zone."""

@@ -2,9 +2,23 @@
 
 from ocg.protocol.tooling.base import Cage, Failure
 from ocg.protocol.tooling.command import Ended, Run
-from ocg.protocol.tooling.files import Read
+from ocg.protocol.tooling.files import USERS_OWN, ApplyPatch, Edit, Glob, Grep, Ls, Read, Write
 
-__all__ = ["Cage", "Ended", "Failure", "Read", "Request", "Run"]
+__all__ = [
+    "USERS_OWN",
+    "ApplyPatch",
+    "Cage",
+    "Edit",
+    "Ended",
+    "Failure",
+    "Glob",
+    "Grep",
+    "Ls",
+    "Read",
+    "Request",
+    "Run",
+    "Write",
+]
 
 # One a kind; the tag names its module in ocg/tool.
-Request = Run | Read
+Request = Run | Read | Write | Edit | ApplyPatch | Ls | Glob | Grep
