@@ -53,7 +53,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "OCG_DATA_DIR": str(folder / "data"),
         "OCG_PID_DIR": str(folder / "pids"),
         "OCG_AGENT_SOCK": str(folder / "agent.sock"),
-        "OCG_CONTEXT_TOKENS": "4000",
+        "OCG_CONTEXT_TOKENS": "16000",
         "PYTHONPATH": str(Path(__file__).parent.parent.parent),
         "TZ": "Asia/Shanghai",
     }
@@ -169,22 +169,22 @@ class TestAnswers:
 
 
 class TestContext:
-    """What fits and what does not; the model here has 4,000 tokens."""
+    """What fits and what does not; the model here has 16,000 tokens."""
 
     def test_a_message_too_long_for_the_model_fails_with_both_numbers(
         self, shared: Agent, model: ScriptedProvider
     ) -> None:
-        failed = shared.fail("word " * 4000)
+        failed = shared.fail("word " * 16000)
         assert failed["code"] == "context_length_exceeded"
-        assert "the model has 4000" in failed["message"]
-        # 20,000 bytes at 3 a token, the answer's room, the system prompt and the tools.
-        assert 7600 < int(failed["message"].split()[7]) < 9000
+        assert "the model has 16000" in failed["message"]
+        # 80,000 bytes at 3 a token, the answer's room, the system prompt and the tools.
+        assert 28_000 < int(failed["message"].split()[7]) < 36_000
         assert not model.asked
 
     def test_the_oldest_is_left_out_and_the_newest_stays(self, shared: Agent, model: ScriptedProvider) -> None:
         model.play(says("ok"))
         for number in range(5):
-            shared.say(f"message {number} " + "filler " * 700, session_id="long")
+            shared.say(f"message {number} " + "filler " * 2800, session_id="long")
         sent = [one["content"][:9] for one in model.asked[-1]["messages"] if one["role"] == "user"]
         assert sent == ["message 4"]
 

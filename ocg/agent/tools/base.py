@@ -13,6 +13,8 @@ from ocg.errors import OcgError
 from ocg.protocol import wire
 from ocg.protocol.approvals import Decision
 
+_TELLS_NOTHING = {"title", "minLength", "maxLength"}
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -62,15 +64,24 @@ def spec(tool: Tool) -> ToolSpec:
     if isinstance(tool.arguments, dict):
         return ToolSpec(tool.name, tool.description, tool.arguments)
     (schema,), definitions = msgspec.json.schema_components([tool.arguments], ref_template="#/$defs/{name}")
-    found = definitions.pop(tool.arguments.__name__, schema)
+    found = _lean(definitions.pop(tool.arguments.__name__, schema))
+    found.pop("description", None)  # the tool has its own
     tag = tool.arguments.__struct_config__.tag_field  # ours, and not for the model to say
-    found = {
-        key: value for key, value in found.items() if key not in {"title", "description"}
-    }  # it has those of the tool
     found["properties"] = {key: value for key, value in found.get("properties", {}).items() if key != tag}
     found["required"] = [key for key in found.get("required", []) if key != tag]
+    definitions = _lean(definitions, are_names=True)
     # What it refers to comes along: a reference to nothing is refused by some APIs, and means anything to a grammar.
     return ToolSpec(tool.name, tool.description, found | ({"$defs": definitions} if definitions else {}))
+
+
+def _lean(schema: Any, *, are_names: bool = False) -> Any:
+    """Leave out what tells a model nothing: each prompt has it all. Names of arguments stay, whatever they are."""
+    if isinstance(schema, list):
+        return [_lean(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: one for key, one in schema.items() if are_names or key not in _TELLS_NOTHING}
+    return {key: _lean(one, are_names=not are_names and key == "properties") for key, one in kept.items()}
 
 
 def parse(tool: Tool, text: str) -> Any:

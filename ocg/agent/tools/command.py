@@ -18,8 +18,8 @@ _MAX_CHARS = 1 << 16
 
 _Line = Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_CHARS, description="a command line for the shell")]
 _Folder = Annotated[str, msgspec.Meta(min_length=1, max_length=4095, description="where, below the workspace")]
-_Timeout = Annotated[int, msgspec.Meta(ge=1, le=_MAX_S)]
-_About = msgspec.Meta(description=f"seconds until it is ended; {_DEFAULT_S}, in the background {_MAX_S}, if left out")
+_ABOUT_TIME = f"seconds until it is ended; 0 is {_DEFAULT_S}, in the background {_MAX_S}"
+_Timeout = Annotated[int, msgspec.Meta(ge=0, le=_MAX_S, description=_ABOUT_TIME)]
 _Network = Annotated[bool, msgspec.Meta(description="whether it needs the network, which it has not otherwise")]
 _Background = Annotated[bool, msgspec.Meta(description="return at once; the tool process sees to it from then on")]
 
@@ -29,7 +29,7 @@ class Command(msgspec.Struct, frozen=True):
 
     command: _Line
     folder: _Folder = "."
-    timeout_s: Annotated[_Timeout | None, _About] = None
+    timeout_s: _Timeout = 0
     network: _Network = False
     background: _Background = False
 
