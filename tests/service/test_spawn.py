@@ -186,6 +186,23 @@ def test_its_questions_are_put_to_whoever_follows_one_after_the_other(
         assert rest[-1] == stream.seen[-1]
 
 
+def test_an_answer_for_the_rest_of_the_conversation_is_one_for_all_that_works_for_it(
+    start: Callable[..., Agent], tmp_path: Path
+) -> None:
+    _rules(tmp_path, '[[rule]]\ntool = "time"\ndecision = "ask"\n')
+    time = calls("time", "{}")
+    played = Played(go=[spawning("one"), spawning("two"), time, says("done")], one=[time, tells], two=[time, tells])
+    found = start(played)
+    with found.opened("go") as stream:
+        asked = stream.until("approval.asked")
+        answer = {"answer": "deny", "by": "tester", "remember": "session"}
+        assert found.ask("POST", f"/v1/approvals/{asked['approval_id']}", answer)[0] == 200
+        events = stream.rest()
+    assert [one["type"] for one in events].count("approval.asked") == 1
+    results = [one["content"] for one in events if one["type"] == "tool.result"]
+    assert ["time was not run" in one for one in results] == [True] * 3
+
+
 def test_the_time_of_who_asked_stands_still_while_a_person_is_asked_about_a_sub_agents_call(
     start: Callable[..., Agent], tmp_path: Path
 ) -> None:
