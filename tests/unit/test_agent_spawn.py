@@ -116,6 +116,9 @@ async def test_what_it_is_told_is_no_word_of_the_users(tmp_path: Path) -> None:
         working.cancel()
         await asyncio.wait({working})
         assert [one.text for one in await here.memories.newest(10)] == ["The user said: I live in Rome."]
+        sql = "SELECT session_id FROM turns ORDER BY seq"
+        found = await here.archive._database.read(lambda db: [row[0] for row in db.execute(sql)])
+        assert [await here.archive.is_owners(session_id) for session_id in found] == [True, False]
 
 
 async def test_where_too_much_waits_it_is_told_so_and_has_nobody_wait(tmp_path: Path) -> None:

@@ -61,8 +61,7 @@ class Capture:
 
     async def after_turn(self, turn: Turn) -> None:
         """Take a turn of the owner's that was completed; it takes no time. The same turn again changes nothing."""
-        is_said = turn.is_owners and not turn.spawned  # to a sub-agent the model speaks
-        if self._mode == "off" or not is_said or len(turn.message) < _MIN_CHARS or turn.message.startswith("/"):
+        if self._mode == "off" or not turn.is_owners or len(turn.message) < _MIN_CHARS or turn.message.startswith("/"):
             return
         try:
             self._waiting.put_nowait(turn)
