@@ -48,7 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         confinements: list[Confinement] = [
             Programs("unconfined", Unconfined(Path(folder)).command),
-            Programs("bubblewrap", Bubblewrap(Path(folder), Path(folder) / "skills").command),
+            Programs("bubblewrap", Bubblewrap(Path(folder)).command),
         ]
         if options.sockets:
             confinements.append(Sockets(options.sockets))

@@ -71,6 +71,16 @@ def place_of(turn: Turn) -> Place:
     return Place(turn, "call", LiveTurn(turn))
 
 
+@asynccontextmanager
+async def opened_place(folder: Path) -> AsyncIterator[Place]:
+    """Where a call of a turn's comes from, over a database of its own."""
+    database = await Database.open(folder / "agent.db", MIGRATIONS)
+    try:
+        yield place_of(await Store(database).accept(TurnRequest(message="go")))
+    finally:
+        await database.close()
+
+
 @dataclass(frozen=True)
 class Parts:
     """The parts, and a session in the making."""

@@ -190,7 +190,8 @@ class Engine:
 
     async def _reply(self, live: LiveTurn, memories: tuple[Memory, ...]) -> Reply:
         model = await self._provider.model()
-        tools = offer.offered(self._toolbox.of(live.turn).specs(), live.turn.options, takes_tools=model.takes_tools)
+        own = await self._prompter.fitting(model, self._toolbox.of(live.turn).specs())
+        tools = offer.offered(own, live.turn.options, takes_tools=model.takes_tools)
         history = await self._store.history(live.turn.session_id)
         lay = functools.partial(self._prompter.lay, live.turn, history, model=model, memories=memories, tools=tools)
         refused: OcgError | None = None

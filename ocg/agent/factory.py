@@ -28,6 +28,7 @@ from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything, for_others
 from ocg.agent.tools.base import Tool
 from ocg.agent.tools.spawn import SpawnTool
+from ocg.agent.tools.web.browser import Browsers
 from ocg.agent.turns import OnDeleted, Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
@@ -45,6 +46,9 @@ def create_toolbox(
     processes: Processes,
     metrics: Metrics,
     more: Callable[[], Iterable[Tool]],
+    settings: AgentSettings,
+    provider: Provider,
+    browsers: Browsers,
 ) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
@@ -58,6 +62,9 @@ def create_toolbox(
         deliveries=deliveries,
         confinement=confinement,
         processes=processes,
+        settings=settings,
+        provider=provider,
+        browsers=browsers,
     )
     return Toolbox(tools, metrics, others=others, more=more)
 

@@ -19,7 +19,7 @@ from ocg.config import AgentSettings
 from ocg.protocol.messages import Memory, Message
 
 # What each part that stands before the conversation may take of the room, as one part in so many.
-_FILES_PART, _SKILLS_PART, _MEMORIES_PART, _SUMMARY_PART = 4, 16, 8, 4
+_TOOLS_PART, _FILES_PART, _SKILLS_PART, _MEMORIES_PART, _SUMMARY_PART = 3, 4, 16, 8, 4
 _CUT_ROUNDS = 4
 _LEAST_RESULT_CHARS = 400
 
@@ -69,6 +69,17 @@ class Prompter:
             view = await self._archive.view(turn.session_id, history)
             laid = await self._laid(view, model, turn, memories, tools)
         return laid
+
+    async def fitting(self, model: Model, tools: Sequence[ToolSpec]) -> tuple[ToolSpec, ...]:
+        """Return those of our tools that a prompt has room for: it begins with them, and is not to be made of them."""
+        left = context.room(model) // _TOOLS_PART
+        found = []
+        for tool in tools if model.takes_tools else ():
+            left -= await self._counter.tools(model, [tool])
+            if left < 0:
+                break
+            found.append(tool)
+        return tuple(found)
 
     async def measure(
         self, session_id: str, history: Sequence[Message], *, model: Model, tools: Sequence[ToolSpec]

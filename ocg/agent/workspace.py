@@ -17,6 +17,7 @@ from ocg.protocol.tooling import USERS_OWN
 _log = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 24 << 10  # some 6,000 tokens of English: more than anybody writes by hand, and less than most contexts
+_ROOT = 0
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 FILES = SOUL, INSTRUCTIONS, AGENTS, USER = USERS_OWN
 IDENTITY = (
@@ -79,6 +80,7 @@ class Workspace:
 def _make(folder: Path) -> None:
     """Make all of it or nothing: what a crash leaves half done is begun anew."""
     if folder.exists():
+        _fill(folder)
         return
     begun = folder.with_name(f".{folder.name}.new")
     begun.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -86,6 +88,16 @@ def _make(folder: Path) -> None:
         (begun / name).write_text(text, encoding="utf-8")
     with suppress(FileExistsError):
         begun.rename(folder)
+
+
+def _fill(folder: Path) -> None:
+    """Begin with a folder that is empty: an installation makes one that tools, which are another user, write in."""
+    if any(folder.iterdir()):
+        return
+    for name, text in DEFAULTS.items():
+        with (folder / name).open("x", encoding="utf-8") as stream:
+            os.fchmod(stream.fileno(), 0o640)  # they may read it
+            stream.write(text)
 
 
 def _all(folder: Path, before: dict[str, _Read]) -> _All:
@@ -126,8 +138,12 @@ def _one(folder: Path, name: str, before: _Read | None) -> _Read | None:
 def _text(inside: Path, path: Path) -> str:
     # Neither a link that has come since nor a FIFO is waited for.
     with os.fdopen(os.open(inside, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
             _log.warning("%s is not read: it is no file", path)
+            return ""
+        if path.parent.stat().st_mode & stat.S_ISVTX and status.st_uid not in {_ROOT, os.getuid()}:
+            _log.warning("%s is not read: a tool may have written it. Have root own it, or the agent's user", path)
             return ""
         data = stream.read(MAX_FILE_BYTES + 1)
     text = data[:MAX_FILE_BYTES].decode("utf-8", "replace").replace("\0", "")

@@ -38,6 +38,7 @@ def run(connection: Connection, data: bytes) -> None:
         program.signal(SIGKILL)
     connection.sock.setblocking(True)
     connection.send(frames.RESULT, pump.ended())
+    connection.await_end()
 
 
 class Pump:

@@ -2,7 +2,6 @@
 
 LEFT_OUT = (
     # pystemd.base and pystemd.futures; OCG has pystemd's D-Bus and journal alone (ocg/imports.py).
-    "lxml",
     "psutil",
     # gguf.utility and llama_cpp.llama_grammar, when they download; OCG downloads with aiohttp and pip.
     "requests",

@@ -11,14 +11,15 @@ from ocg.agent.marks import marked
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.processes import Processes
-from ocg.agent.providers.base import ToolSpec
+from ocg.agent.providers.base import Provider, ToolSpec
 from ocg.agent.results import Results
 from ocg.agent.rows import Turn
 from ocg.agent.schedules import Schedules
 from ocg.agent.skills import Skills
-from ocg.agent.tools import files
+from ocg.agent.tools import files, web
 from ocg.agent.tools.base import Outcome, Place, Tool, failed, parse, spec
 from ocg.agent.tools.command import ExecTool, ProcessTool
+from ocg.agent.tools.image import ImageTool
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
 from ocg.agent.tools.message import MessageTool
 from ocg.agent.tools.result import ReadResultTool
@@ -26,7 +27,9 @@ from ocg.agent.tools.schedule import ScheduleTool
 from ocg.agent.tools.sessions import SessionsTool
 from ocg.agent.tools.skill import SkillTool
 from ocg.agent.tools.time import TimeTool
+from ocg.agent.tools.web.browser import Browsers
 from ocg.agent.transcript import INTERRUPTED
+from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ToolItem, ToolList, ToolUse
 
@@ -43,6 +46,9 @@ def everything(
     deliveries: Deliveries,
     confinement: Confinement,
     processes: Processes,
+    settings: AgentSettings,
+    provider: Provider,
+    browsers: Browsers,
 ) -> tuple[Tool, ...]:
     """Return all tools there are but `spawn`, which is made of what runs them."""
     return (
@@ -57,6 +63,8 @@ def everything(
         *files.tools(confinement),
         ExecTool(confinement, processes),
         ProcessTool(processes),
+        *web.tools(settings, confinement, browsers),
+        ImageTool(confinement, provider),
     )
 
 
