@@ -11,7 +11,7 @@ from ocg.agent.confinement import seccomp
 from ocg.agent.confinement.programs import PACKAGES, ROOT, Command, tool
 from ocg.agent.workspace import FILES
 from ocg.errors import Code, OcgError
-from ocg.protocol.tooling import Cage
+from ocg.protocol.tooling import SERVERS_OWN, Cage
 
 # What programs look for in /etc, and nobody's secrets: no private keys, no passwords, no settings of services. Each
 # takes 0.2 ms, so that what programs can do without is not among them.
@@ -67,7 +67,7 @@ class Bubblewrap:
         for path in ("/tmp", "/dev/shm"):  # noqa: S108 - its own
             words += [*tmpfs, path]
         words += ["--symlink", "/tmp", "/var/tmp"]  # noqa: S108 - as above
-        return [*words, *self._places(cage, shows), "--remount-ro", "/dev", "--remount-ro", "/"]
+        return [*words, *self._places(cage, shows), *self._hidden(cage), "--remount-ro", "/dev", "--remount-ro", "/"]
 
     def _places(self, cage: Cage, shows: Sequence[str]) -> list[str]:
         """Show the workspace, skills and OCG's program; whichever lies in another comes later, and so on top."""
@@ -84,6 +84,13 @@ class Bubblewrap:
         for path in sorted(places, key=lambda path: len(path.parts)):
             words += [places[path], str(path)] if places[path] == "--tmpfs" else [places[path], str(path), str(path)]
         return words
+
+    def _hidden(self, cage: Cage) -> list[str]:
+        """Hide what MCP servers keep: programs that run with the network, and keys."""
+        homes = self._workspace / SERVERS_OWN
+        if cage is Cage.EXT or not homes.is_dir():
+            return []
+        return ["--tmpfs", str(homes), "--remount-ro", str(homes)]
 
     def _is_shown(self, path: Path, places: set[Path]) -> bool:
         """Say whether a place comes with another, and nothing that tools write to is between the two."""
@@ -107,16 +114,18 @@ def _readable(data: bytes) -> int:
 
 
 def _keep(workspace: Path) -> None:
-    """Have the user's own files there, as only what is there can be kept from being written.
+    """Have there what is not the tools' own, as only what is there can be kept from being written.
 
     Raises UNAVAILABLE when one is a link, in whose place a tool could put another, or cannot be made.
     """
-    for path in (workspace / name for name in FILES):
+    for path in (workspace / name for name in (*FILES, SERVERS_OWN)):
         try:
             if path.is_symlink():
                 hint = "put the file itself there"
                 raise OcgError(Code.UNAVAILABLE, f"{path} is a link, which tools could replace; none is run", hint)
-            if not path.exists():
+            if path.name == SERVERS_OWN:
+                path.mkdir(mode=0o700, exist_ok=True)
+            elif not path.exists():
                 path.touch(mode=0o600)
         except OSError as error:
             hint = "see to the workspace (OCG_WORKSPACE)"
