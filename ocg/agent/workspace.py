@@ -3,7 +3,6 @@
 They are the user's: made once, where there is no workspace yet, and never written again.
 """
 
-import asyncio
 import logging
 import os
 import re
@@ -12,14 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocg.lifecycle.worker import Worker
+from ocg.agent.reader import Reader
 from ocg.protocol.tooling import USERS_OWN
 
 _log = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 24 << 10  # some 6,000 tokens of English: more than anybody writes by hand, and less than most contexts
-_READ_TIMEOUT_S = 5.0  # a folder on a network may hang
-_CLOSE_TIMEOUT_S = 0.5
 _ROOT = 0
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 FILES = SOUL, INSTRUCTIONS, AGENTS, USER = USERS_OWN
@@ -57,64 +54,27 @@ _All = tuple[dict[str, _Read], Texts]
 
 
 class Workspace:
-    """The folder; its files are read again when they have changed.
-
-    A folder that hangs takes one thread of its own; until it answers, what is known has to do.
-    """
+    """The folder; its files are read again when they have changed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._read: dict[str, _Read] = {}
-        self._texts = Texts()
-        self._reading: asyncio.Task[_All] | None = None
-        self._is_hung = False
+        self._reader: Reader[_All] = Reader(str(folder), ({}, Texts()))
 
     async def prepare(self) -> None:
         """Make the folder with the files as they are at first, where it is not there."""
+
+        def job(known: _All) -> _All:
+            _make(self.folder)
+            return _all(self.folder, known[0])
+
         try:
-            await self._said(self._begin(makes=True))
+            await self._reader.read(job)
         except OSError as error:
             _log.warning("no workspace at %s: %s; the agent does without", self.folder, error.strerror)
 
     async def texts(self) -> Texts:
         """Return what the files say now; what they last said when that cannot be had in time."""
-        return self._texts if self._is_hung else await self._said(self._reading or self._begin())
-
-    async def _said(self, reading: asyncio.Task[_All]) -> Texts:
-        """Wait for what is being read, but not for long; turns that begin at once wait for the same."""
-        await asyncio.wait({reading}, timeout=_READ_TIMEOUT_S)
-        if reading.done():
-            return reading.result()[1]
-        if not self._is_hung:
-            _log.warning("%s could not be read in %g s", self.folder, _READ_TIMEOUT_S)
-            self._is_hung = True
-        return self._texts
-
-    def _begin(self, *, makes: bool = False) -> asyncio.Task[_All]:
-        self._reading = asyncio.create_task(_in_own_thread(self.folder, self._read, makes=makes))
-        self._reading.add_done_callback(self._end)
-        return self._reading
-
-    def _end(self, reading: asyncio.Task[_All]) -> None:
-        """Take over what was read, be it late."""
-        self._reading, self._is_hung = None, False
-        if not reading.cancelled() and reading.exception() is None:
-            self._read, self._texts = reading.result()
-
-
-async def _in_own_thread(folder: Path, before: dict[str, _Read], *, makes: bool) -> _All:
-    """Make and read the folder where nobody else is held up: asyncio's threads are few, and a stuck one is lost."""
-
-    def job() -> _All:
-        if makes:
-            _make(folder)
-        return _all(folder, before)
-
-    worker = Worker("workspace", max_queue=1)
-    try:
-        return await worker.run(job)
-    finally:
-        await worker.close(_CLOSE_TIMEOUT_S)
+        return (await self._reader.read(lambda known: _all(self.folder, known[0])))[1]
 
 
 def _make(folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ocg.agent import reader
 from ocg.agent import workspace as module
 from ocg.agent.sentences import few
 from ocg.agent.workspace import DEFAULTS, HOW, IDENTITY, MAX_FILE_BYTES, Texts, Workspace
@@ -137,7 +138,7 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
         return patched
 
-    monkeypatch.setattr(module, "_READ_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(reader, "_READ_TIMEOUT_S", 0.1)
     monkeypatch.setattr(Path, "exists", waits(exists))
     monkeypatch.setattr(Path, "resolve", waits(resolve))
     yield answers

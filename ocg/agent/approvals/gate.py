@@ -71,7 +71,7 @@ class Gate:
             call.name,
             arguments,
             default=tool.default,
-            session=live.turn.session_id,
+            session=live.turn.conversation,
             channel=live.turn.channel,
             is_stranger=live.turn.is_stranger,
         )

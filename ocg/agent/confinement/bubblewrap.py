@@ -28,11 +28,15 @@ _HELP_S = 10.0
 
 
 class Bubblewrap:
-    """Makes the command that runs a tool in a cage. What is `hidden` is empty there, whatever a call shows."""
+    """Makes the command that runs a tool in a cage. What is `hidden` is empty there, whatever a call shows.
 
-    def __init__(self, workspace: Path, hidden: Sequence[Path] = ()) -> None:
+    What is `readable` can be read where it is there at all, be it in what is hidden.
+    """
+
+    def __init__(self, workspace: Path, hidden: Sequence[Path] = (), readable: Sequence[Path] = ()) -> None:
         self._workspace = workspace
         self._hidden = hidden
+        self._readable = readable
         self._options: frozenset[str] = frozenset()
         self._filter = seccomp.program(os.uname().machine)
 
@@ -66,9 +70,10 @@ class Bubblewrap:
         return [*words, *self._places(cage, shows), "--remount-ro", "/dev", "--remount-ro", "/"]
 
     def _places(self, cage: Cage, shows: Sequence[str]) -> list[str]:
-        """Show the workspace and OCG's program; whichever lies in another comes later, and so on top."""
+        """Show the workspace, skills and OCG's program; whichever lies in another comes later, and so on top."""
         ours = {Path(path) for path in (sys.prefix, sys.base_prefix, f"{ROOT}/ocg", *PACKAGES, *shows)}
         places = {path: "--ro-bind" for path in ours if not self._is_shown(path, ours)}
+        places |= dict.fromkeys(self._readable, "--ro-bind-try")
         places[self._workspace] = "--ro-bind" if cage is Cage.RO else "--bind"
         if cage is not Cage.RO:
             places |= {self._workspace / name: "--ro-bind" for name in FILES}

@@ -31,7 +31,7 @@ def choose(settings: AgentSettings) -> Confinement:
         case _ if shutil.which("bwrap") is None:
             return Refusal("there is no bubblewrap", "install the package bubblewrap, then restart OCG")
         case _:
-            return Programs("bubblewrap", Bubblewrap(workspace, ours).command)
+            return Programs("bubblewrap", Bubblewrap(workspace, ours, (settings.data_dir / "skills",)).command)
 
 
 def _is_in(workspace: Path, folder: Path) -> bool:
