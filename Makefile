@@ -12,7 +12,7 @@ ifdef GPU
 export CMAKE_ARGS := -DGGML_$(shell echo $(GPU) | tr '[:lower:]' '[:upper:]')=ON
 UNCACHED := --no-cache-dir
 endif
-PROGRAMS := ocg ocg-embedding ocg-agent ocg-gateway
+PROGRAMS := ocg ocg-embedding ocg-agent ocg-gateway ocg-tool
 PACKAGED := $(shell find ocg packaging units docs *.md LICENSE NOTICE pyproject.toml -type f -not -name '*.pyc')
 PAGE_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' 2>/dev/null)
 

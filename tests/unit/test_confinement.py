@@ -95,6 +95,14 @@ async def test_a_workspace_that_holds_the_agents_data_is_no_cage(tmp_path: Path)
         await _shell(confinement, "true")
 
 
+async def test_under_systemd_a_workspace_that_the_units_do_not_show_is_refused(tmp_path: Path) -> None:
+    """Or tools would work in another folder than the one that the user sees."""
+    confinement = confinements.choose(_settings(tmp_path, tool_sandbox="systemd"))
+    with pytest.raises(OcgError, match="the units show tools /var/lib/ocg/workspace") as caught:
+        await _shell(confinement, "true")
+    assert "mount your folder" in caught.value.hint
+
+
 async def test_what_bubblewrap_complains_of_is_told(workspace: Path) -> None:
     """Where the kernel gives no namespaces to users, the error is bubblewrap's own, with where to read on."""
     # In there nobody can make one more.

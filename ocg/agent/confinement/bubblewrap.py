@@ -11,7 +11,7 @@ from ocg.agent.confinement import seccomp
 from ocg.agent.confinement.programs import PACKAGES, PYTHON, ROOT, Command, tool
 from ocg.agent.workspace import FILES
 from ocg.errors import Code, OcgError
-from ocg.protocol.tooling import Cage
+from ocg.protocol.tooling import SERVERS_OWN, Cage
 
 # What programs look for in /etc, and nobody's secrets: no private keys, no passwords, no settings of services. Each
 # takes 0.2 ms, so that what programs can do without is not among them.
@@ -28,11 +28,15 @@ _HELP_S = 10.0
 
 
 class Bubblewrap:
-    """Makes the command that runs a tool in a cage. What is `hidden` is empty there, whatever a call shows."""
+    """Makes the command that runs a tool in a cage. What is `hidden` is empty there, whatever a call shows.
 
-    def __init__(self, workspace: Path, hidden: Sequence[Path] = ()) -> None:
+    What is `readable` can be read where it is there at all, be it in what is hidden.
+    """
+
+    def __init__(self, workspace: Path, hidden: Sequence[Path] = (), readable: Sequence[Path] = ()) -> None:
         self._workspace = workspace
         self._hidden = hidden
+        self._readable = readable
         self._options: frozenset[str] = frozenset()
         self._filter = seccomp.program(os.uname().machine)
 
@@ -66,19 +70,22 @@ class Bubblewrap:
         return [*words, *self._places(cage, shows), "--remount-ro", "/dev", "--remount-ro", "/"]
 
     def _places(self, cage: Cage, shows: Sequence[str]) -> list[str]:
-        """Show the workspace and OCG's program; whichever lies in another comes later, and so on top."""
+        """Show the workspace, skills and OCG's program; whichever lies in another comes later, and so on top."""
         ours = {Path(path) for path in (str(PYTHON.parents[1]), sys.base_prefix, f"{ROOT}/ocg", *PACKAGES, *shows)}
         places = {path: "--ro-bind" for path in ours if not self._is_shown(path, ours)}
+        places |= dict.fromkeys(self._readable, "--ro-bind-try")
         places[self._workspace] = "--ro-bind" if cage is Cage.RO else "--bind"
         if cage is not Cage.RO:
             places |= {self._workspace / name: "--ro-bind" for name in FILES}
+        # What MCP servers keep, too: programs that run with the network, and keys.
+        hidden = [*self._hidden, *([] if cage is Cage.EXT else [self._workspace / SERVERS_OWN])]
         shown = places.keys()
-        hidden = [path for path in self._hidden if path.is_dir() and not shown.isdisjoint((path, *path.parents))]
+        hidden = [path for path in hidden if path.is_dir() and not shown.isdisjoint((path, *path.parents))]
         places |= dict.fromkeys(hidden, "--tmpfs")
         words = []
         for path in sorted(places, key=lambda path: len(path.parts)):
             words += [places[path], str(path)] if places[path] == "--tmpfs" else [places[path], str(path), str(path)]
-        return words
+        return words + [word for path in hidden for word in ("--remount-ro", str(path))]
 
     def _is_shown(self, path: Path, places: set[Path]) -> bool:
         """Say whether a place comes with another, and nothing that tools write to is between the two."""
@@ -102,16 +109,18 @@ def _readable(data: bytes) -> int:
 
 
 def _keep(workspace: Path) -> None:
-    """Have the user's own files there, as only what is there can be kept from being written.
+    """Have there what is not the tools' own, as only what is there can be kept from being written.
 
     Raises UNAVAILABLE when one is a link, in whose place a tool could put another, or cannot be made.
     """
-    for path in (workspace / name for name in FILES):
+    for path in (workspace / name for name in (*FILES, SERVERS_OWN)):
         try:
             if path.is_symlink():
                 hint = "put the file itself there"
                 raise OcgError(Code.UNAVAILABLE, f"{path} is a link, which tools could replace; none is run", hint)
-            if not path.exists():
+            if path.name == SERVERS_OWN:
+                path.mkdir(mode=0o700, exist_ok=True)
+            elif not path.exists():
                 path.touch(mode=0o600)
         except OSError as error:
             hint = "see to the workspace (OCG_WORKSPACE)"

@@ -96,7 +96,7 @@ async def _running(command: Command, errors: int) -> AsyncIterator[tuple[asyncio
             try:
                 yield reader, writer
             finally:
-                writer.close()
+                writer.transport.abort()  # what it has not read yet, it need not read
                 with suppress(OSError):
                     await writer.wait_closed()
         finally:
