@@ -124,13 +124,13 @@ class SdkSession:
             self.news.set()
 
     async def _listen(self, client: Client) -> None:
-        """Hear of changes where the server has to be asked to tell of them, as since 2026."""
+        """Have the server tell of changes where it has to be asked for that, as since 2026; `_hear` hears of them."""
         if client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             return
         with suppress(Exception):  # it need not tell; the list that there is stays
             async with client.listen(tools_list_changed=True) as changes:
                 async for _ in changes:
-                    self.news.set()
+                    pass
 
     def _end(self, why: OcgError) -> None:
         self.over = why
