@@ -86,7 +86,7 @@ class Commands:
         return f"{done.messages} messages are summed up{how}: the next prompt takes {after} tokens instead of {before}."
 
     async def _tokens(self, session_id: str, model: Model) -> int:
-        tools = self._toolbox.specs() if model.takes_tools else ()
+        tools = await self._prompter.fitting(model, self._toolbox.specs())
         return await self._prompter.measure(session_id, await self._store.history(session_id), model=model, tools=tools)
 
     async def _status(self, session_id: str, _: str) -> str:

@@ -28,6 +28,7 @@ from ocg.agent.responses import Responses
 from ocg.agent.schedules import Schedules, SystemClock
 from ocg.agent.schedules.scheduler import Scheduler
 from ocg.agent.schema import MIGRATIONS
+from ocg.agent.skills import Skills, roots
 from ocg.agent.store import Store
 from ocg.agent.tools.web.browser import Browsers
 from ocg.agent.wishes import Wishes
@@ -79,7 +80,10 @@ class AgentService:
             memories = Memories(database, embedding, outbox)
             capture = Capture(memories, directory.provider, settings)
             deliveries, schedules = Deliveries(database), Schedules(database, SystemClock())
-            confinement = confinements.choose(settings)
+            confinement, skills = (
+                confinements.choose(settings),
+                Skills(roots(settings.data_dir, settings.workspace_dir)),
+            )
             servers = await owned.enter_async_context(mcp.opened(settings, confinement))
             hooks = await owned.enter_async_context(_hooked(Hooks(settings.data_dir, confinement)))
             passthrough, processes = Passthrough(), Processes(confinement)
@@ -88,15 +92,17 @@ class AgentService:
                 owned.push_async_callback(one.close)
             toolbox = create_toolbox(
                 database,
-                memories,
-                schedules,
-                confinement,
-                processes,
-                metrics,
-                servers.tools,
-                settings,
-                directory.provider,
-                browsers,
+                memories=memories,
+                schedules=schedules,
+                skills=skills,
+                deliveries=deliveries,
+                confinement=confinement,
+                processes=processes,
+                metrics=metrics,
+                more=servers.tools,
+                settings=settings,
+                provider=directory.provider,
+                browsers=browsers,
             )
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
@@ -117,6 +123,7 @@ class AgentService:
                 deliveries=deliveries,
                 capture=capture,
                 toolbox=toolbox,
+                skills=skills,
                 metrics=metrics,
                 gate=gate,
                 on_deleted=forget,
@@ -150,6 +157,7 @@ class AgentService:
                 responses=Responses(database),
                 gate=gate,
                 schedules=schedules,
+                skills=skills,
                 hooks=hooks,
                 servers=servers,
                 confined_by=confinement.name,

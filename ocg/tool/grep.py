@@ -89,12 +89,15 @@ def _lines(data: bytes) -> list[str]:
 
 def _searched(workspace: Workspace, asked: Grep) -> Iterator[tuple[str, bytes]]:
     """Give the paths and contents that are searched: no binary files, and none that is too large."""
-    if not workspace.is_folder(asked.path):
+    found = workspace.stat(asked.path)
+    if found is not None and not stat.S_ISDIR(found.st_mode):
         check_text(asked.path, data := workspace.read(asked.path))
         yield asked.path, data
         return
     fits = compiled(asked.include) if asked.include else None
-    for one in files(workspace, asked.path):
+    with workspace.folder(asked.path):  # or say that it is not there
+        every = files(workspace, asked.path)
+    for one in every:
         if (fits is None or fits(one.below)) and (data := _data(workspace, one)):
             yield one.path, data
 

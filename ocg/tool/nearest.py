@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ocg.tool.shown import excerpt
 
 _AROUND = 3
-_MAX_LINES = 20_000
+_MAX_LINES = 10_000
 _LINE_CHARS = 300
 
 

@@ -1,5 +1,6 @@
 """The workspace, opened once: whatever path is given, nothing outside of it is read or written."""
 
+import errno
 import os
 import secrets
 import stat
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from ocg.errors import Code, OcgError
 from ocg.protocol.tooling import USERS_OWN
@@ -17,12 +18,19 @@ from ocg.tool.trouble import about
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-_MAX_LINKS = 40  # as Linux has it
+_PATH_MAX, _MAX_LINKS = 4096, 40  # as Linux has them
+
+
+class Pending(Protocol):
+    """A change that nothing but the disk itself stands against."""
+
+    def land(self) -> None:
+        """Do it; on return that survives a power cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A file's new content, on the disk beside it until it lands."""
+    """A file's new content, on the disk beside it until it lands. See Pending."""
 
     path: str
     folder: int
@@ -31,9 +39,24 @@ class Draft:
     is_new: bool
 
     def land(self) -> None:
-        """Put it in its place; on return that survives a power cut."""
+        """Put it in its place."""
         with about(self.path):
             os.replace(self.beside, self.name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
+            os.fsync(self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A file, or a link, that goes. See Pending."""
+
+    path: str
+    folder: int
+    name: str
+
+    def land(self) -> None:
+        """Remove it."""
+        with about(self.path):
+            os.unlink(self.name, dir_fd=self.folder)
             os.fsync(self.folder)
 
 
@@ -46,8 +69,8 @@ class Workspace:
 
     def relative(self, path: str) -> str:
         """Return a path relative to the workspace. Raises FORBIDDEN for an absolute one to elsewhere."""
-        if "\0" in path:
-            raise OcgError(Code.INVALID_REQUEST, f"{path!r} is no path", "leave out the NUL")
+        if "\0" in path or len(os.fsencode(path)) >= _PATH_MAX:
+            raise OcgError(Code.INVALID_REQUEST, f"{path[:80]!r} is no path", "give one without a NUL, below 4 KiB")
         if path.startswith("/") and path != self.path and not path.startswith(f"{self.path}/"):
             why = f"{path} is not in the workspace, {self.path}"
             raise OcgError(Code.FORBIDDEN, why, "give a path relative to it; other files cannot be reached")
@@ -75,20 +98,15 @@ class Workspace:
         with about(path), _closing(open_beneath(self.fd, self.relative(path), _FOLDER)) as fd:
             yield fd
 
-    def is_folder(self, path: str) -> bool:
-        """Whether a path leads to a folder. Raises NOT_FOUND."""
-        with about(path), _closing(open_beneath(self.fd, self.relative(path), os.O_PATH)) as fd:
-            return stat.S_ISDIR(os.fstat(fd).st_mode)
-
-    def has(self, path: str) -> bool:
-        """Whether there is anything."""
+    def stat(self, path: str) -> os.stat_result | None:
+        """Return what a path leads to; None where there is nothing."""
         try:
-            self.is_folder(path)
+            with about(path), _closing(open_beneath(self.fd, self.relative(path), os.O_PATH)) as fd:
+                return os.fstat(fd)
         except OcgError as error:
             if error.code is Code.NOT_FOUND:
-                return False
+                return None
             raise
-        return True
 
     def write(self, path: str, data: bytes) -> bool:
         """Replace a file's content, or make a new one, and say whether it is new; folders above it are made."""
@@ -116,13 +134,15 @@ class Workspace:
                 os.fsync(fd)
             yield Draft(path, folder, name, beside, mode is None)
 
-    def remove(self, path: str) -> None:
-        """Remove a file, or a link; on return that survives a power cut."""
+    @contextmanager
+    def removing(self, path: str) -> Iterator[Removal]:
+        """Make sure that a file, or a link, may be removed."""
         above, name = _parted(self.relative(path))
         with self.folder(above) as folder, about(path):
             self._check_own(path, folder, name)
-            os.unlink(name, dir_fd=folder)
-            os.fsync(folder)
+            if not os.access(".", os.W_OK, dir_fd=folder):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            yield Removal(path, folder, name)
 
     def _landing(self, path: str, stack: ExitStack) -> tuple[int, str]:
         """Return the folder and the name that a file is written by: where a link leads, and not the link."""

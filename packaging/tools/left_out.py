@@ -5,6 +5,8 @@ LEFT_OUT = (
     "psutil",
     # gguf.utility and llama_cpp.llama_grammar, when they download; OCG downloads with aiohttp and pip.
     "requests",
+    # cffi, when it reads C, which is done where a module is made that uses it; cryptography needs its backend alone.
+    "pycparser",
     # requests.
     "certifi",
     "charset_normalizer",

@@ -20,7 +20,7 @@ from left_out import LEFT_OUT
 SOURCE = Path(__file__).resolve().parents[2]
 PRIVATE = Path("usr/lib/ocg")
 SYSTEMD = Path("usr/lib/systemd")
-PROGRAMS = ("ocg", "ocg-embedding", "ocg-agent", "ocg-gateway")
+PROGRAMS = ("ocg", "ocg-embedding", "ocg-agent", "ocg-gateway", "ocg-tool")
 MODELS = ("minilm", "smollm2-135m")
 KIND = os.environ["OCG_BUILD_KIND"]
 

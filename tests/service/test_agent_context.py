@@ -12,7 +12,7 @@ from tests.service.agent import Agent, agent
 
 _RECORD = says("The user told the assistant about ships and storms.\n\nFACTS\n- The user is called Ada.")
 _STORY = "a ship and a storm and the user told the assistant about it " * 30
-_SMALL = {"OCG_CONTEXT_TOKENS": "4096", "OCG_AUTO_RECALL": "no"}
+_SMALL = {"OCG_CONTEXT_TOKENS": "4608", "OCG_AUTO_RECALL": "no"}
 
 
 def _is_summary(body: dict[str, Any]) -> bool:

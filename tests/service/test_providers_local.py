@@ -1,7 +1,7 @@
 """The local model: tools are offered to those that take them, and what even a tiny one calls is a valid call."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Literal
@@ -9,17 +9,21 @@ from typing import Literal
 import msgspec
 import pytest
 
+from ocg.agent.confinement import choose
 from ocg.agent.providers.assembly import Assembly
 from ocg.agent.providers.base import Model, PromptMessage, Reply
 from ocg.agent.providers.completions import request_body
 from ocg.agent.providers.local import LocalProvider
 from ocg.agent.providers.refusal import from_service
 from ocg.agent.providers.transport import Target, Transport, bearer
+from ocg.agent.tools import Toolbox, files
 from ocg.agent.tools.base import Tool, parse, spec
 from ocg.agent.tools.time import TimeTool
+from ocg.config import AgentSettings
 from ocg.protocol import address
 from ocg.protocol.address import Address
 from ocg.protocol.approvals import Decision
+from tests.agent_parts import PlayedModel, parts, place_of
 from tests.provider import ScriptedProvider, calls, provider, says
 from tests.service.agent import agent
 from tests.service.embedding import Service, environment, serving
@@ -60,8 +64,10 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-@pytest.mark.parametrize("tool", [TimeTool(), MoveTool()], ids=lambda tool: tool.name)
-async def test_what_the_real_model_calls_is_a_call_that_the_tool_takes(real: Service, tool: Tool) -> None:
+async def _reply(
+    real: Service, messages: Sequence[PromptMessage], tools: Sequence[Tool], *, choice: str = "required"
+) -> Reply:
+    """Ask the real model, which calls a tool where it has to."""
     where = Target(f"{real.where.url}/v1/chat/completions", bearer(real.where.token))
     transport = Transport(
         "x",
@@ -72,17 +78,38 @@ async def test_what_the_real_model_calls_is_a_call_that_the_tool_takes(real: Ser
         first_silence_s=110,
         silence_s=110,
     )
-    messages = [PromptMessage("user", "Move the two chairs to the kitchen.")]
-    body = request_body(Model("", 8192), messages, [spec(tool)], max_tokens=100)
+    body = request_body(Model("", 8192), messages, [spec(tool) for tool in tools], max_tokens=100)
     try:
-        async with aclosing(transport.reply(body | {"tool_choice": "required", "temperature": 0})) as pieces:
+        async with aclosing(transport.reply(body | {"tool_choice": choice, "temperature": 0})) as pieces:
             *_, reply = [piece async for piece in pieces]
     finally:
         await transport.close()
     assert isinstance(reply, Reply)
+    return reply
+
+
+@pytest.mark.parametrize("tool", [TimeTool(), MoveTool()], ids=lambda tool: tool.name)
+async def test_what_the_real_model_calls_is_a_call_that_the_tool_takes(real: Service, tool: Tool) -> None:
+    reply = await _reply(real, [PromptMessage("user", "Move the two chairs to the kitchen.")], [tool])
     (call,) = reply.tool_calls
     assert call.name == tool.name
     parse(tool, call.arguments)
+
+
+async def test_the_real_model_reads_a_file_by_a_confined_tool_and_answers_by_what_is_in_it(
+    real: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace/notes.md").write_text("The key is under the mat.\n")
+    confined = [one for one in files.tools(choose(AgentSettings(data_dir=tmp_path))) if one.name == "read"]
+    asked = PromptMessage("user", "Read the file notes.md.")
+    (call,) = (await _reply(real, [asked], confined)).tool_calls
+    async with parts(tmp_path, PlayedModel(Model("any", 8192))) as found:
+        outcome = await Toolbox(confined).run(call, place_of(await found.turn(asked.content)))
+    assert not outcome.is_error, outcome
+    messages = [asked, PromptMessage("assistant", "", (call,)), PromptMessage("tool", outcome.content, (), call.id)]
+    answer = await _reply(real, messages, confined, choice="none")
+    assert "under the mat" in answer.text
 
 
 async def test_the_real_model_is_known_for_one_that_takes_no_tools(real: Service) -> None:

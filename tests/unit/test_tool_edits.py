@@ -126,15 +126,18 @@ def test_a_patch_changes_adds_moves_and_deletes(workspace: Workspace) -> None:
         ("*** Update File: a.py", "*** Move to: b", "@@", "-def f():"),
         ("*** Update File: ../a.py", "@@", "-x"),
         ("*** Add File: SOUL.md", "+x"),
+        ("*** Delete File: USER.md",),
+        ("*** Delete File: b", "*** Update File: b", "@@", "+x"),
         ("*** Add File: a.py/b", "+x"),
     ],
 )
 def test_a_patch_of_which_a_part_does_not_fit_changes_nothing(workspace: Workspace, last: tuple[str, ...]) -> None:
     Path("b").write_text("b\n")
+    Path("USER.md").write_text("mine\n")
     with pytest.raises(OcgError):
         do(workspace, _patch("*** Update File: b", "@@", "-b", "+c", "*** Add File: c", "+c", *last))
     assert (_text(), Path("b").read_text()) == (_CODE, "b\n")
-    assert _names() == ["a.py", "b"]
+    assert _names() == ["USER.md", "a.py", "b"]
 
 
 def test_lines_of_a_patch_may_differ_in_white_space_and_the_files_own_stay(workspace: Workspace) -> None:
@@ -146,6 +149,17 @@ def test_one_file_may_stand_in_a_patch_twice(workspace: Workspace) -> None:
     one = ("*** Update File: a.py", "@@", "-    x = 1", "+    x = 2")
     do(workspace, _patch(*one, *one))
     assert _text() == _CODE.replace("x = 1", "x = 2")
+
+
+def test_one_file_by_several_names_is_one_file(workspace: Workspace) -> None:
+    Path("way").symlink_to("a.py")
+    change = ("@@", "-    x = 1", "+    x = 2")
+    names = ("a.py", "./way", f"{Path.cwd()}/./a.py")
+    do(workspace, _patch(*(line for name in names[:2] for line in (f"*** Update File: {name}", *change))))
+    assert _text() == _CODE.replace("x = 1", "x = 2")
+    do(workspace, _patch(f"*** Update File: {names[2]}", "@@", "+# end", "*** Delete File: way"))
+    assert _text().endswith("# end\n")
+    assert _names() == ["a.py"]
 
 
 def test_lines_that_are_only_added_come_below_their_head_or_at_the_end(workspace: Workspace) -> None:

@@ -1,8 +1,10 @@
 """Whatever path a tool is given, nothing outside the workspace is reached, and nothing is waited for."""
 
+import ctypes
 import os
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ from ocg.tool import beneath
 from ocg.tool.operations import do
 from ocg.tool.workspace import Workspace, here
 
+_AT_FDCWD, _EXCHANGE = -100, 2  # fcntl.h, linux/fs.h
 _SECRET = "the user's own secret"
 
 
@@ -71,7 +74,7 @@ _LED_OUT = (
     "/dev/stdin",
     "~/secret",
     "notes\0/../../secret",
-    "x/" * 3000,
+    "x/" * 400,
     "",
 )
 
@@ -108,8 +111,9 @@ def test_no_path_leads_out(
 
 
 def _outside(root: Path) -> dict[str, str]:
-    found = [path for path in root.parent.rglob("*") if path.is_file() and root not in path.parents]
-    return {str(path): path.read_text() for path in found}
+    """Read what lies beside the workspace, which may be deeper than Python walks."""
+    found = [path for place in root.parent.iterdir() if place != root for path in (place, *place.rglob("*"))]
+    return {str(path): path.read_text() for path in found if path.is_file()}
 
 
 def test_a_way_out_is_named_as_one(workspace: Workspace) -> None:
@@ -122,10 +126,44 @@ def test_a_way_out_is_named_as_one(workspace: Workspace) -> None:
         do(workspace, Write("absolute", "x"))
 
 
-def test_a_folder_that_becomes_a_link_while_it_is_walked_leads_nowhere(root: Path, workspace: Workspace) -> None:
+def test_who_looks_through_folders_follows_no_link(workspace: Workspace) -> None:
     assert do(workspace, Grep("secret")) == "nothing fits secret"
     assert do(workspace, Glob("secret")) == "no file fits secret"
     assert _SECRET not in do(workspace, Ls())
+
+
+def test_a_folder_that_turns_into_a_link_meanwhile_leads_nowhere(root: Path, workspace: Workspace) -> None:
+    (root.parent / "secrets").mkdir()
+    (root.parent / "secrets/f").write_text(f"{_SECRET}\n")
+    (root / "here").mkdir()
+    (root / "here/f").write_text("harmless\n")
+    (root / "link").symlink_to(root.parent / "secrets")
+    before, is_over = _outside(root), threading.Event()
+    libc = ctypes.CDLL(None)
+
+    def turn() -> None:
+        while not is_over.is_set():
+            assert libc.renameat2(_AT_FDCWD, b"here", _AT_FDCWD, b"link", _EXCHANGE) == 0
+
+    turning = threading.Thread(target=turn)
+    turning.start()
+    try:
+        told = {
+            _told(workspace, one) for _ in range(150) for one in (Read("here/f"), Write("here/f", "x"), Grep("the"))
+        }
+    finally:
+        is_over.set()
+        turning.join()
+    assert not any(_SECRET in one for one in told), told
+    assert any("leads out" in one for one in told), "no link was met"
+    assert _outside(root) == before
+
+
+def _told(workspace: Workspace, request: Request) -> str:
+    try:
+        return do(workspace, request)
+    except OcgError as error:
+        return str(error)
 
 
 def test_a_link_within_the_workspace_is_followed_and_stays_one(root: Path, workspace: Workspace) -> None:

@@ -3,11 +3,12 @@
 from ocg.protocol.tooling.base import Cage, Failure
 from ocg.protocol.tooling.browser import Action, Browse
 from ocg.protocol.tooling.command import Ended, Run
-from ocg.protocol.tooling.files import USERS_OWN, ApplyPatch, Edit, Glob, Grep, Ls, Read, Write
+from ocg.protocol.tooling.files import SERVERS_OWN, USERS_OWN, ApplyPatch, Edit, Glob, Grep, Ls, Read, Write
 from ocg.protocol.tooling.picture import Picture
 from ocg.protocol.tooling.web import Fetch, Page
 
 __all__ = [
+    "SERVERS_OWN",
     "USERS_OWN",
     "Action",
     "ApplyPatch",

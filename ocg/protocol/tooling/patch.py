@@ -21,7 +21,7 @@ from typing import Literal, get_args
 _BEGIN, _END, _END_OF_FILE, _MOVE = "*** Begin Patch", "*** End Patch", "*** End of File", "*** Move to: "
 _HEADER = re.compile(r"\*\*\* (Add|Delete|Update) File: (.+)")
 _NUMBERS = re.compile(r"-\d+(,\d+)? \+\d+(,\d+)?( @@.*)?")  # of diff, which says nothing that we go by
-_MAX_CHARS = 1 << 20
+_MAX_CHARS = 1 << 18  # it is read in the agent's event loop: some 0.1 s
 
 Kind = Literal["Add", "Delete", "Update"]
 

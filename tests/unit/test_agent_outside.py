@@ -116,3 +116,14 @@ async def test_the_model_is_told_what_a_mark_means_once_it_has_tools(tmp_path: P
         without = await found.prompter.lay(turn, history, model=model)
     assert MEANING in with_tools.system.message.content
     assert MEANING not in without.system.message.content
+
+
+async def test_a_small_context_is_not_filled_with_tools(tmp_path: Path) -> None:
+    async with parts(tmp_path, PlayedModel(Model("m", 4096))) as found:
+        specs = [ToolSpec(f"t{at}", "x" * 300, {}) for at in range(30)]
+        small = await found.prompter.fitting(Model("m", 4096), specs)
+        large = await found.prompter.fitting(Model("m", 128_000), specs)
+        none = await found.prompter.fitting(Model("m", 128_000, takes_tools=False), specs)
+    assert small == tuple(specs[:3])
+    assert large == tuple(specs)
+    assert none == ()
