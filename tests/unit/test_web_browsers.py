@@ -163,6 +163,19 @@ async def test_where_nothing_confines_the_reason_is_told() -> None:
     await found.close()
 
 
+async def test_a_conversation_that_is_deleted_has_none_any_more(browsers: Browsers, cages: Cages) -> None:
+    gone, kept = await opened(browsers, cages, "a"), await opened(browsers, cages, "b")
+    browsers.end_session("a")
+    browsers.end_session("never there")
+    assert await gone.reader.read() == b""
+    with pytest.raises(OcgError, match="no page is open"):
+        await browsers.do("a", _LOOK)
+    done = asyncio.create_task(browsers.do("b", _LOOK))
+    await kept.asked()
+    kept.answers("still there")
+    assert await done == "still there"
+
+
 async def test_whoever_waits_is_told_when_the_agent_ends(browsers: Browsers, cages: Cages) -> None:
     peer = await opened(browsers, cages)
     waiting = [asyncio.create_task(browsers.do("s", _LOOK)) for _ in range(3)]
