@@ -12,7 +12,7 @@ ifdef GPU
 export CMAKE_ARGS := -DGGML_$(shell echo $(GPU) | tr '[:lower:]' '[:upper:]')=ON
 UNCACHED := --no-cache-dir
 endif
-PROGRAMS := ocg ocg-embedding ocg-agent ocg-gateway
+PROGRAMS := ocg ocg-embedding ocg-agent ocg-gateway ocg-tool
 PACKAGED := $(shell find ocg packaging units docs *.md LICENSE NOTICE pyproject.toml -type f -not -name '*.pyc')
 PAGE_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' 2>/dev/null)
 
@@ -34,8 +34,10 @@ all: .make/package ocg/gateway/page/index.html $(PROGRAMS:%=bin/%) models
 	$(BIN)/python -m pip install $(UNCACHED) --progress-bar on --require-hashes -r constraints.txt
 	@touch $@
 
+# What a tool's process begins with is compiled here: in its cage it cannot keep what it has compiled.
 .make/package: .make/venv pyproject.toml ocg/__init__.py
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q ocg/__init__.py ocg/tool ocg/protocol
 	@touch $@
 
 bin/%: .make/package
@@ -100,6 +102,7 @@ bench: all .make/dev
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.gateway
 	$(BIN)/python -m bench.gateway_sockets
+	$(BIN)/python -m bench.tools
 	$(BIN)/python -m bench.systemd
 
 # Pins everything anew; needs uv (https://docs.astral.sh/uv).

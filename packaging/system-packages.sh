@@ -32,6 +32,7 @@ if [ "${1:-}" = test ]; then
     command -v chromium >/dev/null || need chromium
     command -v shellcheck >/dev/null || need shellcheck
     command -v git >/dev/null || need git
+    command -v bwrap >/dev/null || need bubblewrap
     command -v appstreamcli >/dev/null || need appstream
     command -v uscan >/dev/null || need devscripts
     command -v dpkg-parsechangelog >/dev/null || need dpkg-dev

@@ -15,6 +15,7 @@ from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import PLAIN, Model, PromptMessage, Reply, ToolSpec
 from ocg.agent.rows import Entry, Turn
 from ocg.agent.schema import MIGRATIONS
+from ocg.agent.skills import Skills
 from ocg.agent.store import Store
 from ocg.agent.tools.base import Place
 from ocg.agent.workspace import Workspace
@@ -70,6 +71,16 @@ def place_of(turn: Turn) -> Place:
     return Place(turn, "call", LiveTurn(turn))
 
 
+@asynccontextmanager
+async def opened_place(folder: Path) -> AsyncIterator[Place]:
+    """Where a call of a turn's comes from, over a database of its own."""
+    database = await Database.open(folder / "agent.db", MIGRATIONS)
+    try:
+        yield place_of(await Store(database).accept(TurnRequest(message="go")))
+    finally:
+        await database.close()
+
+
 @dataclass(frozen=True)
 class Parts:
     """The parts, and a session in the making."""
@@ -101,7 +112,11 @@ class Parts:
 
 @asynccontextmanager
 async def parts(
-    folder: Path, provider: PlayedModel, clock: Callable[[], float] = lambda: 0.0, capture: str = "off"
+    folder: Path,
+    provider: PlayedModel,
+    clock: Callable[[], float] = lambda: 0.0,
+    capture: str = "off",
+    skills: Skills | None = None,
 ) -> AsyncIterator[Parts]:
     """Build them."""
     database = await Database.open(folder / "agent.db", MIGRATIONS)
@@ -113,7 +128,11 @@ async def parts(
             provider=provider, archive=archive, counter=counter, memories=memories, capture=capture, clock=clock
         )
         prompter = Prompter(
-            workspace=Workspace(folder / "workspace"), archive=archive, counter=counter, compactor=compactor
+            workspace=Workspace(folder / "workspace"),
+            archive=archive,
+            counter=counter,
+            compactor=compactor,
+            skills=skills,
         )
         yield Parts(Store(database), archive, counter, memories, compactor, prompter, provider)
     finally:

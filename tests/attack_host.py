@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import socket
+import string
 import subprocess
 import sys
 import threading
@@ -148,8 +149,8 @@ async def _attacked(confinement: Confinement, world: World, attack: attacks.Atta
 
 
 async def _lied(confinement: Confinement, world: World, lie: attacks.Lie) -> dict[str, Any]:
-    request = msgspec.structs.replace(lie.request, path=lie.request.path.format_map(world.targets))  # type: ignore[union-attr]  # those that lie have one
-    output, error = await _output(confinement, Cage.RO, request)
+    text = string.Template(msgspec.json.encode(lie.request).decode()).substitute(world.targets)
+    output, error = await _output(confinement, lie.cage, msgspec.json.decode(text, type=Request))
     return _judged(lie.name, output, error) | {"was_tried": True, "harm": world.harm()}
 
 

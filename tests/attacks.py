@@ -9,7 +9,7 @@ to be found later).
 
 from dataclasses import dataclass
 
-from ocg.protocol.tooling import Cage, Read, Request
+from ocg.protocol.tooling import ApplyPatch, Cage, Edit, Grep, Read, Request, Write
 
 WON = "WON"
 
@@ -26,9 +26,10 @@ class Attack:
 
 @dataclass(frozen=True, slots=True)
 class Lie:
-    """A request that asks for what it must not get. In its path stand names of variables, as `{SECRET_FILE}`."""
+    """A request for what nobody is to get. In it stand names of variables, as `$SECRET_FILE`."""
 
     name: str
+    cage: Cage
     request: Request
 
 
@@ -126,6 +127,24 @@ KERNEL = (
     ),
     Attack("a user namespace of its own", Cage.RW, f"unshare --user --map-root-user true && echo {WON}"),
     Attack("a network of its own", Cage.RW, f"unshare --user --map-root-user --net true && echo {WON}"),
+    Attack(
+        "the user's keys in the kernel",
+        Cage.RW,
+        _python(
+            f"""
+add_key = {{"x86_64": 248, "aarch64": 217}}[os.uname().machine]
+if ctypes.CDLL(None).syscall(add_key, b"user", b"ocg-escape", b"x", 1, -5) > 0:
+    print("{WON}")
+"""
+        ),
+        works_unconfined=False,  # not in every container
+    ),
+    Attack(
+        "the host of a virtual machine",
+        Cage.RW,
+        _python(f"socket.socket(socket.AF_VSOCK); print('{WON}')"),
+        works_unconfined=False,
+    ),
     Attack("another root", Cage.RW, _python(f"os.chroot('.'); print('{WON}')"), works_unconfined=False),
     Attack(
         "typing for the user",
@@ -242,11 +261,23 @@ OWN_SERVICES = (
     ),
 )
 ATTACKS = (*PATHS, *WRITES, *KERNEL, *PROCESSES, *BOMBS, *NETWORK)
+_PATCH = """*** Begin Patch
+*** Add File: $OUTSIDE/file
++x
+*** End Patch"""
 LIES = (
-    Lie("a path to the home", Read("{SECRET_FILE}")),
-    Lie("a path with dots", Read("../../../../../../../../..{SECRET_FILE}")),
-    Lie("a path by way of a process", Read("/proc/1/root{SECRET_FILE}")),
-    Lie("a path by way of its own root", Read("/proc/self/root{SECRET_FILE}")),
-    Lie("an environment", Read("/proc/1/environ")),
-    Lie("the agent's database", Read("{DATABASE}")),
+    Lie("a path to the home", Cage.RO, Read("$SECRET_FILE")),
+    Lie("a path with dots", Cage.RO, Read("../../../../../../../../..$SECRET_FILE")),
+    Lie("a path by way of a process", Cage.RO, Read("/proc/1/root$SECRET_FILE")),
+    Lie("a path by way of its own root", Cage.RO, Read("/proc/self/root$SECRET_FILE")),
+    Lie("an environment", Cage.RO, Read("/proc/1/environ")),
+    Lie("the agent's database, by reading", Cage.RO, Read("$DATABASE")),
+    Lie("the agent's database, by editing", Cage.RW, Edit("$DATABASE", "0", "1", replace_all=True)),
+    Lie("all files", Cage.RO, Grep("[0-9a-f]{32}", "/")),
+    Lie("a file outside", Cage.RW, Write("$OUTSIDE/file", "x")),
+    Lie("a file outside, by dots", Cage.RW, Write("../../../../../../../../..$OUTSIDE/file", "x")),
+    Lie("a file outside, by a patch", Cage.RW, ApplyPatch(_PATCH)),
+    Lie("a user's own file", Cage.RW, Write("SOUL.md", "evil")),
+    Lie("a user's own file, by a detour", Cage.RW, Write("./x/../AGENTS.md", "evil")),
+    Lie("a user's own file, by editing", Cage.RW, Edit("USER.md", "mine", "evil")),
 )

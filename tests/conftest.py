@@ -26,13 +26,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "browser" in item.path.parts)
 
 
+# Those of an executor, and those that wait for a child and end right behind it.
+_ASYNCIOS = ("asyncio_", "asyncio-waitpid-")
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a thread, a child process or a descriptor behind."""
     threads, descriptors = set(threading.enumerate()), _descriptors()
     children = _children()
     yield
-    left = [one.name for one in set(threading.enumerate()) - threads if not one.name.startswith("asyncio_")]
+    new = set(threading.enumerate()) - threads
+    left = [one.name for one in new if not one.name.startswith(_ASYNCIOS)]
     assert not left, f"threads left behind: {left}"
     assert not _children() - children, "child processes left behind"
     more = {key: value for key, value in _descriptors().items() if key not in descriptors}

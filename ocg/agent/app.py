@@ -27,6 +27,8 @@ from ocg.agent.response_routes import ResponseRoutes
 from ocg.agent.responses import Responses
 from ocg.agent.schedules import Schedules
 from ocg.agent.schedules.routes import ScheduleRoutes
+from ocg.agent.skills import Skills
+from ocg.agent.skills.routes import SkillRoutes
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
 from ocg.agent.turns import Turns
@@ -190,6 +192,7 @@ def create_app(
     responses: Responses,
     gate: Gate,
     schedules: Schedules,
+    skills: Skills,
     hooks: Hooks,
     servers: Servers,
     confined_by: str,
@@ -225,6 +228,7 @@ def create_app(
             *ResponseRoutes(responses).routes(),
             *ApprovalRoutes(gate).routes(),
             *ScheduleRoutes(schedules).routes(),
+            *SkillRoutes(skills).routes(),
             *McpRoutes(servers).routes(),
             *ChannelRoutes(deliveries).routes(),
         ]

@@ -91,8 +91,10 @@ class Archive:
         return {row["call_id"]: row["opaque"] for row in found if row["opaque"]}
 
     async def is_owners(self, session_id: str) -> bool:
-        """Whether nobody but the owner has spoken in a session."""
-        sql = "SELECT 1 FROM turns WHERE session_id = ? AND (NOT is_owners OR is_stranger) LIMIT 1"
+        """Whether nobody but the owner has spoken in a session: neither others nor, to a sub-agent, the model."""
+        sql = """
+            SELECT 1 FROM turns WHERE session_id = ? AND (NOT is_owners OR is_stranger OR spawned IS NOT NULL) LIMIT 1
+        """
         return await self._database.read(lambda db: db.execute(sql, (session_id,)).fetchone() is None)
 
     async def advance(
@@ -146,8 +148,9 @@ class Archive:
         sums = "coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0)"
 
         def job(db: sqlite3.Connection) -> Usage:
-            tables = ("turns", "compactions")
-            rows = [db.execute(f"SELECT {sums} FROM {table} WHERE {where}", values).fetchone() for table in tables]
+            # What a sub-agent's turn took is in the turn that asked for it as well.
+            tables = ("turns WHERE spawned IS NULL AND", "compactions WHERE")
+            rows = [db.execute(f"SELECT {sums} FROM {table} {where}", values).fetchone() for table in tables]
             return Usage(prompt_tokens=sum(row[0] for row in rows), completion_tokens=sum(row[1] for row in rows))
 
         return await self._database.read(job)

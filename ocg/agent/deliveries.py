@@ -1,7 +1,8 @@
-"""The outbox of answers: what a channel is to deliver, until it says that it has, or until that is worth nothing.
+"""The outbox: what a channel is to deliver, until it says that it has, or until that is worth nothing.
 
-An answer enters it in the transaction that ends its turn. Whoever takes it has it for a minute; unless it is settled by
-then, it is due again: an answer may come twice when a channel dies between sending and settling, and never not at all.
+An answer enters it in the transaction that ends its turn, and a message of the tool `message` once for its call.
+Whoever takes it has it for a minute; unless it is settled by then, it is due again: an answer may come twice when a
+channel dies between sending and settling, and never not at all.
 """
 
 import asyncio
@@ -14,11 +15,12 @@ from contextlib import suppress
 
 import msgspec
 
+from ocg.agent import addresses
 from ocg.agent.rows import Turn, put, turn_of
 from ocg.database import Database
 from ocg.errors import Code, OcgError
 from ocg.protocol.channels import Channel
-from ocg.protocol.messages import Delivery, Message, TurnError
+from ocg.protocol.messages import Delivery, Message, ReplyTo, TurnError
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +58,23 @@ class Deliveries:
                 async with asyncio.timeout(max(left_s, 0.0)):
                     await news.wait()
 
+    async def send(self, turn: Turn, call_id: str, text: str, to: tuple[str, str]) -> ReplyTo:
+        """Put a message into it, once for a call, and return where it goes: a channel and an address, as far as given.
+
+        Raises NOT_FOUND for what is not known, naming what is.
+        """
+
+        def job(db: sqlite3.Connection) -> ReplyTo:
+            found = addresses.find(db, turn, *to)
+            sql = "INSERT INTO sent (turn_id, call_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+            if db.execute(sql, (turn.id, call_id)).rowcount:
+                put(db, "deliveries", _new(turn, found, text))
+            return found
+
+        found = await self._database.write(job)
+        self.wake()
+        return found
+
     async def waiting(self) -> int:
         """How many there are."""
         sql = "SELECT count(*) FROM deliveries"
@@ -83,22 +102,26 @@ def add(db: sqlite3.Connection, turn: Turn, steps: Sequence[Message]) -> None:
     error = msgspec.json.encode(turn.error).decode() if turn.error else None
     seen: set[tuple[str, str]] = set()
     for one in waiting:
-        reply_to, now = one.reply_to, time.time()
+        reply_to = one.reply_to
         if reply_to is None or (reply_to.channel, reply_to.address) in seen:
             continue
         seen.add((reply_to.channel, reply_to.address))
-        row = {
-            "id": uuid.uuid4().hex,
-            "turn_id": one.id,
-            "channel": reply_to.channel,
-            "address": reply_to.address,
-            "text": texts[-1] if texts else "",
-            "error": error,
-            "due_at": now,
-            "created_at": now,
-            "expires_at": now + reply_to.expires_s,
-        }
-        put(db, "deliveries", row)
+        put(db, "deliveries", _new(one, reply_to, texts[-1] if texts else "", error))
+
+
+def _new(turn: Turn, to: ReplyTo, text: str, error: str | None = None) -> dict[str, object]:
+    now = time.time()
+    return {
+        "id": uuid.uuid4().hex,
+        "turn_id": turn.id,
+        "channel": to.channel,
+        "address": to.address,
+        "text": text,
+        "error": error,
+        "due_at": now,
+        "created_at": now,
+        "expires_at": now + to.expires_s,
+    }
 
 
 def _take(db: sqlite3.Connection, channel: str) -> tuple[tuple[Delivery, ...], float]:

@@ -95,7 +95,7 @@ class Engine:
             await self._run_to_end(live, queue)
 
     async def _run_to_end(self, live: LiveTurn, queue: TurnQueue) -> None:
-        limits, live.has_begun = self._limits, True
+        limits, live.has_begun = self._limits.within(live.turn.spawned), True
         if live.cancelled_why:
             await self._end(live, OcgError(Code.CANCELLED, live.cancelled_why))
             return
@@ -148,7 +148,7 @@ class Engine:
                 case Step.CALL:
                     await self._call(live, open_calls(steps)[0], steps)
                 case Step.ASK:
-                    limits.check(steps)
+                    limits.check(steps, (await self._store.turn(live.turn.id)).usage)
                     await self._ask(live, memories)
 
     async def _take_up(self, live: LiveTurn) -> None:

@@ -9,6 +9,7 @@ from ocg.agent.budget import Counter
 from ocg.agent.commands import Commands, UseModel
 from ocg.agent.compaction import Compactor
 from ocg.agent.confinement import Confinement
+from ocg.agent.conversations import Conversations
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.engine import Engine
 from ocg.agent.live import Watch
@@ -22,9 +23,12 @@ from ocg.agent.providers.base import Provider
 from ocg.agent.queue import Limits
 from ocg.agent.results import Results
 from ocg.agent.schedules import Schedules
+from ocg.agent.skills import Skills
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything, for_others
 from ocg.agent.tools.base import Tool
+from ocg.agent.tools.spawn import SpawnTool
+from ocg.agent.tools.web.browser import Browsers
 from ocg.agent.turns import OnDeleted, Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
@@ -33,18 +37,36 @@ from ocg.database import Database
 
 def create_toolbox(
     database: Database,
+    *,
     memories: Memories,
     schedules: Schedules,
+    skills: Skills,
+    deliveries: Deliveries,
     confinement: Confinement,
     processes: Processes,
     metrics: Metrics,
     more: Callable[[], Iterable[Tool]],
+    settings: AgentSettings,
+    provider: Provider,
+    browsers: Browsers,
 ) -> Toolbox:
     """Build it with all tools there are."""
     results = Results(database)
     others = Toolbox(for_others(memories, results), metrics)
-    own = everything(memories, results, schedules, confinement, processes)
-    return Toolbox(own, metrics, others=others, more=more)
+    tools = everything(
+        memories=memories,
+        results=results,
+        schedules=schedules,
+        skills=skills,
+        conversations=Conversations(database),
+        deliveries=deliveries,
+        confinement=confinement,
+        processes=processes,
+        settings=settings,
+        provider=provider,
+        browsers=browsers,
+    )
+    return Toolbox(tools, metrics, others=others, more=more)
 
 
 def create_turns(
@@ -56,6 +78,7 @@ def create_turns(
     settings: AgentSettings,
     deliveries: Deliveries,
     toolbox: Toolbox,
+    skills: Skills | None = None,
     capture: Capture | None = None,
     use_model: UseModel | None = None,
     limits: Limits | None = None,
@@ -70,7 +93,7 @@ def create_turns(
     compactor = Compactor(
         provider=provider, archive=archive, counter=counter, memories=memories, capture=settings.auto_capture
     )
-    prompter = Prompter(workspace=workspace, archive=archive, counter=counter, compactor=compactor)
+    prompter = Prompter(workspace=workspace, archive=archive, counter=counter, compactor=compactor, skills=skills)
     commands = Commands(
         provider=provider,
         store=store,
@@ -94,4 +117,6 @@ def create_turns(
         settings=settings,
         capture=capture,
     )
-    return Turns(store=store, engine=engine, limits=limits or Limits(), on_deleted=on_deleted, watch=watch)
+    turns = Turns(store=store, engine=engine, limits=limits or Limits(), on_deleted=on_deleted, watch=watch)
+    toolbox.add(SpawnTool(turns, toolbox))
+    return turns

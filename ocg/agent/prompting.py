@@ -1,6 +1,6 @@
 """Gathers what the model is shown and counts it; what is too long is summed up first, or left out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ocg.agent import context, marks
@@ -11,6 +11,8 @@ from ocg.agent.context import Laid, Prompt, Sized
 from ocg.agent.providers.base import Model, PromptMessage, Reply, ToolSpec
 from ocg.agent.results import cut_middle
 from ocg.agent.rows import Turn
+from ocg.agent.skills import Skills
+from ocg.agent.tools.skill import SkillTool
 from ocg.agent.transcript import exchanges, paired
 from ocg.agent.workspace import Texts, Workspace
 from ocg.config import AgentSettings
@@ -25,7 +27,7 @@ _Keyed = list[list[tuple[str, PromptMessage]]]
 
 
 class Prompter:
-    """Lays out prompts. `skills` tells in a line each what the agent has learnt to do."""
+    """Lays out prompts. `skills` are told of where the tool is offered that loads them."""
 
     def __init__(
         self,
@@ -34,7 +36,7 @@ class Prompter:
         archive: Archive,
         counter: Counter,
         compactor: Compactor,
-        skills: Callable[[], Sequence[str]] = tuple,
+        skills: Skills | None = None,
     ) -> None:
         self._workspace = workspace
         self._archive = archive
@@ -102,7 +104,7 @@ class Prompter:
     ) -> Laid:
         asked_tokens = turn.options.max_tokens if turn else None
         keyed = _joined(await self._given(turn), _keyed(model, view)) if turn else _keyed(model, view)
-        system = await self._system(model, view.mark, turn, memories, has_tools=bool(tools))
+        system = await self._system(model, view.mark, turn, memories, tools)
         tools_tokens = await self._counter.tools(model, tools)
         *older, newest = keyed or [[]]
         sized = await self._sized(model, newest)
@@ -154,22 +156,27 @@ class Prompter:
         return newest
 
     async def _system(
-        self, model: Model, mark: Mark, turn: Turn | None, memories: Sequence[Memory], *, has_tools: bool
+        self, model: Model, mark: Mark, turn: Turn | None, memories: Sequence[Memory], tools: Sequence[ToolSpec]
     ) -> Sized:
         """Write what stands before the conversation; no part may take more of the room than its share."""
         room = context.room(model)
         notes = context.notes(memories, room * BYTES_A_TOKEN // _MEMORIES_PART)
         parts = [
             await self._fitted(model, context.identity(model, await self._texts(turn)), room // _FILES_PART),
-            marks.MEANING if has_tools else "",
+            marks.MEANING if tools else "",
             context.asked_by(turn.context, turn.options) if turn else "",
-            await self._fitted(model, context.skills(self._skills()), room // _SKILLS_PART),
+            await self._fitted(model, context.skills(await self._learnt(tools)), room // _SKILLS_PART),
             await self._fitted(model, notes, room // _MEMORIES_PART),
             await self._fitted(model, context.earlier(model, mark.summary), room // _SUMMARY_PART),
         ]
         message = PromptMessage("system", "\n\n".join(filter(None, parts)))
         (sized,) = await self._sized(model, [(digest(message.content), message)])
         return sized
+
+    async def _learnt(self, tools: Sequence[ToolSpec]) -> tuple[str, ...]:
+        """Tell of skills, where the tool is offered that loads them."""
+        is_offered = any(tool.name == SkillTool.name for tool in tools)
+        return await self._skills.lines() if self._skills and is_offered else ()
 
     async def _texts(self, turn: Turn | None) -> Texts:
         """Return what the files say; who the user is, is no stranger's business."""

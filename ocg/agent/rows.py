@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from ocg.agent import slash
+from ocg.agent.spawned import Spawned
 from ocg.agent.transcript import INTERRUPTED, open_calls
 from ocg.protocol.approvals import Approval
 from ocg.protocol.messages import (
@@ -35,7 +36,10 @@ STEPS = "SELECT * FROM messages WHERE turn_id = ? ORDER BY seq"
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn as it was accepted, and how far it has come; `seq` is its place among all."""
+    """A turn as it was accepted, and how far it has come; `seq` is its place among all.
+
+    With `spawned` it is a sub-agent's.
+    """
 
     seq: int
     id: str
@@ -56,6 +60,7 @@ class Turn:
     is_stranger: bool = False
     kind: Literal["chat", "api"] = "chat"
     asker: AskedBy = AskedBy()
+    spawned: Spawned | None = None
 
     @property
     def question(self) -> str:
@@ -66,7 +71,14 @@ class Turn:
     @property
     def channel(self) -> str:
         """The channel that it came by, if it came by one."""
+        if self.spawned:
+            return self.spawned.channel
         return self.reply_to.channel if self.reply_to else ""
+
+    @property
+    def conversation(self) -> str:
+        """The session that rules for tools look at: a sub-agent's is that in which it was asked for."""
+        return self.spawned.session_id if self.spawned else self.session_id
 
     @property
     def origin(self) -> tuple[str, bool, str]:
@@ -165,6 +177,7 @@ def turn_of(row: sqlite3.Row) -> Turn:
         is_stranger=bool(row["is_stranger"]),
         kind=row["kind"],
         asker=asker,
+        spawned=msgspec.json.decode(row["spawned"], type=Spawned) if row["spawned"] else None,
     )
 
 
@@ -259,12 +272,17 @@ def insert(db: sqlite3.Connection, turn: tuple[str, str], entry: Entry) -> str:
     db.executemany(sql, [(call.id, session_id, entry.opaque) for call in clients])
     db.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", (now, session_id))
     if usage is not None:
-        db.execute(
-            "UPDATE turns SET prompt_tokens = prompt_tokens + ?, completion_tokens = completion_tokens + ?,"
-            " cached_tokens = cached_tokens + ?, cost = cost + ? WHERE id = ?",
-            (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.cost, turn_id),
-        )
+        charge(db, turn_id, usage)
     return str(row["id"])
+
+
+def charge(db: sqlite3.Connection, turn_id: str, usage: Usage) -> None:
+    """Add to what a turn took: what a reply did, or a sub-agent."""
+    db.execute(
+        "UPDATE turns SET prompt_tokens = prompt_tokens + ?, completion_tokens = completion_tokens + ?,"
+        " cached_tokens = cached_tokens + ?, cost = cost + ? WHERE id = ?",
+        (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.cost, turn_id),
+    )
 
 
 def put(db: sqlite3.Connection, table: str, row: Mapping[str, object]) -> sqlite3.Row:

@@ -284,6 +284,40 @@ MIGRATIONS = (
     ALTER TABLE turns ADD COLUMN is_owners INTEGER NOT NULL DEFAULT 1;
     ALTER TABLE turns ADD COLUMN kind TEXT NOT NULL DEFAULT 'chat' CHECK (kind IN ('chat', 'api'));
     UPDATE turns SET kind = 'api' WHERE session_id IN (SELECT id FROM sessions WHERE kind = 'api');
-    """,  # An answer that is remembered for a command without the network is none for the same with it.
+    """,
+    # An answer that is remembered for a command without the network is none for the same with it.
     "ALTER TABLE approvals ADD COLUMN network INTEGER NOT NULL DEFAULT 0",
+    # Sub-agents, and messages that are sent while a turn runs.
+    """
+    -- What a sub-agent's turn has from the turn that asked for it (ocg/agent/spawned.py).
+    ALTER TABLE turns ADD COLUMN spawned TEXT;
+    CREATE INDEX turns_spawned ON turns (spawned ->> 'session_id') WHERE spawned IS NOT NULL;
+    CREATE INDEX turns_replied ON turns (reply_to) WHERE reply_to IS NOT NULL;
+
+    -- As it was, but a turn may have several.
+    CREATE TABLE deliveries_of_turns (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+        channel TEXT NOT NULL,
+        address TEXT NOT NULL,
+        text TEXT NOT NULL,
+        error TEXT,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        due_at REAL NOT NULL,
+        created_at REAL NOT NULL,
+        expires_at REAL NOT NULL
+    ) STRICT;
+    INSERT INTO deliveries_of_turns SELECT * FROM deliveries;
+    DROP TABLE deliveries;
+    ALTER TABLE deliveries_of_turns RENAME TO deliveries;
+    CREATE INDEX deliveries_due ON deliveries (channel, due_at);
+    CREATE INDEX deliveries_of_turn ON deliveries (turn_id);
+    -- Calls that sent one: a delivery goes when it is settled, and a call that was cut off may come again after that.
+    CREATE TABLE sent (
+        turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+        call_id TEXT NOT NULL,
+        PRIMARY KEY (turn_id, call_id)
+    ) STRICT;
+    """,
 )

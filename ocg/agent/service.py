@@ -28,7 +28,9 @@ from ocg.agent.responses import Responses
 from ocg.agent.schedules import Schedules, SystemClock
 from ocg.agent.schedules.scheduler import Scheduler
 from ocg.agent.schema import MIGRATIONS
+from ocg.agent.skills import Skills, roots
 from ocg.agent.store import Store
+from ocg.agent.tools.web.browser import Browsers
 from ocg.agent.wishes import Wishes
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
@@ -41,7 +43,14 @@ from ocg.protocol.clients import EmbeddingClient
 from ocg.telemetry import spans
 
 # What a reload can take over; for the token it has no use.
-_FIXED = config.keys_of(config.Common) | {"OCG_WORKSPACE", "OCG_TOOL_SANDBOX"}
+_FIXED = config.keys_of(config.Common) | {
+    "OCG_WORKSPACE",
+    "OCG_TOOL_SANDBOX",
+    "OCG_WEB_PRIVATE",
+    "OCG_SEARCH",
+    "OCG_SEARCH_URL",
+    "BRAVE_API_KEY",
+}
 _LIVE = config.keys_of(AgentSettings) - _FIXED | {config.TOKEN_KEY}
 
 
@@ -67,18 +76,34 @@ class AgentService:
             embedding = await owned.enter_async_context(EmbeddingClient(settings.address_dir))
             directory = await providers.Directory.open(settings, Wishes(database), metrics)
             owned.push_async_callback(directory.provider.close)
-            passthrough = Passthrough()
-            owned.push_async_callback(passthrough.close)
             outbox, store = Outbox(database, embedding), Store(database)
             memories = Memories(database, embedding, outbox)
             capture = Capture(memories, directory.provider, settings)
             deliveries, schedules = Deliveries(database), Schedules(database, SystemClock())
-            confinement = confinements.choose(settings)
+            confinement, skills = (
+                confinements.choose(settings),
+                Skills(roots(settings.data_dir, settings.workspace_dir)),
+            )
             servers = await owned.enter_async_context(mcp.opened(settings, confinement))
             hooks = await owned.enter_async_context(_hooked(Hooks(settings.data_dir, confinement)))
-            processes = Processes(confinement)
-            owned.push_async_callback(processes.close)
-            toolbox = create_toolbox(database, memories, schedules, confinement, processes, metrics, servers.tools)
+            passthrough, processes = Passthrough(), Processes(confinement)
+            browsers = Browsers(confinement, settings.web_private)
+            for one in (passthrough, processes, browsers):
+                owned.push_async_callback(one.close)
+            toolbox = create_toolbox(
+                database,
+                memories=memories,
+                schedules=schedules,
+                skills=skills,
+                deliveries=deliveries,
+                confinement=confinement,
+                processes=processes,
+                metrics=metrics,
+                more=servers.tools,
+                settings=settings,
+                provider=directory.provider,
+                browsers=browsers,
+            )
             workspace = Workspace(settings.workspace_dir)
             await workspace.prepare()
             gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings, hooks)
@@ -98,6 +123,7 @@ class AgentService:
                 deliveries=deliveries,
                 capture=capture,
                 toolbox=toolbox,
+                skills=skills,
                 metrics=metrics,
                 gate=gate,
                 on_deleted=forget,
@@ -131,6 +157,7 @@ class AgentService:
                 responses=Responses(database),
                 gate=gate,
                 schedules=schedules,
+                skills=skills,
                 hooks=hooks,
                 servers=servers,
                 confined_by=confinement.name,

@@ -9,6 +9,7 @@ import msgspec
 from ocg.agent import deliveries, rows, slash
 from ocg.agent.approvals import records as approvals
 from ocg.agent.rows import STEPS, Entry, Told, Turn, insert, message_of, session_of, turn_of
+from ocg.agent.spawned import Spawned
 from ocg.database import Database
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import Message, Session, SessionList, Transcript, TurnError, TurnLog, TurnRequest
@@ -23,6 +24,9 @@ _SESSION = """
 """
 
 
+_DROP_SPAWNED = """
+    DELETE FROM sessions WHERE id IN (SELECT session_id FROM turns WHERE spawned ->> 'session_id' = ?)
+"""
 _DROP_IMAGES = """
     DELETE FROM images WHERE turn_id = ? AND (SELECT kind FROM sessions WHERE id = ?) = 'api'
 """
@@ -44,12 +48,12 @@ class Store:
         """Return the turn that a request repeats, if it repeats one. Raises CONFLICT as `accept` does."""
         return await self._database.read(lambda db: _known(db, request))
 
-    async def accept(self, request: TurnRequest) -> Turn:
+    async def accept(self, request: TurnRequest, spawned: Spawned | None = None) -> Turn:
         """Keep a request as a turn and return it. The same message id is the same turn, as far as it has come.
 
         Raises CONFLICT when a message id comes back with another text, or in another conversation.
         """
-        return await self._database.write(lambda db: _known(db, request) or _accept(db, request))
+        return await self._database.write(lambda db: _known(db, request) or _accept(db, request, spawned))
 
     async def unfinished(self) -> list[Turn]:
         """Return the turns that a stop or a crash cut off, oldest first."""
@@ -170,6 +174,8 @@ class Store:
             """
             last_seq = None if event_seq is None else event_seq + 1
             ended = turn_of(db.execute(sql, (state, kept, time.time(), last_seq, turn.id)).fetchone())
+            if ended.spawned:
+                rows.charge(db, ended.spawned.turn_id, ended.usage)
             deliveries.add(db, ended, steps)
             db.execute(_DROP_IMAGES, (turn.id, turn.session_id))
             return ended
@@ -207,9 +213,10 @@ class Store:
         return await self._database.write(job)
 
     async def delete_session(self, session_id: str) -> None:
-        """Delete a session with all it has. Raises NOT_FOUND."""
+        """Delete a session with all it has, and what sub-agents did for it. Raises NOT_FOUND."""
 
         def job(db: sqlite3.Connection) -> None:
+            db.execute(_DROP_SPAWNED, (session_id,))
             if not db.execute("DELETE FROM sessions WHERE id = ?", (session_id,)).rowcount:
                 raise _no_session(session_id)
 
@@ -233,7 +240,7 @@ def _known(db: sqlite3.Connection, request: TurnRequest) -> Turn | None:
     return turn_of(row)
 
 
-def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
+def _accept(db: sqlite3.Connection, request: TurnRequest, spawned: Spawned | None) -> Turn:
     now, session_id = time.time(), request.session_id or uuid.uuid4().hex
     is_command = slash.is_command(request)
     title = (request.message.strip().splitlines() or ["…"])[0]
@@ -260,6 +267,7 @@ def _accept(db: sqlite3.Connection, request: TurnRequest) -> Turn:
         "kind": request.kind,
         "asker": request.asker.name,
         "is_owners": request.asker.is_owner,
+        "spawned": msgspec.json.encode(spawned).decode() if spawned else None,
     }
     turn = turn_of(rows.put(db, "turns", row))
     images = [(turn.id, image.media_type, image.data) for image in request.images]

@@ -10,6 +10,7 @@ from ocg.agent.engine import Engine
 from ocg.agent.live import LiveTurn, Watch
 from ocg.agent.queue import Limits, Place, TurnQueue
 from ocg.agent.rows import Turn
+from ocg.agent.spawned import Spawned
 from ocg.agent.store import Store
 from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
@@ -58,16 +59,17 @@ class Turns:
                 _log.info("taking up turn %s where it stopped", turn.id)
                 self._launch(turn)
 
-    async def submit(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
+    async def submit(self, request: TurnRequest, spawned: Spawned | None = None) -> AsyncGenerator[TurnEvent, None]:
         """Keep a message on disk, then give its turn's events, to the last. A repeat joins the turn there is.
 
-        Raises INVALID_REQUEST, and BUSY when too much waits already; nothing is kept then.
+        With `spawned` the turn is a sub-agent's. Raises INVALID_REQUEST, and BUSY when too much waits already; nothing
+        is kept then.
         """
         asked.check(request)
         turn = await self._store.known(request)
         if turn is None:
             with self._place(request):
-                turn = await self._store.accept(request)
+                turn = await self._store.accept(request, spawned)
                 earlier = [one for one in self._queue.of_session(turn.session_id) if one.turn.seq < turn.seq]
                 following = self._join(turn, request.after)
             if request.mode == "interrupt":

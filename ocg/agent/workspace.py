@@ -3,7 +3,6 @@
 They are the user's: made once, where there is no workspace yet, and never written again.
 """
 
-import asyncio
 import logging
 import os
 import re
@@ -12,14 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocg.lifecycle.worker import Worker
+from ocg.agent.reader import Reader
 from ocg.protocol.tooling import USERS_OWN
 
 _log = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 24 << 10  # some 6,000 tokens of English: more than anybody writes by hand, and less than most contexts
-_READ_TIMEOUT_S = 5.0  # a folder on a network may hang
-_CLOSE_TIMEOUT_S = 0.5
+_ROOT = 0
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 FILES = SOUL, INSTRUCTIONS, AGENTS, USER = USERS_OWN
 IDENTITY = (
@@ -56,69 +54,33 @@ _All = tuple[dict[str, _Read], Texts]
 
 
 class Workspace:
-    """The folder; its files are read again when they have changed.
-
-    A folder that hangs takes one thread of its own; until it answers, what is known has to do.
-    """
+    """The folder; its files are read again when they have changed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._read: dict[str, _Read] = {}
-        self._texts = Texts()
-        self._reading: asyncio.Task[_All] | None = None
-        self._is_hung = False
+        self._reader: Reader[_All] = Reader(str(folder), ({}, Texts()))
 
     async def prepare(self) -> None:
         """Make the folder with the files as they are at first, where it is not there."""
+
+        def job(known: _All) -> _All:
+            _make(self.folder)
+            return _all(self.folder, known[0])
+
         try:
-            await self._said(self._begin(makes=True))
+            await self._reader.read(job)
         except OSError as error:
             _log.warning("no workspace at %s: %s; the agent does without", self.folder, error.strerror)
 
     async def texts(self) -> Texts:
         """Return what the files say now; what they last said when that cannot be had in time."""
-        return self._texts if self._is_hung else await self._said(self._reading or self._begin())
-
-    async def _said(self, reading: asyncio.Task[_All]) -> Texts:
-        """Wait for what is being read, but not for long; turns that begin at once wait for the same."""
-        await asyncio.wait({reading}, timeout=_READ_TIMEOUT_S)
-        if reading.done():
-            return reading.result()[1]
-        if not self._is_hung:
-            _log.warning("%s could not be read in %g s", self.folder, _READ_TIMEOUT_S)
-            self._is_hung = True
-        return self._texts
-
-    def _begin(self, *, makes: bool = False) -> asyncio.Task[_All]:
-        self._reading = asyncio.create_task(_in_own_thread(self.folder, self._read, makes=makes))
-        self._reading.add_done_callback(self._end)
-        return self._reading
-
-    def _end(self, reading: asyncio.Task[_All]) -> None:
-        """Take over what was read, be it late."""
-        self._reading, self._is_hung = None, False
-        if not reading.cancelled() and reading.exception() is None:
-            self._read, self._texts = reading.result()
-
-
-async def _in_own_thread(folder: Path, before: dict[str, _Read], *, makes: bool) -> _All:
-    """Make and read the folder where nobody else is held up: asyncio's threads are few, and a stuck one is lost."""
-
-    def job() -> _All:
-        if makes:
-            _make(folder)
-        return _all(folder, before)
-
-    worker = Worker("workspace", max_queue=1)
-    try:
-        return await worker.run(job)
-    finally:
-        await worker.close(_CLOSE_TIMEOUT_S)
+        return (await self._reader.read(lambda known: _all(self.folder, known[0])))[1]
 
 
 def _make(folder: Path) -> None:
     """Make all of it or nothing: what a crash leaves half done is begun anew."""
     if folder.exists():
+        _fill(folder)
         return
     begun = folder.with_name(f".{folder.name}.new")
     begun.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -126,6 +88,16 @@ def _make(folder: Path) -> None:
         (begun / name).write_text(text, encoding="utf-8")
     with suppress(FileExistsError):
         begun.rename(folder)
+
+
+def _fill(folder: Path) -> None:
+    """Begin with a folder that is empty: an installation makes one that tools, which are another user, write in."""
+    if any(folder.iterdir()):
+        return
+    for name, text in DEFAULTS.items():
+        with (folder / name).open("x", encoding="utf-8") as stream:
+            os.fchmod(stream.fileno(), 0o640)  # they may read it
+            stream.write(text)
 
 
 def _all(folder: Path, before: dict[str, _Read]) -> _All:
@@ -166,8 +138,12 @@ def _one(folder: Path, name: str, before: _Read | None) -> _Read | None:
 def _text(inside: Path, path: Path) -> str:
     # Neither a link that has come since nor a FIFO is waited for.
     with os.fdopen(os.open(inside, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
             _log.warning("%s is not read: it is no file", path)
+            return ""
+        if path.parent.stat().st_mode & stat.S_ISVTX and status.st_uid not in {_ROOT, os.getuid()}:
+            _log.warning("%s is not read: a tool may have written it. Have root own it, or the agent's user", path)
             return ""
         data = stream.read(MAX_FILE_BYTES + 1)
     text = data[:MAX_FILE_BYTES].decode("utf-8", "replace").replace("\0", "")

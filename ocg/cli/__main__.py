@@ -79,6 +79,12 @@ COMMANDS = (
         "Each run is a turn in a conversation of its own. What was missed while nothing ran is caught up once.",
     ),
     Command(
+        "skill",
+        "skill",
+        "list and show what the agent can learn to do when it needs it",
+        "A skill is a folder with a SKILL.md, in OCG_DATA_DIR/skills, /usr/share/ocg/skills or the workspace.",
+    ),
+    Command(
         "mcp",
         "mcp",
         "list and try the MCP servers whose tools the agent has, and be such a server for others",

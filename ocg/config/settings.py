@@ -243,6 +243,19 @@ class AgentSettings(Common):
         values.sandbox,
         decided_by=UNITS,
     )
+    web_private: tuple[str, ...] = _setting(
+        "OCG_WEB_PRIVATE",
+        "",
+        "Hosts, addresses and networks that web tools may reach though they are not public, such as 192.168.1.0/24",
+        values.words,
+    )
+    search: str = _setting(
+        "OCG_SEARCH", "", "What searches the web: searxng or brave; whichever is set up when empty", values.engine
+    )
+    search_url: str = _setting(
+        "OCG_SEARCH_URL", "", "Where SearXNG is, such as http://127.0.0.1:8888", values.web_address, secret=True
+    )
+    brave_key: str = _setting("BRAVE_API_KEY", "", "The key for Brave Search", secret=True)
     workspace: Path | None = _setting(
         "OCG_WORKSPACE",
         "",

@@ -157,6 +157,14 @@ def sandbox(text: str) -> str:
     return name
 
 
+def engine(text: str) -> str:
+    """Read what searches the web; it may be left empty."""
+    name = text.strip().lower()
+    if name not in {"", "searxng", "brave"}:
+        raise ValueError("expected searxng or brave")
+    return name
+
+
 def words(text: str) -> tuple[str, ...]:
     """Read a list of words parted by commas or white space."""
     return tuple(text.replace(",", " ").split())

@@ -34,6 +34,7 @@ from ocg.gateway.page import Page
 from ocg.gateway.reach import Reach
 from ocg.gateway.schedules import ScheduleRoutes
 from ocg.gateway.shares import Shares
+from ocg.gateway.skills import SkillRoutes
 from ocg.gateway.tokens import Tokens
 from ocg.gateway.upstream import Agent, Embedding
 from ocg.lifecycle import answers
@@ -109,6 +110,7 @@ def endpoints(parts: Parts) -> tuple[Endpoint, ...]:
         *McpRoutes(parts.agent).endpoints(),
         *ChannelRoutes(parts.agent).endpoints(),
         *EquipmentRoutes(parts.agent).endpoints(),
+        *SkillRoutes(parts.agent).endpoints(),
         *ApprovalRoutes(parts.agent).endpoints(),
         *HealthRoutes(parts.agent, parts.embedding).endpoints(),
         *parts.metrics.endpoints(),

@@ -20,6 +20,10 @@ _UNITS = (
     "ocg-gateway.service",
     "ocg-agent.service",
     "ocg-agent.socket",
+    "ocg-tool-ro.socket",
+    "ocg-tool-rw.socket",
+    "ocg-tool-net.socket",
+    "ocg-tool-ext.socket",
     "ocg-embedding.service",
     "ocg-embedding.socket",
 )

@@ -4,6 +4,8 @@ from _socket import socket  # without what the module socket imports
 
 from ocg.protocol import frames
 
+_END_S = 5.0
+
 
 class Connection:
     """Sends and receives whole frames. The agent may go at any time: then there is nothing left to do here."""
@@ -36,6 +38,15 @@ class Connection:
             whole += data
             if len(data) < frames.MAX_BYTES:
                 return whole
+
+    def await_end(self) -> None:
+        """Wait until the agent has taken what was sent: if what it still sends were refused, it would read no more."""
+        self.sock.settimeout(_END_S)
+        try:
+            while self.sock.recv(frames.MAX_BYTES):
+                pass
+        except OSError:
+            return
 
     def _exactly(self, size: int) -> bytes:
         found = b""

@@ -19,8 +19,11 @@ def take() -> None:
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES[1])
     # What speaks select() cannot do with more.
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(_OPEN_FILES), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    with open("/proc/self/oom_score_adj", "wb", buffering=0) as stream:
-        stream.write(b"1000")  # where memory is short, this goes first
+    try:
+        with open("/proc/self/oom_score_adj", "wb", buffering=0) as stream:
+            stream.write(b"1000")  # where memory is short, this goes first
+    except OSError:  # some containers allow it to nobody
+        return
 
 
 def count_tasks() -> None:

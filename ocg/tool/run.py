@@ -11,6 +11,7 @@ from ocg.tool.program import SIGKILL, SIGTERM, Program
 
 _PIECE = 1 << 16
 _MAX_INPUT = 1 << 20
+_MAX_BEHIND = 1 << 20  # what a pipe may hold when all who wrote to it are gone
 _TERM_S = 2.0
 # What a program has left behind may still say something, and then has to go.
 _BEHIND_S = 0.5
@@ -38,6 +39,7 @@ def run(connection: Connection, data: bytes) -> None:
         program.signal(SIGKILL)
     connection.sock.setblocking(True)
     connection.send(frames.RESULT, pump.ended())
+    connection.await_end()
 
 
 class Pump:
@@ -56,13 +58,13 @@ class Pump:
         self._to_program = b""
         self._is_input_over = False
         self._open = {program.errors: frames.ERRORS} | {program.output: frames.OUTPUT}
-        self._left = _MAX_INPUT
+        self._left_bytes = _MAX_BEHIND
 
     def run(self) -> None:
         """Go on until the program has ended, and whatever it wrote is with the agent. Exits when the agent goes."""
         while self._status is None or self._open or self._to_agent:
             self._wait()
-            if self._is_late():
+            if self._left_s() == 0:
                 self._go_on()
 
     def ended(self) -> bytes:
@@ -82,9 +84,8 @@ class Pump:
             poll.register(descriptor, select.POLLIN)
         if self._to_program and self._program.input >= 0:
             poll.register(self._program.input, select.POLLOUT)
-        is_held_up = self._stage >= _ENDED and self._to_agent
-        left_ms = None if self._due_s is None or is_held_up else max(self._due_s - time.monotonic(), 0) * 1000 + 1
-        for descriptor, events in poll.poll(left_ms):
+        left_s = self._left_s()
+        for descriptor, events in poll.poll(None if left_s is None else left_s * 1000 + 1):
             self._do(descriptor, events)
 
     def _do(self, descriptor: int, events: int) -> None:
@@ -113,8 +114,8 @@ class Pump:
             return
         piece = os.read(descriptor, _PIECE)
         if self._stage == _KILLED:
-            self._left -= len(piece)
-        if piece and self._left > 0:
+            self._left_bytes -= len(piece)
+        if piece and self._left_bytes > 0:
             self._to_agent = memoryview(frames.frame(self._open[descriptor], piece))
         else:
             del self._open[descriptor]
@@ -153,9 +154,10 @@ class Pump:
             if not self._to_program:
                 self._program.close_input()
 
-    def _is_late(self) -> bool:
-        is_held_up = self._stage >= _ENDED and self._to_agent
-        return self._due_s is not None and not is_held_up and time.monotonic() >= self._due_s
+    def _left_s(self) -> float | None:
+        """Return how long the stage may still take; None is for ever, as at the end for an agent that is slow."""
+        is_held_up = self._stage >= _ENDED and bool(self._to_agent)
+        return None if self._due_s is None or is_held_up else max(self._due_s - time.monotonic(), 0.0)
 
     def _go_on(self) -> None:
         """Do what is to be done when the time of a stage is over."""

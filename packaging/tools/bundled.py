@@ -55,15 +55,14 @@ class Environment:
             canonicalize_name(one.metadata["Name"]): one
             for one in importlib.metadata.distributions(path=[str(self.site)])
         }
+        self._extras: dict[str, set[str]] = {"ocg": set()}
         self._check_requirements()
         self._check_owners()
 
     def requirements(self, name: str) -> tuple[str, ...]:
-        """Name what a distribution requires on this machine, without its extras and what the packages do without."""
-        wanted = (Requirement(line) for line in self.distributions[name].requires or ())
-        names = {canonicalize_name(one.name) for one in wanted if not one.marker or one.marker.evaluate({"extra": ""})}
+        """Name what a distribution requires on this machine, extras that others want included; LEFT_OUT is not."""
         absent = {canonicalize_name(one) for one in LEFT_OUT} - set(self.distributions)
-        return tuple(sorted(names - absent))
+        return tuple(sorted({canonicalize_name(one.name) for one in self._wanted(name)} - absent))
 
     def files(self, name: str) -> Iterator[str]:
         """List a distribution's files that are there, from site-packages on."""
@@ -71,16 +70,25 @@ class Environment:
             if (self.site / path).exists():
                 yield str(path)
 
+    def _wanted(self, name: str) -> Iterator[Requirement]:
+        extras = ("", *self._extras[name])
+        for one in map(Requirement, self.distributions[name].requires or ()):
+            if not one.marker or any(one.marker.evaluate({"extra": extra}) for extra in extras):
+                yield one
+
     def _check_requirements(self) -> None:
-        reached: set[str] = set()
         waiting = {"ocg"}
         while waiting:
             name = waiting.pop()
             if name not in self.distributions:
                 raise BillError(f"{name} is required, and not in the environment")
-            reached.add(name)
-            waiting |= set(self.requirements(name)) - reached
-        if extra := sorted(set(self.distributions) - reached):
+            needed = set(self.requirements(name))
+            for one in self._wanted(name):
+                wants = canonicalize_name(one.name)
+                if wants in needed and (wants not in self._extras or one.extras - self._extras[wants]):
+                    self._extras.setdefault(wants, set()).update(one.extras)
+                    waiting.add(wants)
+        if extra := sorted(set(self.distributions) - set(self._extras)):
             raise BillError(f"in the environment, and nothing requires it: {', '.join(extra)}")
 
     def _check_owners(self) -> None:

@@ -2,10 +2,11 @@
 
 LEFT_OUT = (
     # pystemd.base and pystemd.futures; OCG has pystemd's D-Bus and journal alone (ocg/imports.py).
-    "lxml",
     "psutil",
     # gguf.utility and llama_cpp.llama_grammar, when they download; OCG downloads with aiohttp and pip.
     "requests",
+    # cffi, when it reads C, which is done where a module is made that uses it; cryptography needs its backend alone.
+    "pycparser",
     # requests.
     "certifi",
     "charset_normalizer",

@@ -33,6 +33,12 @@ _FILES = {
     "/run/ocg": "PID files and sockets; `/tmp/ocg` leads there.",
     "~/.ocg, /tmp/ocg, /tmp/ocg-*.log": "The same, and logs, for services that run without systemd.",
 }
+_CAGES = {
+    "ro": "The workspace is read, and there is no network.",
+    "rw": "The workspace is written, too.",
+    "net": "There is the network as well, but not what listens on this machine alone.",
+    "ext": "The same for programs of the user's own, which may run for as long as they like.",
+}
 _SERVICES = ("ocg-embedding(8)", "ocg-agent(8)", "ocg-gateway(8)")
 _ARGUMENTS = {"": "*{}*", "?": "[*{}*]", "*": "[*{}* ...]", "+": "*{}* ...", argparse.PARSER: "*{}* ..."}
 _MANY = 3
@@ -69,6 +75,7 @@ def write(day: str) -> Iterator[Page]:
         " conversation: that is `ocg-agent`(8)'s.",
         "`ocg open` prints a link that logs a browser in. Requests carry the token as `Authorization: Bearer`.",
     )
+    yield _tool(page("ocg-tool", 8, "OCG's tools, each call in a cage of its own"))
     yield _env_config(page("env.config", 5, "settings of OCG"))
 
 
@@ -132,6 +139,29 @@ def _service(page: Page, settings: type[Common], *description: str) -> Page:
         page.define(f"`{path}`", _FILES[path])
     page.define(f"`/run/ocg/{name}.pid`", "The PID file, which the service holds locked while it runs.")
     _see_also(page, "ocg(1)", "env.config(5)", "systemd.service(5)", "systemd.exec(5)")
+    return page
+
+
+def _tool(page: Page) -> Page:
+    page.section("Synopsis")
+    page.say("`ocg-tool` *WORKSPACE*")
+    page.section("Description")
+    page.say(
+        "It does what `ocg-agent`(8) asks on its standard input, a socket, with *WORKSPACE* as its folder: reads or"
+        " writes a file, or runs a program and passes on what that writes. Then it ends, and with it all that it has"
+        " started. Nobody calls it by hand.",
+        "The agent connects to one of the sockets below, and systemd answers with a unit of its own for this call. All"
+        " run as the user `ocg-tool`, see no other process, and nothing of OCG's data, of homes and of `/run`. A call"
+        " has 2 GiB of memory and 512 processes at the most.",
+        "Under a user's own manager, or none, the agent starts it in a cage that `bwrap`(1) makes.",
+    )
+    page.section("Units")
+    for cage, text in _CAGES.items():
+        page.define(f"`ocg-tool-{cage}.socket`, `ocg-tool-{cage}@.service`", text)
+    page.define("`ocg-tool-.service.d/10-system.conf`", "What all cages have in common, with the reason for each line.")
+    page.section("Files")
+    page.define("`/var/lib/ocg/workspace`", "What tools work in. The agent and they share it by the group `ocg-tool`.")
+    _see_also(page, "ocg(1)", "ocg-agent(8)", "systemd.socket(5)", "systemd.exec(5)", "bwrap(1)")
     return page
 
 

@@ -20,7 +20,7 @@ from left_out import LEFT_OUT
 SOURCE = Path(__file__).resolve().parents[2]
 PRIVATE = Path("usr/lib/ocg")
 SYSTEMD = Path("usr/lib/systemd")
-PROGRAMS = ("ocg", "ocg-embedding", "ocg-agent", "ocg-gateway")
+PROGRAMS = ("ocg", "ocg-embedding", "ocg-agent", "ocg-gateway", "ocg-tool")
 MODELS = ("minilm", "smollm2-135m")
 KIND = os.environ["OCG_BUILD_KIND"]
 
@@ -32,7 +32,9 @@ UNUSED = (
     "llama_cpp/server", "llama_cpp/lib/cmake", "llama_cpp/lib/pkgconfig", "llama_cpp/lib/libllama-common.so*",
     "faiss/contrib", "gguf/scripts", "tqdm/completion.sh", "numpy/testing", "numpy/random",
     "numpy/distutils", "numpy/f2py", "numpy/_core/include", "numpy/_core/lib",
-    "numpy/_core/_simd.*.so", *(f"{name}{end}" for name in LEFT_OUT for end in ("", "-*.dist-info")),
+    "numpy/_core/_simd.*.so",
+    "lxml/html", "lxml/isoschematron", "lxml/includes", "lxml/objectify.*.so", "lxml/sax.*", "lxml/builder.*",
+    *(f"{name}{end}" for name in LEFT_OUT for end in ("", "-*.dist-info")),
 )  # fmt: skip
 # An installer's notes, which are wrong once a file is gone.
 NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")

@@ -98,6 +98,10 @@ PARTS = (
     Part(owner="pyyaml", name="libyaml", files="yaml/_yaml*.so", licence="MIT", compiled_in=True,
          version=rb"\0(\d+\.\d+\.\d+)\0", read="pyyaml-*.dist-info/licenses/LICENSE",
          holders=("Ingy", "Kirill Simonov")),
+    # cryptography-50.0.2: its sboms/sbom.json has the name; the licence is in OpenSSL's LICENSE.txt.
+    Part(owner="cryptography", name="openssl", files="cryptography/hazmat/bindings/_rust*.so", licence="Apache-2.0",
+         compiled_in=True, version=rb"OpenSSL (\d+\.\d+\.\d+) \d", read="OpenSSL's LICENSE.txt and its sources",
+         holders=("Copyright (c) 1998-2026 The OpenSSL Project Authors",)),
 )  # fmt: skip
 
 # pip/_vendor/vendor.txt has names and versions; the licences are those of pip/_vendor/*/LICENSE* in pip-26.3.

@@ -171,6 +171,20 @@ def test_a_server_sees_the_workspace_and_its_own_environment_alone(
         assert "for-the-server" not in json.dumps(running.ask("GET", "/v1/mcp"))
 
 
+def test_no_other_tool_reads_or_writes_where_servers_are_at_home(
+    tmp_path: Path, env: dict[str, str], model: ScriptedProvider
+) -> None:
+    serve(tmp_path, s=played("plain"))
+    with agent(tmp_path, env) as running:
+        until(running, "s")
+        home = tmp_path / "data/workspace/.mcp/s"
+        (home / "key").write_text("a-key")
+        assert "error" in use(running, model, "write", {"path": ".mcp/s/.npmrc", "content": "registry=http://evil"})
+        assert "a-key" not in use(running, model, "read", {"path": ".mcp/s/key"})
+        assert "error" in use(running, model, "write", {"path": ".mcp/t/.npmrc", "content": "registry=http://evil"})
+        assert [one.name for one in home.parent.rglob("*")] == ["s", "key"]
+
+
 def test_a_server_that_dies_is_started_by_the_next_call(
     tmp_path: Path, env: dict[str, str], model: ScriptedProvider
 ) -> None:
@@ -186,7 +200,7 @@ def test_a_server_that_dies_is_started_by_the_next_call(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("fail", "error: it cannot be done"),
+        ("fail", "it cannot be done"),
         ("garbage", "you said garbage"),
         ("picture", "[image: image/png, 5 bytes; it cannot be shown]"),
         ("large", "yyyy"),
@@ -229,6 +243,22 @@ def test_a_server_tells_of_new_tools(tmp_path: Path, env: dict[str, str], model:
             time.sleep(0.1)
         else:
             raise AssertionError(running.process.log)
+
+
+def test_a_server_of_the_newest_protocol(tmp_path: Path, env: dict[str, str], model: ScriptedProvider) -> None:
+    script = ROOT / "tests/mcp_modern.py"
+    serve(tmp_path, new={"command": sys.executable, "args": [str(script)], "read": [str(ROOT / "tests")]})
+    with agent(tmp_path, env) as running:
+        assert [one["title"] for one in until(running, "new")["tools"]] == ["grow", "add"]
+        assert running.ask("POST", "/v1/mcp/new/test")[1]["protocol"] == "2026-07-28"
+        assert '"sum": 5' in use(running, model, "mcp_new_add", {"a": 2, "b": 3})
+        assert "b" in use(running, model, "mcp_new_add", {"a": 2})
+        assert "grown" in use(running, model, "mcp_new_grow", {"name": "third"})
+        for _ in range(600):
+            if len(until(running, "new")["tools"]) == 3:
+                break
+            time.sleep(0.1)
+        assert "this is third" in use(running, model, "mcp_new_third", {})
 
 
 def test_servers_that_fail_hold_up_neither_the_start_nor_the_end(

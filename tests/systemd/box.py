@@ -207,8 +207,9 @@ def _prepare(root: Path) -> None:
 @contextmanager
 def _nspawn(root: Path) -> Iterator["subprocess.Popen[bytes]"]:
     console = (root.parent / "console.log").open("wb")
-    # No unit of its own here, where no systemd runs.
+    # No unit of its own here, where no systemd runs; and its systemd may load what filters addresses.
     options = ["--quiet", "--register=no", "--keep-unit", "--private-network", f"--bind={CHECKOUT}", "--console=pipe"]
+    options += ["--system-call-filter=bpf", "--capability=CAP_BPF,CAP_PERFMON"]
     process = subprocess.Popen(
         ["systemd-nspawn", "-D", str(root), *options, "-b"],
         stdin=subprocess.DEVNULL,

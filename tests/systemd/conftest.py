@@ -70,12 +70,13 @@ def _set_back(box: Box) -> None:
         f"""
         find /etc/systemd/system -name {_TEST} -delete
         systemctl stop ocg.target ocg-gateway ocg-agent.socket ocg-agent ocg-embedding ocg-embedding.socket model \
+            ocg-tool-ro.socket ocg-tool-rw.socket ocg-tool-net.socket ocg-tool-ext.socket \
             2>/dev/null || true
         systemctl daemon-reload
         systemctl reset-failed
         printf 'OCG_UI_TOKEN={TOKEN}\\n' > /etc/ocg/env.config
         rm -rf /etc/credstore /etc/credstore.encrypted /var/lib/ocg/token \
-            /var/lib/ocg/agent.db* /var/lib/ocg/vectors.db*
+            /var/lib/ocg/agent.db* /var/lib/ocg/vectors.db* /var/lib/ocg/policy.toml
         """
     )
 

@@ -25,6 +25,19 @@ headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json
 request = urllib.request.Request("http://127.0.0.1:55003/v1/embeddings", b'{"input": "hello"}', headers)
 print(len(json.load(urllib.request.urlopen(request))["data"][0]["embedding"]))
 """
+# Has a tool say who it is, as the agent would.
+_CALL = """
+import asyncio, pathlib
+from ocg.agent.confinement.sockets import Sockets
+from ocg.protocol import frames
+from ocg.protocol.tooling import Cage, Run
+
+async def said():
+    async with Sockets(pathlib.Path("/run/ocg")).open(Cage.RO, Run(argv=("id", "-un"))) as confined:
+        return b"".join([data async for kind, data in confined.frames() if kind == frames.OUTPUT])
+
+print(asyncio.run(said()).decode(), end="")
+"""
 
 
 def root(*packages: Path) -> Path:
@@ -49,6 +62,11 @@ def root(*packages: Path) -> Path:
 def install(box: Box, *packages: str) -> None:
     """Install, in a box without network, some of what lies ready."""
     box.run(*_APT, *packages)
+
+
+def is_confined(box: Box) -> bool:
+    """Have the installed OCG run a tool, and tell whether that was who it should be."""
+    return box.run("runuser", "-u", "ocg", "--", "/usr/lib/ocg/bin/python3", "-c", _CALL).stdout == "ocg-tool\n"
 
 
 def knows_paris(box: Box) -> bool:

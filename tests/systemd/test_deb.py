@@ -105,10 +105,18 @@ def test_the_version_says_commit_and_build(installed: Box, package: Path) -> Non
 
 def test_users_folders_and_modes_are_the_distributions_business(installed: Box) -> None:
     modes = installed.run(
-        "stat", "-c", "%a %U:%G", "/etc/ocg", "/etc/ocg/env.config", "/var/lib/ocg", "/var/lib/ocg/token"
+        "stat",
+        "-c",
+        "%a %U:%G",
+        "/etc/ocg",
+        "/etc/ocg/env.config",
+        "/var/lib/ocg",
+        "/var/lib/ocg/token",
+        "/var/lib/ocg/workspace",
     ).stdout.splitlines()
-    assert modes == ["755 root:root", "640 root:ocg", "710 ocg:ocg", "640 ocg:ocg"]
+    assert modes == ["755 root:root", "640 root:ocg", "710 ocg:ocg", "640 ocg:ocg", "3770 ocg:ocg-tool"]
     assert installed.run("id", "-un", "ocg-tool").stdout.strip() == "ocg-tool"
+    assert debian.is_confined(installed)
     assert installed.run("readlink", "/tmp/ocg").stdout.strip() == "/run/ocg"
     assert installed.run("dpkg", "--verify", "ocg").stdout == ""
 

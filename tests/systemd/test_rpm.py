@@ -75,7 +75,7 @@ def test_a_distribution_has_all_it_requires(installed: Box, rpms: tuple[Path, Pa
     libraries = {name for name in required if name.startswith("lib")}
     assert required - libraries == {
         "/bin/sh", "/usr/bin/kill", "/usr/bin/python3.11", "ld-linux-x86-64.so.2", "rpmlib", "rtld", "config",
-        "systemd",
+        "systemd", "util-linux",
     }  # fmt: skip
     assert libraries == {
         "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libgomp.so.1", "libm.so.6", "libpthread.so.0", "libstdc++.so.6",
@@ -97,7 +97,7 @@ def _asked(what: str, package: Path) -> list[str]:
 def test_every_program_has_a_manual_page(rpms: tuple[Path, Path]) -> None:
     files = [Path(line) for line in _asked("--list", rpms[0])]
     programs = {path.name for path in files if path.parent == Path("/usr/bin")}
-    assert programs == {"ocg", "ocg-embedding", "ocg-agent", "ocg-gateway"}
+    assert programs == {"ocg", "ocg-embedding", "ocg-agent", "ocg-gateway", "ocg-tool"}
     assert programs <= {path.name.split(".")[0] for path in files if path.is_relative_to("/usr/share/man")}
 
 
@@ -112,10 +112,18 @@ def test_it_works(installed: Box) -> None:
 
 def test_its_scriptlets_made_users_and_folders_and_enabled_units(installed: Box) -> None:
     modes = installed.run(
-        "stat", "-c", "%a %U:%G", "/etc/ocg", "/etc/ocg/env.config", "/var/lib/ocg", "/var/lib/ocg/token"
+        "stat",
+        "-c",
+        "%a %U:%G",
+        "/etc/ocg",
+        "/etc/ocg/env.config",
+        "/var/lib/ocg",
+        "/var/lib/ocg/token",
+        "/var/lib/ocg/workspace",
     ).stdout.splitlines()
-    assert modes == ["755 root:root", "640 root:ocg", "710 ocg:ocg", "640 ocg:ocg"]
+    assert modes == ["755 root:root", "640 root:ocg", "710 ocg:ocg", "640 ocg:ocg", "3770 ocg:ocg-tool"]
     assert installed.run("id", "-un", "ocg-tool").stdout.strip() == "ocg-tool"
+    assert debian.is_confined(installed)
     assert installed.run("readlink", "/tmp/ocg").stdout.strip() == "/run/ocg"
     states = installed.run("systemctl", "is-enabled", "ocg.target", "ocg-gateway", *SOCKETS).stdout.split()
     assert states == ["enabled"] * 4

@@ -1,9 +1,11 @@
 """What confines tools where no systemd does: what is chosen, what a cage shows, and how it ends."""
 
+import asyncio
 import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 
@@ -12,12 +14,12 @@ import pytest
 from ocg.agent import confinement as confinements
 from ocg.agent.confinement import Confinement
 from ocg.agent.confinement.bubblewrap import Bubblewrap
-from ocg.agent.confinement.programs import Programs
+from ocg.agent.confinement.programs import Command, Programs
 from ocg.agent.workspace import FILES, Workspace
 from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
 from ocg.protocol import frames
-from ocg.protocol.tooling import Cage, Run
+from ocg.protocol.tooling import Cage, Grep, Run
 from ocg.tool import guard, limits, quickjson
 
 # The services' own limit for a call is not of interest here; this one is for a machine with much else to do.
@@ -58,6 +60,14 @@ def _processes(mark: str) -> list[str]:
     return found
 
 
+def _cpu_ticks(pids: list[str]) -> int:
+    found = 0
+    for pid in pids:
+        with suppress(OSError):
+            found += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    return found
+
+
 def test_bubblewrap_confines_where_nothing_else_is_said(tmp_path: Path) -> None:
     """A tool runs in a cage unless somebody asks for none, which is warned of."""
     assert confinements.choose(_settings(tmp_path)).name == "bubblewrap"
@@ -85,16 +95,25 @@ async def test_a_workspace_that_holds_the_agents_data_is_no_cage(tmp_path: Path)
         await _shell(confinement, "true")
 
 
+async def test_under_systemd_a_workspace_that_the_units_do_not_show_is_refused(tmp_path: Path) -> None:
+    """Or tools would work in another folder than the one that the user sees."""
+    confinement = confinements.choose(_settings(tmp_path, tool_sandbox="systemd"))
+    with pytest.raises(OcgError, match="the units show tools /var/lib/ocg/workspace") as caught:
+        await _shell(confinement, "true")
+    assert "mount your folder" in caught.value.hint
+
+
 async def test_what_bubblewrap_complains_of_is_told(workspace: Path) -> None:
     """Where the kernel gives no namespaces to users, the error is bubblewrap's own, with where to read on."""
     # In there nobody can make one more.
     forbidden = ["bwrap", "--dev-bind", "/", "/", "--unshare-user", "--disable-userns"]
 
-    async def command(cage: Cage, shows: tuple[str, ...]) -> list[str]:
-        return [*forbidden, *await Bubblewrap(workspace).command(cage, shows)]
+    async def command(cage: Cage, shows: Sequence[str]) -> Command:
+        inner = await Bubblewrap(workspace).command(cage, shows)
+        return Command([*forbidden, *inner.words], inner.descriptors)
 
     with pytest.raises(OcgError, match="bwrap: ") as caught:
-        await _shell(Programs("bubblewrap", command), "true")  # type: ignore[arg-type]  # a tuple is a sequence
+        await _shell(Programs("bubblewrap", command), "true")
     assert "docs/confinement.md" in caught.value.hint
 
 
@@ -133,6 +152,17 @@ async def test_programs_of_ocg_cannot_be_changed_from_a_workspace_they_lie_in(
     assert (inner / "one").read_text() == "mine"
 
 
+async def test_what_is_ocgs_stays_hidden_whatever_a_call_shows(tmp_path: Path, workspace: Path) -> None:
+    """A server for MCP that may read the home does not read the agent's database."""
+    (tmp_path / "data/agent.db").write_text("secret")
+    (tmp_path / "notes").write_text("shown")
+    confinement = confinements.choose(_settings(tmp_path))
+    script = f"cat {tmp_path}/notes; cat {tmp_path}/data/agent.db; ls {tmp_path}/data; echo x > here"
+    said = await _shell(confinement, script, Cage.EXT, shows=(str(tmp_path),))
+    assert said == f"showncat: {tmp_path}/data/agent.db: No such file or directory\nworkspace\n"
+    assert (workspace / "here").read_text() == "x\n"
+
+
 async def test_what_a_user_has_not_written_no_tool_writes(bubblewrap: Confinement, workspace: Path) -> None:
     """A file that says how the agent is to be must not come from what a model was told."""
     (workspace / "SOUL.md").write_text("mine")
@@ -153,9 +183,9 @@ async def test_a_link_in_place_of_a_users_file_is_refused(bubblewrap: Confinemen
 
 
 async def test_whoever_hangs_up_ends_all_that_runs(bubblewrap: Confinement) -> None:
-    """When the block is left no process of the call is there any more."""
-    mark = f"ocg-mark-{secrets.token_hex(8)}"
-    script = f"{sys.executable} -c 'import time; time.sleep(900)' {mark} & echo on; setsid sleep 900 & wait"
+    """When the block is left, no process of the call is there any more."""
+    mark = f"900.{secrets.randbelow(10**9):09}"
+    script = f"for one in $(seq 200); do setsid sleep {mark} & done; echo on; wait"
     async with (
         bubblewrap.open(Cage.RW, Run(argv=("sh", "-c", script))) as confined,
         aclosing(confined.frames()) as coming,
@@ -163,6 +193,18 @@ async def test_whoever_hangs_up_ends_all_that_runs(bubblewrap: Confinement) -> N
         assert await anext(coming) == (frames.OUTPUT, b"on\n")
         assert _processes(mark)
     assert not _processes(mark)
+
+
+async def test_a_tool_that_is_busy_ends_when_nobody_waits_for_it(
+    bubblewrap: Confinement, workspace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A search that would take for ever is no reason to wait: its cage ends by itself."""
+    (workspace / "file").write_text("a" * 64)
+    async with bubblewrap.open(Cage.RO, Grep("(a|aa)+$b")):
+        while _cpu_ticks(_processes(str(workspace))) < 50:  # noqa: ASYNC110 - no event tells of it: by then it searches
+            await asyncio.sleep(0.01)
+    assert not _processes(str(workspace))
+    assert not caplog.records
 
 
 def test_the_guard_says_what_there_is_too_much_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,9 @@ class FakeHost:
             raise OcgError(Code.UNAVAILABLE, f"`{line}` failed: no")
         if command[0] == "systemd-sysusers":
             self.owner = True
+        elif any(word.startswith("--prefix=") for word in command):
+            (self._layout.data / "workspace").mkdir(exist_ok=True)
+            (self._layout.data / "workspace").chmod(0o3770)
         elif command[0] == "systemd-tmpfiles":
             self._layout.link.parent.mkdir(parents=True, exist_ok=True)
             self._layout.link.symlink_to(self._layout.runtime)

@@ -17,7 +17,7 @@ from ocg.config import envfile
 from ocg.errors import Code
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("ocg.1", "env.config.5", "ocg-embedding.8", "ocg-agent.8", "ocg-gateway.8")
+PAGES = ("ocg.1", "env.config.5", "ocg-embedding.8", "ocg-agent.8", "ocg-gateway.8", "ocg-tool.8")
 PATH = f"{ROOT}/bin:{os.environ['PATH']}"
 
 

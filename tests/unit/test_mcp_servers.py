@@ -28,13 +28,18 @@ class Played:
         self.news = asyncio.Event()
         self.over: OcgError | None = None
         self.names = names
+        self.is_stuck = False
 
     async def tools(self) -> tuple[tuple[Listed, ...], bool]:
+        if self.is_stuck:
+            raise OcgError(Code.TIMEOUT, "it does not answer")
         return tuple(Listed(name, "", SCHEMA) for name in self.names), False
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> Answer:
         if self.over:
             raise self.over
+        if self.is_stuck:
+            await asyncio.Event().wait()
         return Answer(f"{name} {dict(arguments)}")
 
     def end(self) -> None:
@@ -135,6 +140,19 @@ async def test_a_server_that_ended_is_started_again_by_the_next_call_and_not_bef
         assert await echo.run({}, None) == "echo {}"  # type: ignore[arg-type]
         assert len(place.sessions) == 2
         assert (await until(servers, "ready")).why == ""
+
+
+async def test_a_server_that_is_stuck_is_found_out_by_the_call_that_took_too_long() -> None:
+    place = Place()
+    async with serving(place, s=RUN) as servers:
+        await until(servers, "ready")
+        (echo, _) = servers.tools()
+        place.sessions[0].is_stuck = True
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await echo.run({}, None)  # type: ignore[arg-type]
+        assert (await until(servers, "resting")).why == "it does not answer"
+        assert await echo.run({}, None) == "echo {}"  # type: ignore[arg-type]
 
 
 async def test_a_server_that_is_not_there_is_tried_again_until_it_is() -> None:

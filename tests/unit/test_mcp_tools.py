@@ -50,6 +50,14 @@ def turn(*, is_owners: bool = True) -> Turn:
     )
 
 
+def said(content: str) -> list[str]:
+    """Return what stands within the mark of what comes from outside."""
+    first, *lines, last = content.splitlines()
+    assert 'from="mcp_s_echo"' in first
+    assert last.startswith("</outside-")
+    return lines
+
+
 def place() -> Place:
     return Place(turn(), "c", LiveTurn(turn()))
 
@@ -84,7 +92,7 @@ def test_the_model_is_given_the_servers_own_schema() -> None:
 
 async def test_a_call_has_its_arguments_as_they_are() -> None:
     outcome = await Toolbox([tool()]).run(ToolUse(id="c", name="mcp_s_echo", arguments='{"text": [1]}'), place())
-    assert (outcome.content, outcome.is_error) == ("echo {'text': [1]}", False)
+    assert (said(outcome.content), outcome.is_error) == (["echo {'text': [1]}"], False)
 
 
 @pytest.mark.parametrize("arguments", ["[]", "1", "{", '"x"'])
@@ -96,7 +104,7 @@ async def test_arguments_that_are_no_object_reach_no_server(arguments: str) -> N
 
 async def test_what_a_server_says_failed_is_an_error_to_the_model() -> None:
     outcome = await Toolbox([tool()]).run(ToolUse(id="c", name="mcp_s_echo", arguments='{"text": "fail"}'), place())
-    assert (outcome.content, outcome.is_error) == ("error: echo {'text': 'fail'}", True)
+    assert (said(outcome.content), outcome.is_error) == (["echo {'text': 'fail'}"], True)
 
 
 def test_tools_come_and_go_and_none_takes_the_place_of_one_of_our_own() -> None:

@@ -369,3 +369,14 @@ async def test_the_model_schedules_lists_and_removes(tmp_path: Path) -> None:
         assert "no unit of time" in await call(tea.replace("at 2026-12-01 16:00", "every 3 moons"))
         assert await call('{"action": "remove", "name": "tea"}') == "removed tea"
         assert "no schedule" in await call('{"action": "remove", "name": "tea"}')
+
+
+async def test_what_is_asked_for_in_a_channel_is_answered_there(tmp_path: Path) -> None:
+    async with opened(tmp_path, PlayedClock()) as (database, schedules):
+        irc = ReplyTo(channel="irc", address="#home")
+        for name, reply_to in (("there", irc), ("here", None)):
+            request = TurnRequest(message="remind me", session_id="s", reply_to=reply_to)
+            place = place_of(await Store(database).accept(request))
+            arguments = f'{{"action": "add", "name": "{name}", "when": "in 20m", "message": "tea"}}'
+            await Toolbox([ScheduleTool(schedules)]).run(ToolUse(id="c", name="schedule", arguments=arguments), place)
+        assert {one.name: one.reply_to for one in (await schedules.list()).schedules} == {"there": irc, "here": None}

@@ -5,8 +5,6 @@ import logging
 import time
 from collections import defaultdict
 
-import msgspec
-
 from ocg.agent import retelling
 from ocg.agent.approvals.records import LATE, About, Records
 from ocg.agent.hooks import Guard
@@ -73,7 +71,7 @@ class Gate:
             call.name,
             arguments,
             default=tool.default,
-            session=live.turn.session_id,
+            session=live.turn.conversation,
             channel=live.turn.channel,
             is_stranger=live.turn.is_stranger,
         )
@@ -89,7 +87,7 @@ class Gate:
         await self.records.decide(live.turn, call, answer, verdict.by)
         return _outcome(call, answer, verdict.by, verdict.why)
 
-    async def _forbidden(self, live: LiveTurn, call: ToolUse, arguments: msgspec.Struct) -> Verdict | None:
+    async def _forbidden(self, live: LiveTurn, call: ToolUse, arguments: object) -> Verdict | None:
         no = await self._guard.forbids(live.turn, call, arguments) if self._guard is not None else None
         return None if no is None else Verdict("deny", no.by, no.why)
 

@@ -20,7 +20,8 @@ LATE = ApprovalAnswer(answer="deny", by="timeout")
 _ENDED = ApprovalAnswer(answer="deny", by="the turn ended")
 _REMEMBERED = """
     SELECT answer FROM approvals JOIN turns ON turns.id = turn_id
-    WHERE approvals.session_id = ? AND name = ? AND command = ? AND network = ? AND remember = 'session'
+    WHERE coalesce(spawned ->> 'session_id', approvals.session_id) = ? AND name = ? AND command = ? AND network = ?
+        AND remember = 'session'
         AND (channel, is_stranger, CASE WHEN is_owners THEN '' ELSE asker END) = (?, ?, ?)
     ORDER BY approvals.seq DESC LIMIT 1
 """
@@ -62,7 +63,7 @@ class Records:
 
     async def remembered(self, turn: Turn, tool: str, about: About) -> Answer | None:
         """Return the answer that was to hold for the rest of a conversation, for turns of the same origin."""
-        key = (turn.session_id, tool, about.command, about.has_network, *turn.origin)
+        key = (turn.conversation, tool, about.command, about.has_network, *turn.origin)
         found = await self._database.read(lambda db: db.execute(_REMEMBERED, key).fetchone())
         return found["answer"] if found else None
 

@@ -72,6 +72,11 @@ class Confinement(Protocol):
 
 async def ask(confinement: Confinement, cage: Cage, request: Request) -> str:
     """Have something done, and return what the tool says. Raises what it failed with."""
+    return (await ask_bytes(confinement, cage, request)).decode("utf-8", "replace")
+
+
+async def ask_bytes(confinement: Confinement, cage: Cage, request: Request) -> bytes:
+    """Do the same where the result is no text."""
     parts: list[bytes] = []
     async with confinement.open(cage, request) as confined:
         async for kind, data in confined.frames():
@@ -79,4 +84,4 @@ async def ask(confinement: Confinement, cage: Cage, request: Request) -> str:
                 parts.append(data)
             if sum(map(len, parts)) > _MAX_RESULT_BYTES:
                 raise OcgError(Code.TOO_LARGE, "the result is larger than 16 MiB", "ask for less")
-    return b"".join(parts).decode("utf-8", "replace")
+    return b"".join(parts)

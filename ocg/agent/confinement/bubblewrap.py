@@ -7,17 +7,18 @@ from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Sequence
 from pathlib import Path
 
-from ocg.agent.confinement.programs import PACKAGES, ROOT, tool
+from ocg.agent.confinement import seccomp
+from ocg.agent.confinement.programs import PACKAGES, ROOT, Command, tool
 from ocg.agent.workspace import FILES
 from ocg.errors import Code, OcgError
-from ocg.protocol.tooling import Cage
+from ocg.protocol.tooling import SERVERS_OWN, Cage
 
 # What programs look for in /etc, and nobody's secrets: no private keys, no passwords, no settings of services. Each
 # takes 0.2 ms, so that what programs can do without is not among them.
 _ETC = (
-    "alternatives", "crypto-policies", "group", "hosts", "ld.so.cache", "localtime", "mime.types", "nsswitch.conf",
-    "os-release", "passwd", "pki/ca-trust", "pki/tls/cert.pem", "pki/tls/certs", "pki/tls/openssl.cnf", "resolv.conf",
-    "services", "ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf",
+    "alternatives", "ca-certificates/extracted", "crypto-policies", "fonts", "group", "hosts", "ld.so.cache",
+    "localtime", "mime.types", "nsswitch.conf", "os-release", "passwd", "pki/ca-trust", "pki/tls/cert.pem",
+    "pki/tls/certs", "pki/tls/openssl.cnf", "resolv.conf", "services", "ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf",
 )  # fmt: skip
 _PROGRAMS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
 # Root may write to them, even in there: the kernel goes by who is root outside.
@@ -27,18 +28,28 @@ _HELP_S = 10.0
 
 
 class Bubblewrap:
-    """Makes the command that runs a tool in a cage."""
+    """Makes the command that runs a tool in a cage. What is `hidden` is empty there, whatever a call shows.
 
-    def __init__(self, workspace: Path) -> None:
+    What is `readable` can be read where it is there at all, be it in what is hidden.
+    """
+
+    def __init__(self, workspace: Path, hidden: Sequence[Path] = (), readable: Sequence[Path] = ()) -> None:
         self._workspace = workspace
+        self._hidden = hidden
+        self._readable = readable
         self._options: frozenset[str] = frozenset()
+        self._filter = seccomp.program(os.uname().machine)
 
-    async def command(self, cage: Cage, shows: Sequence[str]) -> Sequence[str]:
+    async def command(self, cage: Cage, shows: Sequence[str]) -> Command:
         """Return what is run for a cage that shows these folders too. Raises UNAVAILABLE where nothing would hold."""
         self._options = self._options or await _options()
         if cage is not Cage.RO:
             await asyncio.to_thread(_keep, self._workspace)
-        return ["bwrap", *self._namespaces(cage), *self._files(cage, shows), *tool(self._workspace)]
+        words = ["bwrap", *self._namespaces(cage), *self._files(cage, shows)]
+        if not self._filter:
+            return Command([*words, *tool(self._workspace)])
+        read = _readable(self._filter)
+        return Command([*words, "--seccomp", str(read), *tool(self._workspace)], descriptors=(read,))
 
     def _namespaces(self, cage: Cage) -> list[str]:
         return [
@@ -59,14 +70,22 @@ class Bubblewrap:
         return [*words, *self._places(cage, shows), "--remount-ro", "/dev", "--remount-ro", "/"]
 
     def _places(self, cage: Cage, shows: Sequence[str]) -> list[str]:
-        """Show the workspace and OCG's program; whichever lies in another comes later, and so on top."""
+        """Show the workspace, skills and OCG's program; whichever lies in another comes later, and so on top."""
         ours = {Path(path) for path in (sys.prefix, sys.base_prefix, f"{ROOT}/ocg", *PACKAGES, *shows)}
         places = {path: "--ro-bind" for path in ours if not self._is_shown(path, ours)}
+        places |= dict.fromkeys(self._readable, "--ro-bind-try")
         places[self._workspace] = "--ro-bind" if cage is Cage.RO else "--bind"
         if cage is not Cage.RO:
             places |= {self._workspace / name: "--ro-bind" for name in FILES}
-        ordered = sorted(places, key=lambda path: len(path.parts))
-        return [word for path in ordered for word in (places[path], str(path), str(path))]
+        # What MCP servers keep, too: programs that run with the network, and keys.
+        hidden = [*self._hidden, *([] if cage is Cage.EXT else [self._workspace / SERVERS_OWN])]
+        shown = places.keys()
+        hidden = [path for path in hidden if path.is_dir() and not shown.isdisjoint((path, *path.parents))]
+        places |= dict.fromkeys(hidden, "--tmpfs")
+        words = []
+        for path in sorted(places, key=lambda path: len(path.parts)):
+            words += [places[path], str(path)] if places[path] == "--tmpfs" else [places[path], str(path), str(path)]
+        return words + [word for path in hidden for word in ("--remount-ro", str(path))]
 
     def _is_shown(self, path: Path, places: set[Path]) -> bool:
         """Say whether a place comes with another, and nothing that tools write to is between the two."""
@@ -81,17 +100,27 @@ def _as_it_is(path: Path) -> list[str]:
     return ["--ro-bind-try", str(path), str(path)]
 
 
+def _readable(data: bytes) -> int:
+    """Return a descriptor that a few bytes can be read from."""
+    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    os.write(write, data)
+    os.close(write)
+    return read
+
+
 def _keep(workspace: Path) -> None:
-    """Have the user's own files there, as only what is there can be kept from being written.
+    """Have there what is not the tools' own, as only what is there can be kept from being written.
 
     Raises UNAVAILABLE when one is a link, in whose place a tool could put another, or cannot be made.
     """
-    for path in (workspace / name for name in FILES):
+    for path in (workspace / name for name in (*FILES, SERVERS_OWN)):
         try:
             if path.is_symlink():
                 hint = "put the file itself there"
                 raise OcgError(Code.UNAVAILABLE, f"{path} is a link, which tools could replace; none is run", hint)
-            if not path.exists():
+            if path.name == SERVERS_OWN:
+                path.mkdir(mode=0o700, exist_ok=True)
+            elif not path.exists():
                 path.touch(mode=0o600)
         except OSError as error:
             hint = "see to the workspace (OCG_WORKSPACE)"
@@ -100,7 +129,10 @@ def _keep(workspace: Path) -> None:
 
 async def _options() -> frozenset[str]:
     """Return the options that the installed bubblewrap has."""
-    process = await asyncio.create_subprocess_exec("bwrap", "--help", stdout=PIPE, stderr=STDOUT)
-    async with asyncio.timeout(_HELP_S):
-        said, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(_HELP_S):
+            process = await asyncio.create_subprocess_exec("bwrap", "--help", stdout=PIPE, stderr=STDOUT)
+            said, _ = await process.communicate()
+    except OSError as error:  # among them is a TimeoutError
+        raise OcgError(Code.UNAVAILABLE, f"bwrap --help: {error}", "read docs/confinement.md") from None
     return frozenset(said.decode().split())

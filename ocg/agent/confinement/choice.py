@@ -8,7 +8,7 @@ from ocg.agent.confinement.base import Confinement
 from ocg.agent.confinement.bubblewrap import Bubblewrap
 from ocg.agent.confinement.programs import Programs, Unconfined
 from ocg.agent.confinement.refusal import Refusal
-from ocg.agent.confinement.sockets import Sockets
+from ocg.agent.confinement.sockets import WORKSPACE, Sockets
 from ocg.config import AgentSettings
 
 _log = logging.getLogger(__name__)
@@ -16,19 +16,22 @@ _log = logging.getLogger(__name__)
 
 def choose(settings: AgentSettings) -> Confinement:
     """Choose by OCG_TOOL_SANDBOX: the units' sockets, bubblewrap, or none at all, which has to be said."""
-    workspace = settings.workspace_dir
+    workspace, ours = settings.workspace_dir, (settings.data_dir, settings.address_dir)
     match settings.tool_sandbox:
+        case "systemd" if workspace.resolve() != WORKSPACE.resolve():
+            why = f"the units show tools {WORKSPACE}, and OCG_WORKSPACE or OCG_DATA_DIR make it {workspace}"
+            return Refusal(why, f"leave both out, and mount your folder at {WORKSPACE}: docs/confinement.md")
         case "systemd":
             return Sockets(settings.address_dir)
         case "none":
             _log.warning("OCG_TOOL_SANDBOX=none: nothing confines tools, which can do all that you can")
             return Programs("unconfined", Unconfined(workspace).command)
-        case _ if any(_is_in(workspace, folder) for folder in (settings.data_dir, settings.address_dir)):
+        case _ if any(_is_in(workspace, folder) for folder in ours):
             return Refusal(f"{workspace} holds OCG's own data", "set OCG_WORKSPACE to a folder without them")
         case _ if shutil.which("bwrap") is None:
             return Refusal("there is no bubblewrap", "install the package bubblewrap, then restart OCG")
         case _:
-            return Programs("bubblewrap", Bubblewrap(workspace).command)
+            return Programs("bubblewrap", Bubblewrap(workspace, ours, (settings.data_dir / "skills",)).command)
 
 
 def _is_in(workspace: Path, folder: Path) -> bool:

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ocg.agent.confinement.base import Confined, GoneError
@@ -23,10 +24,18 @@ _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "TERM": "dumb",
 }
-_END_S = 2.0
+_END_S = 5.0
 _COMPLAINT_BYTES = 500
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is run. `descriptors` stay open for it, and are closed here when it runs."""
+
+    words: Sequence[str]
+    descriptors: Sequence[int] = ()
 
 
 def tool(workspace: Path) -> list[str]:
@@ -37,17 +46,17 @@ def tool(workspace: Path) -> list[str]:
 class Programs:
     """See Confinement. `command` says what is run for a cage, in which some folders can be read besides."""
 
-    def __init__(self, name: str, command: Callable[[Cage, Sequence[str]], Awaitable[Sequence[str]]]) -> None:
+    def __init__(self, name: str, command: Callable[[Cage, Sequence[str]], Awaitable[Command]]) -> None:
         self.name = name
         self._command = command
 
     @asynccontextmanager
     async def open(self, cage: Cage, request: Request) -> AsyncIterator[Confined]:
         """See Confinement."""
-        words = await self._command(cage, request.shows if isinstance(request, Run) else ())
+        command = await self._command(cage, request.shows if isinstance(request, Run) else ())
         said, errors = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            async with _running(words, errors) as connection:
+            async with _running(command, errors) as connection:
                 confined = Confined(*connection)
                 await confined.begin(request)
                 yield confined
@@ -63,36 +72,49 @@ class Unconfined:
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
 
-    async def command(self, cage: Cage, shows: Sequence[str]) -> Sequence[str]:
+    async def command(self, cage: Cage, shows: Sequence[str]) -> Command:
         """Return what is run for any cage."""
         del cage, shows
-        return tool(self._workspace)
+        return Command(tool(self._workspace))
 
 
 @asynccontextmanager
-async def _running(
-    words: Sequence[str], errors: int
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _running(command: Command, errors: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Start a process and give the connection to it; leaving the block ends it. Closes `errors`, which is its own."""
     ours, its = socket.socketpair()
+    with ours:
+        try:
+            process = await _started(command, its, errors)
+        finally:
+            its.close()
+            for descriptor in (errors, *command.descriptors):
+                os.close(descriptor)
+        try:
+            reader, writer = await asyncio.open_connection(sock=ours)
+            try:
+                yield reader, writer
+            finally:
+                writer.transport.abort()  # what it has not read yet, it need not read
+                with suppress(OSError):
+                    await writer.wait_closed()
+        finally:
+            ours.close()  # which is when the process ends
+            await _ended(process)
+
+
+async def _started(command: Command, its: socket.socket, errors: int) -> asyncio.subprocess.Process:
     try:
-        process = await asyncio.create_subprocess_exec(
-            *words, stdin=its.fileno(), stdout=asyncio.subprocess.DEVNULL, stderr=errors, env=_ENVIRONMENT
+        return await asyncio.create_subprocess_exec(
+            *command.words,
+            stdin=its.fileno(),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=errors,
+            env=_ENVIRONMENT,
+            pass_fds=command.descriptors,
         )
     except OSError as error:
-        ours.close()
-        raise OcgError(Code.UNAVAILABLE, f"{words[0]}: {error.strerror}", "read docs/confinement.md") from None
-    finally:
-        its.close()
-        os.close(errors)
-    reader, writer = await asyncio.open_connection(sock=ours)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-        await _ended(process)
+        why = f"{command.words[0]}: {error.strerror}"
+        raise OcgError(Code.UNAVAILABLE, why, "read docs/confinement.md") from None
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

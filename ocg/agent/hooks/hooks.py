@@ -49,7 +49,7 @@ class No:
 class Guard(Protocol):
     """What is asked before a tool is run."""
 
-    async def forbids(self, turn: Turn, call: ToolUse, arguments: msgspec.Struct) -> No | None:
+    async def forbids(self, turn: Turn, call: ToolUse, arguments: object) -> No | None:
         """Return why a call is not to be run, if it is not."""
 
 
@@ -87,7 +87,7 @@ class Hooks:
         except asyncio.QueueFull:
             _log.warning("hooks of %s are too slow: one event is not told", event)
 
-    async def forbids(self, turn: Turn, call: ToolUse, arguments: msgspec.Struct) -> No | None:
+    async def forbids(self, turn: Turn, call: ToolUse, arguments: object) -> No | None:
         """See Guard."""
         facts = {
             "event": folder.GUARDED,

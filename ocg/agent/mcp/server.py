@@ -66,12 +66,16 @@ class Server:
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Answer:
         """Call one of its tools, once it is connected. Raises UNAVAILABLE while it rests after it has failed."""
-        while self._session is None:
+        while (session := self._session) is None:
             if self._state == "failed":
                 raise OcgError(Code.UNAVAILABLE, self._why, f"it is tried again soon; see: ocg mcp test {self.name}")
             self._wanted.set()
             await self._news.wait()
-        return await self._session.call(tool, arguments)
+        try:
+            return await session.call(tool, arguments)
+        except asyncio.CancelledError:
+            session.news.set()  # it took too long: its list is read again, which shows whether it still answers
+            raise
 
     async def _live(self) -> None:
         self._become("starting", self._why)

@@ -27,6 +27,7 @@ T = TypeVar("T")
 # npx and uvx may have to fetch the server first.
 _CONNECT_S = 120.0
 _ANSWER_S = 60.0
+_LIST_S = 20.0
 _MAX_PAGES = 20
 _MAX_TOOLS = 64
 _MAX_MESSAGE_CHARS = 500
@@ -64,15 +65,16 @@ class SdkSession:
                 await asyncio.wait({listening})
 
     async def tools(self) -> tuple[tuple[Listed, ...], bool]:
-        """See Session."""
+        """See Session. Raises TimeoutError as well."""
         found: list[Listed] = []
         cursor: str | None = None
-        for _ in range(_MAX_PAGES):
-            page = await self._answered(self._connected().list_tools(cursor=cursor))
-            found += (Listed(one.name, one.description or one.title or "", one.input_schema) for one in page.tools)
-            cursor = page.next_cursor
-            if cursor is None or len(found) > _MAX_TOOLS:
-                break
+        async with asyncio.timeout(_LIST_S):
+            for _ in range(_MAX_PAGES):
+                page = await self._answered(self._connected().list_tools(cursor=cursor))
+                found += (Listed(one.name, one.description or one.title or "", one.input_schema) for one in page.tools)
+                cursor = page.next_cursor
+                if cursor is None or len(found) > _MAX_TOOLS:
+                    break
         return tuple(found[:_MAX_TOOLS]), cursor is not None or len(found) > _MAX_TOOLS
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> Answer:

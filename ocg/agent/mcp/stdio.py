@@ -16,7 +16,7 @@ from ocg.agent.confinement import Confined, Confinement
 from ocg.agent.mcp.entry import Entry
 from ocg.errors import Code, OcgError
 from ocg.protocol import frames, wire
-from ocg.protocol.tooling import Cage, Ended, Run
+from ocg.protocol.tooling import SERVERS_OWN, Cage, Ended, Run
 
 Sender = MemoryObjectSendStream[SessionMessage | Exception]
 Receiver = MemoryObjectReceiveStream[SessionMessage | Exception]
@@ -34,7 +34,7 @@ _SCRIPT = 'mkdir -p "$HOME" && exec "$@"'
 
 def request_of(name: str, entry: Entry, workspace: Path) -> Run:
     """Return what is run: the server, with a home of its own in the workspace, so that what npx and uvx fetch stays."""
-    home = workspace / ".mcp" / name
+    home = workspace / SERVERS_OWN / name
     return Run(
         argv=("/bin/sh", "-c", _SCRIPT, "sh", entry.command, *entry.args),
         folder=entry.cwd,

@@ -113,7 +113,9 @@ def _unwatched(_: Path) -> None:
 def _make(folder: Path) -> None:
     """Make the folder where there is none, so that it can be watched. Raises UNSAFE_PATH."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True)
+            folder.chmod(folder.parent.stat().st_mode & 0o770)  # who may write in the workspace may write here
     except OSError as error:
         raise OcgError(Code.UNSAFE_PATH, f"{folder}: {error.strerror}", "set OCG_WORKSPACE") from None
 

@@ -38,7 +38,7 @@ class Process:
         self.session_id = session_id
         self.line = line
         self.how = ""
-        self.ended = asyncio.Event()
+        self.has_begun, self.ended = asyncio.Event(), asyncio.Event()
         self.output = Recent()
         self._began_s = time.monotonic()
         self._idle_s = idle_s
@@ -72,10 +72,12 @@ class Process:
             how = str(error)
         finally:
             self.how, self._confined = how, None
+            self.has_begun.set()
             self.ended.set()
 
     async def _run(self, confinement: Confinement, cage: Cage, request: Run) -> str:
         async with confinement.open(cage, request) as self._confined, aclosing(self._confined.frames()) as coming:
+            self.has_begun.set()
             async for kind, data in coming:
                 if kind == frames.RESULT:
                     return command.how(msgspec.json.decode(data, type=Ended), request.timeout_s)
@@ -111,6 +113,7 @@ class Processes:
         process = Process(session_id, line, self._limits.idle_s)
         running = process.run(self._confinement, cage, request)
         self._tasks[process] = asyncio.create_task(running, name=f"process {process.id}")
+        await process.has_begun.wait()
         await self.wait(process, self._limits.first_s)
         return process
 

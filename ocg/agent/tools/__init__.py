@@ -2,25 +2,34 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ocg.agent.confinement import Confinement
+from ocg.agent.conversations import Conversations
+from ocg.agent.deliveries import Deliveries
 from ocg.agent.marks import marked
 from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
 from ocg.agent.processes import Processes
-from ocg.agent.providers.base import ToolSpec
+from ocg.agent.providers.base import Provider, ToolSpec
 from ocg.agent.results import Results
 from ocg.agent.rows import Turn
 from ocg.agent.schedules import Schedules
-from ocg.agent.tools import files
+from ocg.agent.skills import Skills
+from ocg.agent.tools import files, web
 from ocg.agent.tools.base import Outcome, Place, Tool, failed, parse, spec
 from ocg.agent.tools.command import ExecTool, ProcessTool
+from ocg.agent.tools.image import ImageTool
 from ocg.agent.tools.memory import MemorySearchTool, MemoryStoreTool
+from ocg.agent.tools.message import MessageTool
 from ocg.agent.tools.result import ReadResultTool
 from ocg.agent.tools.schedule import ScheduleTool
+from ocg.agent.tools.sessions import SessionsTool
+from ocg.agent.tools.skill import SkillTool
 from ocg.agent.tools.time import TimeTool
+from ocg.agent.tools.web.browser import Browsers
 from ocg.agent.transcript import INTERRUPTED
+from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ToolItem, ToolList, ToolUse
 
@@ -28,18 +37,34 @@ _log = logging.getLogger(__name__)
 
 
 def everything(
-    memories: Memories, results: Results, schedules: Schedules, confinement: Confinement, processes: Processes
+    *,
+    memories: Memories,
+    results: Results,
+    schedules: Schedules,
+    skills: Skills,
+    conversations: Conversations,
+    deliveries: Deliveries,
+    confinement: Confinement,
+    processes: Processes,
+    settings: AgentSettings,
+    provider: Provider,
+    browsers: Browsers,
 ) -> tuple[Tool, ...]:
-    """Return all tools there are."""
+    """Return all tools there are but `spawn`, which is made of what runs them."""
     return (
         TimeTool(),
         MemorySearchTool(memories),
         MemoryStoreTool(memories),
         ReadResultTool(results),
         ScheduleTool(schedules),
+        SkillTool(skills),
+        SessionsTool(conversations),
+        MessageTool(deliveries),
         *files.tools(confinement),
         ExecTool(confinement, processes),
         ProcessTool(processes),
+        *web.tools(settings, confinement, browsers),
+        ImageTool(confinement, provider),
     )
 
 
@@ -75,8 +100,17 @@ class Toolbox:
         return self._own | {tool.name: tool for tool in self._more() if tool.name not in self._own}
 
     def of(self, turn: Turn) -> "Toolbox":
-        """Return the tools that whoever asks has."""
-        return self if turn.is_owners else self._others
+        """Return the tools that whoever asks has; a sub-agent has those of them that it was given."""
+        found = self if turn.is_owners else self._others
+        return found.only(turn.spawned.tools) if turn.spawned else found
+
+    def only(self, names: Collection[str]) -> "Toolbox":
+        """Return those of these names."""
+        return Toolbox([tool for name, tool in self._tools.items() if name in names], self._metrics)
+
+    def add(self, tool: Tool) -> None:
+        """Add one that is made of what has the tools."""
+        self._own[tool.name] = tool
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """Describe all of them."""

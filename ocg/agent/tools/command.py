@@ -64,7 +64,7 @@ class ExecTool:
         )
         if not arguments.background:
             return await run(self._confinement, cage, request)
-        begun = await self._processes.start(place.turn.session_id, arguments.command, cage, request)
+        begun = await self._processes.start(place.turn.conversation, arguments.command, cage, request)
         return begun.news()
 
 
@@ -102,7 +102,7 @@ class ProcessTool:
 
     async def run(self, arguments: Wish, place: Place) -> str:
         """Do it."""
-        session_id = place.turn.session_id
+        session_id = place.turn.conversation
         if arguments.action == "list":
             found = self._processes.of_session(session_id)
             return (

@@ -42,12 +42,13 @@ class ScheduleTool:
     def __init__(self, schedules: Schedules) -> None:
         self._schedules = schedules
 
-    async def run(self, arguments: ScheduleArguments, place: Place) -> str:  # noqa: ARG002 - Tool's signature
-        """Do it, and say what stands now."""
+    async def run(self, arguments: ScheduleArguments, place: Place) -> str:
+        """Do it, and say what stands now. What is asked for in a channel is answered there."""
         match arguments.action:
             case "add":
                 given = {key: getattr(arguments, key) for key in ("name", "when", "message", "zone")}
                 request = wire.convert(ScheduleRequest, given, where="add")
+                request = msgspec.structs.replace(request, reply_to=place.turn.reply_to)
                 return f"scheduled {_said(await self._schedules.add(request))}"
             case "remove":
                 await self._schedules.remove(arguments.name)

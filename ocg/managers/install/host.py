@@ -1,5 +1,6 @@
 """What an installation does to the machine besides writing files, behind one interface."""
 
+import grp
 import os
 import pwd
 import subprocess
@@ -12,7 +13,7 @@ from ocg.errors import Code, OcgError
 from ocg.lifecycle import sockets
 from ocg.managers.bus import Bus, lingers
 
-OWNER = "ocg"
+OWNER, TOOLS = "ocg", "ocg-tool"
 _TIMEOUT_S = 120.0
 
 
@@ -29,7 +30,7 @@ class Host(Protocol):
         """Give a file or folder to a user and to the group ocg."""
 
     def has_owner(self) -> bool:
-        """Whether the user ocg is there."""
+        """Whether the users ocg and ocg-tool are there, and the one reads what the other writes."""
 
     def has_manager(self) -> bool:
         """Whether the user's manager runs."""
@@ -90,8 +91,7 @@ class Machine:
     def has_owner(self) -> bool:
         """See Host."""
         with suppress(KeyError):
-            pwd.getpwnam(OWNER)
-            return True
+            return bool(pwd.getpwnam(OWNER)) and OWNER in grp.getgrnam(TOOLS).gr_mem
         return False
 
     def has_manager(self) -> bool:

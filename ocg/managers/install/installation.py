@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from ocg.lifecycle import pidfile
 from ocg.managers import shipped
 from ocg.managers.install import lingering, models, unitfile, unitset
 from ocg.managers.install.files import Files, Say, make_folder
-from ocg.managers.install.host import OWNER, Host
+from ocg.managers.install.host import OWNER, TOOLS, Host
 from ocg.managers.install.layout import Layout
 from ocg.managers.install.program import Program
 
@@ -49,6 +50,8 @@ class Installation:
                 self._bring_models()
             except OcgError as error:
                 failed = error
+            if not self._layout.is_user:
+                self._make_workspace()
             self._link()
             self._write_units()
             self._write_policy()
@@ -76,10 +79,10 @@ class Installation:
 
     def _make_owner(self) -> None:
         if self._host.has_owner():
-            self._say(f"kept the user and group {OWNER}")
+            self._say(f"kept the users and groups {OWNER} and {TOOLS}")
             return
         self._host.run("systemd-sysusers", str(shipped.system_files() / "ocg.sysusers.conf"))
-        self._say(f"made the user and group {OWNER}")
+        self._say(f"made the users and groups {OWNER} and {TOOLS}")
 
     def _make_settings(self) -> None:
         file = self._layout.settings
@@ -101,6 +104,20 @@ class Installation:
             self._host.own(folder.parent, OWNER, mode=0o710)  # its group reads the token in it, and lists nothing
             self._host.own(folder, OWNER, mode=0o700)
         models.bring(folder, models.sources(self._environ), self._say)
+
+    def _make_workspace(self) -> None:
+        """Have systemd-tmpfiles make the folder that tools and the agent share, or an older one such a folder."""
+        folder = self._layout.data / "workspace"
+        if folder.is_dir() and folder.stat().st_mode & stat.S_ISVTX:
+            self._say(f"kept {folder}")
+            return
+        rules = str(shipped.system_files() / "ocg-package.tmpfiles.conf")
+        try:
+            self._host.run("systemd-tmpfiles", "--create", f"--prefix={folder}", rules)
+        except OcgError as error:
+            self._say(f"did not share {folder} with the group {TOOLS}, so there are no tools: {error.message}")
+        else:
+            self._say(f"shared {folder} with the group {TOOLS}")
 
     def _write_units(self) -> None:
         texts = unitset.texts(self._layout, self._host, self._program)

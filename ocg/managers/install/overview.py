@@ -63,8 +63,8 @@ def look(layout: Layout, host: Host) -> Overview:
 
 def _names(layout: Layout) -> tuple[str, ...]:
     folder = shipped.units()
-    found = [*folder.glob("ocg*.*"), *(() if layout.is_user else folder.glob("system/ocg*.socket"))]
-    return tuple(sorted(path.name for path in found))
+    found = [*folder.glob("ocg*.*"), *(() if layout.is_user else folder.glob("system/ocg*.*"))]
+    return tuple(sorted(path.name for path in found if path.is_file()))
 
 
 def _states(layout: Layout) -> tuple[UnitState, ...] | None:

@@ -14,7 +14,7 @@ from ocg.managers.install import unitfile
 # systemd.exec(5); a link such as /home -> /var/home is followed, there as here.
 _PROTECT_HOME = ("/home", "/root", "/run/user")
 _PRIVATE_TMP = ("/tmp", "/var/tmp")  # noqa: S108 - compared, not used
-_PROGRAMS = ("ocg", "ocg-embedding", "ocg-agent", "ocg-gateway")
+_PROGRAMS = ("ocg", "ocg-embedding", "ocg-agent", "ocg-gateway", "ocg-tool")
 _MAX_LINKS = 40
 
 

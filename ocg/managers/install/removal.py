@@ -75,7 +75,7 @@ class Removal:
             elif folder.exists():
                 self._delete(folder)
         if not layout.is_user and self._host.has_owner():
-            self._say("kept the user and group ocg; to remove them: userdel ocg")
+            self._say("kept the users ocg and ocg-tool; to remove them: userdel ocg; userdel ocg-tool")
 
     def _delete(self, folder: Path) -> None:
         if folder.is_symlink():

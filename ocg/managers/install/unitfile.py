@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ocg.errors import Code, OcgError
 
-_COMMAND = re.compile(r"^(Exec\w+=[@:+!|-]*)/usr/bin/(ocg[\w-]*)(?=\s|$)", re.MULTILINE)
+_COMMANDS = re.compile(r"^Exec\w+=(?:.*\\\n)*.*$", re.MULTILINE)
+_PROGRAM = re.compile(r"(?<=[=\s@:+!|-])/usr/bin/(ocg[\w-]*)(?=\s|$)")
 _PLAIN = re.compile(r"[A-Za-z0-9/._+@,=~-]+\Z")
 _UNSAFE = frozenset("\"'\\")
 _INSTALL = re.compile(r"^(WantedBy|RequiredBy)=(.*)$", re.MULTILINE)
@@ -30,7 +31,11 @@ def quoted(path: Path) -> str:
 
 def rendered(text: str, scripts: Path) -> str:
     """Return a unit's text with the programs of /usr/bin replaced by those in `scripts`."""
-    return _COMMAND.sub(lambda found: found[1] + quoted(scripts / found[2]), text)
+
+    def ours(command: re.Match[str]) -> str:
+        return _PROGRAM.sub(lambda found: quoted(scripts / found[1]), command[0])
+
+    return _COMMANDS.sub(ours, text)
 
 
 def links(text: str, unit: str, folder: Path) -> tuple[Path, ...]:

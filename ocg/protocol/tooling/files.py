@@ -15,6 +15,8 @@ MAX_FILE_BYTES = 4 << 20
 
 # What the user alone writes: nothing that the agent was talked into stays in there.
 USERS_OWN = ("SOUL.md", "INSTRUCTIONS.md", "AGENTS.md", "USER.md")
+# Where MCP servers have their homes: what they fetch is run with the network, so no other tool writes there.
+SERVERS_OWN = ".mcp"
 
 # What a model is told of a tool it reads with every message: no more than it needs. The rest is checked in the cage.
 Path = Annotated[str, msgspec.Meta(description="a path in the workspace")]

@@ -1,0 +1,1 @@
+"""What is got from the web."""
