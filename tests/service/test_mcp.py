@@ -140,6 +140,20 @@ def test_a_real_server_over_http_and_over_sse(tmp_path: Path, env: dict[str, str
             assert "  mcp_git_git_status " in said
 
 
+def test_nothing_of_it_is_loaded_where_nobody_uses_it(tmp_path: Path, env: dict[str, str]) -> None:
+    def has_sdk(running: Agent) -> bool:
+        return "pydantic_core" in Path(f"/proc/{running.process.popen.pid}/maps").read_text()
+
+    serve(tmp_path, off=played("plain", disabled=True))
+    with agent(tmp_path, env) as running:
+        until(running, "off", "disabled")
+        assert not has_sdk(running)
+        serve(tmp_path, s=played("plain"))
+        running.process.popen.send_signal(signal.SIGHUP)
+        until(running, "s")
+        assert has_sdk(running)
+
+
 def test_a_tool_is_asked_about_unless_a_rule_allows_it(
     tmp_path: Path, env: dict[str, str], model: ScriptedProvider
 ) -> None:
