@@ -99,6 +99,7 @@ def misbehave(box: Box, service: str, mode: str, *lines: str) -> None:
 def model(box: Box) -> str:
     """A scripted model that the agent uses, as a service of the box; gives its URL."""
     python = f"{CHECKOUT}/.venv/bin/python"
+    box.wait_until("test $(systemctl show -P LoadState model) = not-found")  # systemd forgets the last one when it can
     box.run(
         "systemd-run", "--unit=model", "--collect", f"--setenv=PYTHONPATH={CHECKOUT}",
         python, "-m", "tests.systemd.model", str(MODEL_PORT),

@@ -42,9 +42,10 @@ def test_a_turn_is_found_by_its_field(box: Box, model: str) -> None:
 
 def test_logs_follow(box: Box, model: str) -> None:
     box.run("ocg", "start")
-    following = box.start("ocg", "logs", "-f", "-n0")
+    following = box.start("ocg", "logs", "-f", "-n9")  # should it begin to look only when the turn is over
     try:
         assert following.stdout is not None
+        box.wait_until("pgrep -f 'journalctl.*--follow'")
         turn = _say(box, "hello")
         line = following.stdout.readline()
         while turn not in line:

@@ -129,17 +129,22 @@ def test_real_work_is_possible(box: Box, workspace: str) -> None:
     assert said.splitlines() == ["seven=7", "one", "200", "[1, 2]", "node 2"]
 
 
-def test_what_runs_ends_with_the_agent(box: Box, model: str, workspace: str) -> None:
+@pytest.mark.parametrize("how", ["restart", "crash"])
+def test_what_runs_ends_with_the_agent(box: Box, model: str, workspace: str, how: str) -> None:
     del model, workspace
     box.run("ocg", "start")
-    for command in (("systemctl", "restart", "ocg-agent"), ("systemctl", "kill", "-s", "KILL", "ocg-agent")):
-        body = json.dumps({"message": "exec: sleep 98765 & sleep 98765"})
-        asking = box.start("curl", "-sN", "--unix-socket", "/run/ocg/agent.sock", "-d", body, "http://agent/v1/turns")
+    body = json.dumps({"message": "exec: sleep 98765 & sleep 98765"})
+    with box.start(
+        "curl", "-sN", "--unix-socket", "/run/ocg/agent.sock", "-d", body, "http://agent/v1/turns"
+    ) as asking:
         box.wait_until("test $(pgrep -xfc 'sleep 98765') = 2")
-        box.run(*command)
+        if how == "restart":
+            box.run("systemctl", "restart", "ocg-agent")
+        else:
+            box.run("systemctl", "kill", "--kill-whom=main", "-s", "KILL", "ocg-agent")
         box.wait_until("! pgrep -xf 'sleep 98765'")
-        asking.communicate(timeout=30)
-        box.wait_until("systemctl is-active ocg-agent")
+        asking.communicate(timeout=60)
+    box.wait_until("systemctl is-active ocg-agent")
 
 
 def test_a_stop_takes_the_sockets_along_and_a_start_brings_them(box: Box) -> None:
