@@ -111,6 +111,7 @@ class AgentService:
 
             async def forget(session_id: str) -> None:
                 await processes.end_session(session_id)
+                browsers.end_session(session_id)
                 hooks.tell("session.deleted", session_id=session_id)
 
             turns = create_turns(

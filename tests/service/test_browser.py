@@ -125,10 +125,18 @@ def test_nothing_of_a_page_reaches_a_private_address(
 def test_a_mistake_leaves_the_page_open(
     tmp_path: Path, env: dict[str, str], model: ScriptedProvider, web: Site
 ) -> None:
-    model.play(does("open", url=web.url()), does("click"), does("click", ref="e99999"), does("snapshot"), says("done"))
+    model.play(
+        does("open", url=web.url()),
+        does("click"),
+        does("click", ref="e99999"),
+        does("snapshot"),
+        does("screenshot", path="main.py"),
+        says("done"),
+    )
     with agent(tmp_path, env) as running:
         running.say("look")
     found = told(model.asked[-1])
     assert "needs a ref" in found[1]
     assert "take a snapshot" in found[2]
     assert 'heading "Order"' in found[3]
+    assert "does not end in .png" in found[4]

@@ -87,13 +87,18 @@ class Browser:
             case "text":
                 return self._shown(self._page.locator("body").inner_text)
             case "screenshot":
-                self._workspace.write(asked.path, self._page.screenshot())
-                return f"it is in {asked.path}; the tool image describes it"
+                return self._screenshot(asked.path)
             case "press":
                 self._page.keyboard.press(asked.text)
             case "click" | "type" | "select":
                 self._at(asked)
         return self._shown(lambda: self._page.aria_snapshot(mode="ai"))
+
+    def _screenshot(self, path: str) -> str:
+        if not path.endswith(".png"):
+            raise OcgError(Code.INVALID_REQUEST, f"{path} does not end in .png", "a screenshot is a PNG")
+        self._workspace.write(path, self._page.screenshot())
+        return f"it is in {path}; the tool image describes it"
 
     def _at(self, asked: Action) -> None:
         if not asked.ref.isalnum():

@@ -51,7 +51,7 @@ class Browsers:
         if len(self._jobs) >= _MOST:
             raise OcgError(Code.BUSY, f"{_MOST} browsers are open already", "close one, or try again later")
         jobs = self._jobs[session_id] = asyncio.Queue(_WAITING)
-        task = asyncio.create_task(self._serve(session_id, jobs))
+        task = asyncio.create_task(self._serve(session_id, jobs), name=session_id)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return jobs
@@ -77,6 +77,12 @@ class Browsers:
     def _forget(self, session_id: str, jobs: asyncio.Queue[_Job]) -> None:
         if self._jobs.get(session_id) is jobs:
             del self._jobs[session_id]
+
+    def end_session(self, session_id: str) -> None:
+        """End a session's browser, if it has one."""
+        for task in self._tasks:
+            if task.get_name() == session_id:
+                task.cancel()
 
     async def close(self) -> None:
         """End all of them."""
