@@ -20,7 +20,9 @@ def main() -> None:
 
         limits.count_tasks()
         if child := os.fork():
-            sys.exit(guard.watch(child, connection=0))
+            guard.watch(child, connection=0)
+            return
+        os.nice(1)  # of two that are ready the kernel lets the guard go first, however many bombs there are
     _answer(Connection(socket(fileno=os.dup(0))))
 
 

@@ -7,53 +7,73 @@ from within. So it is what looks after the limits that no cgroup holds here.
 import os
 import select
 import sys
+
+# Without what the module signal imports.
+from _signal import SIG_IGN, SIGCHLD, SIGKILL, signal  # type: ignore[import-not-found]  # not in typeshed
 from collections.abc import Iterator
 
 from ocg.tool import limits
 
-_LOOK_MS = 100
+_LOOK_MS = 50
+_TOO_MANY = f"it started more than {limits.TASKS} processes and threads"
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # Of the machine's memory; what is used by way of files without a name belongs to no process.
 _SPARE_MEMORY_PART = 20
 _SPARE_DISK_BYTES = 256 << 20
 
 
-def watch(child: int, connection: int) -> int:
-    """Wait until the child ends, the agent goes or a limit is passed; return the exit status."""
+def watch(child: int, connection: int) -> None:
+    """Wait until the child ends, the agent goes or a limit is passed; then end all that is here, and ourselves."""
+    signal(SIGCHLD, SIG_IGN)  # whoever is left to us ends without leaving a trace
     ends = os.pidfd_open(child)
     poll = select.poll()
     poll.register(ends, select.POLLIN)
     poll.register(connection, select.POLLRDHUP)
     spare_disk = min(_SPARE_DISK_BYTES, _free_disk_bytes() // 2)
-    if not (events := poll.poll(_LOOK_MS)):  # what is soon done is done at full speed
-        os.setpriority(os.PRIO_USER, os.getuid(), limits.NICE)
-    while not events:
-        is_stopped = os.waitid(os.P_PID, child, os.WSTOPPED | os.WNOHANG)
-        if why := "it stopped what passes on its output" if is_stopped else _excess(spare_disk):
-            sys.stderr.write(f"{why}\n")
-            return 1
-        _reap(child)
-        events = poll.poll(_LOOK_MS)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF if events[0][0] == ends else 1
+    is_new, why, events = True, "", poll.poll(_LOOK_MS)
+    while not events and not (why := _trouble(child, spare_disk)):
+        if is_new:  # what is done by now was done at full speed
+            _give_way()
+        is_new, events = False, poll.poll(_LOOK_MS)
+    _end_all()
+    if why:
+        sys.stderr.write(f"{why}\n")
 
 
-def _reap(child: int) -> None:
-    """Let go of what others have left to us."""
-    while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid != child:
-        os.waitpid(ended.si_pid, 0)
+def _end_all() -> None:
+    """Have no other process here, at once and not when we have ended: a bomb leaves us little time to do that."""
+    try:
+        os.kill(-1, SIGKILL)
+    except ProcessLookupError:  # there was none
+        return
+
+
+def _trouble(child: int, spare_disk: int) -> str:
+    is_stopped = os.waitid(os.P_PID, child, os.WSTOPPED | os.WNOHANG)
+    return "it stopped what passes on its output" if is_stopped else _excess(spare_disk)
+
+
+def _give_way() -> None:
+    """Let commands be nice, but not us: who looks after them must not be held up by them."""
+    for pid in map(int, _pids()):
+        try:
+            if os.getpgid(pid) != os.getpgid(0):
+                os.setpriority(os.PRIO_PGRP, os.getpgid(pid), limits.NICE)
+        except OSError:  # it has ended
+            continue
 
 
 def _excess(spare_disk: int) -> str:
     """Say what there is too much of."""
-    tasks = resident = 0
-    for pid in _pids():
-        one = _stat(pid)
-        tasks += one[0]
-        resident += one[1]
-    if tasks > limits.TASKS:
-        return f"it started more than {limits.TASKS} processes and threads"
+    pids = _pids()
+    if len(pids) > limits.TASKS:  # before they are looked at one by one, which takes long when there are many
+        return _TOO_MANY
+    found = [_stat(pid) for pid in pids]
+    if sum(tasks for tasks, _ in found) > limits.TASKS:
+        return _TOO_MANY
     # What several share counts once; that takes longer to find out.
-    if resident > limits.MEMORY_BYTES and sum(map(_share_bytes, _pids())) > limits.MEMORY_BYTES:
+    resident = sum(size for _, size in found)
+    if resident > limits.MEMORY_BYTES and sum(map(_share_bytes, pids)) > limits.MEMORY_BYTES:
         return f"it took more than {limits.MEMORY_BYTES >> 30} GiB of memory"
     if _is_memory_short():
         return "this machine has no memory left"
@@ -62,8 +82,8 @@ def _excess(spare_disk: int) -> str:
     return ""
 
 
-def _pids() -> Iterator[str]:
-    return (name for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - pathlib takes long to import
+def _pids() -> list[str]:
+    return [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - pathlib takes long to import
 
 
 def _stat(pid: str) -> tuple[int, int]:

@@ -50,20 +50,23 @@ def everything(
     provider: Provider,
     browsers: Browsers,
 ) -> tuple[Tool, ...]:
-    """Return all tools there are but `spawn`, which is made of what runs them."""
+    """Return all tools there are but `spawn`, which is made of what runs them.
+
+    A model with a small context is offered the first of them (ocg/agent/prompting.py).
+    """
     return (
         TimeTool(),
         MemorySearchTool(memories),
         MemoryStoreTool(memories),
         ReadResultTool(results),
-        ScheduleTool(schedules),
         SkillTool(skills),
-        SessionsTool(conversations),
-        MessageTool(deliveries),
         *files.tools(confinement),
         ExecTool(confinement, processes),
-        ProcessTool(processes),
         *web.tools(settings, confinement, browsers),
+        ScheduleTool(schedules),
+        SessionsTool(conversations),
+        MessageTool(deliveries),
+        ProcessTool(processes),
         ImageTool(confinement, provider),
     )
 
