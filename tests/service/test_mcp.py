@@ -175,13 +175,15 @@ def test_a_server_sees_the_workspace_and_its_own_environment_alone(
     tmp_path: Path, env: dict[str, str], model: ScriptedProvider
 ) -> None:
     (tmp_path / "env.config").write_text("A_KEY=for-the-server\n")
-    serve(tmp_path, s=played("plain", env={"KEY": "${A_KEY}"}))
+    (tmp_path / "data/workspace/a folder").mkdir(parents=True)
+    serve(tmp_path, s=played("plain", env={"KEY": "${A_KEY}"}, cwd="a folder"))
     with agent(tmp_path, env | {"OCG_CONFIG": str(tmp_path / "env.config")}) as running:
         until(running, "s")
         told = use(running, model, "mcp_s_echo", {"text": "environment"})
         found = json.loads(told[told.index("{") : told.rindex("}") + 1])
         assert found["KEY"] == "for-the-server"
-        assert found["HOME"].endswith("/.mcp/s")
+        assert found["HOME"] == str(tmp_path / "data/workspace/.mcp/s")
+        assert found["PWD"] == str(tmp_path / "data/workspace/a folder")
         assert not [key for key in found if key.startswith("OCG_") or "API_KEY" in key]
         assert "for-the-server" not in running.process.log
         assert "for-the-server" not in json.dumps(running.ask("GET", "/v1/mcp"))
