@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 
 # Some providers take no more than this in all.
 _MAX_TOOLS = 100
+_END_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,9 @@ def connecting(confinement: Confinement) -> Connect:
 
 
 async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+    """End them; who still has to do with a server that does not let go is told once more."""
+    for _ in range(2):
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_END_S)
