@@ -4,9 +4,11 @@ import asyncio
 import importlib
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+import msgspec
 
 from ocg.agent.confinement import Confinement
 from ocg.agent.mcp.base import Connect, Session
@@ -80,7 +82,8 @@ class Servers:
 
     def list(self) -> McpServerList:
         """Return how they stand."""
-        found = [one.server.item() for one in self._running.values()]
+        offered = {tool.name for tool in self.tools()}
+        found = [_offering(one.server.item(), offered) for one in self._running.values()]
         for name, entry in self._found.entries.items():
             if entry.disabled:
                 found.append(McpServerItem(name=name, kind=entry.kind, where=entry.where, state="disabled"))
@@ -108,6 +111,15 @@ class Servers:
                 tools=items_of(tools),
                 left_out=left_out,
             )
+
+
+def _offering(item: McpServerItem, offered: Collection[str]) -> McpServerItem:
+    """Leave out of a server's tools what is too much for all servers together."""
+    kept = tuple(tool for tool in item.tools if tool.name in offered)
+    if kept == item.tools:
+        return item
+    why = f"{len(item.tools) - len(kept)} tools: all servers together have {_MAX_TOOLS} at the most"
+    return msgspec.structs.replace(item, tools=kept, left_out=(*item.left_out, why))
 
 
 @asynccontextmanager
