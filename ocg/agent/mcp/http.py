@@ -1,7 +1,8 @@
 """Servers over HTTP: the SDK speaks to them from the agent's own process, where the headers' secrets stay."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -30,17 +31,21 @@ async def http(entry: Entry) -> AsyncIterator[Any]:
 @asynccontextmanager
 async def sse(entry: Entry) -> AsyncIterator[Any]:
     """Give the streams of a server that speaks HTTP with SSE, as they did until 2025."""
-    headers = dict(entry.headers)
-    async with sse_client(entry.url, headers, _ANSWER_S, _SILENCE_S, httpx_client_factory=_client) as streams:
+    headers, client = dict(entry.headers), partial(_client, streaming=("GET",))
+    async with sse_client(entry.url, headers, _ANSWER_S, _SILENCE_S, httpx_client_factory=client) as streams:
         yield streams
 
 
 def _client(
-    headers: dict[str, str] | None = None, timeout: httpx2.Timeout | None = None, auth: httpx2.Auth | None = None
+    headers: dict[str, str] | None = None,
+    timeout: httpx2.Timeout | None = None,
+    auth: httpx2.Auth | None = None,
+    *,
+    streaming: Collection[str] = ("GET", "POST"),
 ) -> httpx2.AsyncClient:
     # Without compression a body is as long as what is counted.
     plain = {**(headers or {}), "Accept-Encoding": "identity"}
-    hooks: dict[str, list[Any]] = {"request": [_hurry], "response": [_bound]}
+    hooks: dict[str, list[Any]] = {"request": [_hurry], "response": [partial(_bound, streaming)]}
     return httpx2.AsyncClient(headers=plain, timeout=timeout, auth=auth, event_hooks=hooks)
 
 
@@ -50,11 +55,12 @@ async def _hurry(request: httpx2.Request) -> None:
         request.extensions["timeout"] = httpx2.Timeout(_FAREWELL_S).as_dict()
 
 
-async def _bound(response: httpx2.Response) -> None:
-    """Bound a body; an event of a stream is bounded by the SDK."""
+async def _bound(streaming: Collection[str], response: httpx2.Response) -> None:
+    """Bound a body; where the SDK reads a stream, it bounds each event, but the body of all else it reads whole."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise httpx2.DecodingError("it compresses its answers unasked", request=response.request)
-    if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
+    is_stream = response.headers.get("Content-Type", "").startswith("text/event-stream")
+    if not (is_stream and response.is_success and response.request.method in streaming):
         response.stream = _Bounded(response.stream)
 
 
