@@ -16,6 +16,7 @@ from ocg.agent.deliveries import Deliveries
 from ocg.agent.factory import create_toolbox, create_turns
 from ocg.agent.hooks import Hooks
 from ocg.agent.imports import load_aiohttp
+from ocg.agent.live import Watch
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.memory.notes import Notes
@@ -25,6 +26,7 @@ from ocg.agent.policy import PolicyFile
 from ocg.agent.processes import Processes
 from ocg.agent.providers.passthrough import Passthrough
 from ocg.agent.responses import Responses
+from ocg.agent.rows import Turn
 from ocg.agent.schedules import Schedules, SystemClock
 from ocg.agent.schedules.scheduler import Scheduler
 from ocg.agent.schema import MIGRATIONS
@@ -40,6 +42,7 @@ from ocg.lifecycle.measured import Measured
 from ocg.lifecycle.notify import Notifier
 from ocg.lifecycle.service import Serving
 from ocg.protocol.clients import EmbeddingClient
+from ocg.protocol.events import LAST, TurnEvent
 from ocg.telemetry import spans
 
 # What a reload can take over; for the token it has no use.
@@ -128,7 +131,7 @@ class AgentService:
                 metrics=metrics,
                 gate=gate,
                 on_deleted=forget,
-                watch=hooks.watch,
+                watch=_watching(hooks, browsers),
             )
             listener = inherited[0] if inherited else sockets.listen_unix(settings.agent_sock)
             if not inherited:
@@ -177,6 +180,17 @@ class AgentService:
             where = str(settings.agent_sock)
             measured = Measured(app, metrics.meter, tracer)
             yield Serving(measured, [listener], where, workers=(database.worker,), apply=apply)
+
+
+def _watching(hooks: Hooks, browsers: Browsers) -> Watch:
+    """Tell hooks of what happens; a sub-agent's browser goes with it, as there are few."""
+
+    def watch(turn: Turn, event: TurnEvent) -> None:
+        hooks.watch(turn, event)
+        if turn.spawned and isinstance(event, LAST):
+            browsers.end_session(turn.session_id)
+
+    return watch
 
 
 async def _background(outbox: Outbox, servers: mcp.Servers) -> None:

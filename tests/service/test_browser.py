@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ocg.protocol.tooling.browser import program
-from tests.provider import Exchange, Script, ScriptedProvider, calls, provider, says
+from tests.provider import Exchange, Script, ScriptedProvider, calls, provider, says, user_said
 from tests.service.agent import agent
 from tests.website import Answer, Site, moved, page, site
 
@@ -140,3 +140,25 @@ def test_a_mistake_leaves_the_page_open(
     assert "take a snapshot" in found[2]
     assert 'heading "Order"' in found[3]
     assert "does not end in .png" in found[4]
+
+
+def test_a_sub_agents_browser_goes_with_it(
+    tmp_path: Path, env: dict[str, str], model: ScriptedProvider, web: Site
+) -> None:
+    def plays(exchange: Exchange) -> None:
+        task, has_seen = user_said(exchange.body), bool(told(exchange.body))
+        if task == "look":
+            opens = does("open", url=web.url())
+            (says("seen") if has_seen else opens)(exchange)
+        elif len(told(exchange.body)) < 2:
+            calls("spawn", json.dumps({"tasks": ["look"] * 2}), call_id=f"call_{has_seen}")(exchange)
+        else:
+            says("done")(exchange)
+
+    model.play(plays)
+    with agent(tmp_path, env) as running:
+        assert running.say("have it looked at") == "done"
+    assert "seen" in told(model.asked[-1])[1]
+    results = [one for body in model.asked if user_said(body) == "look" for one in told(body)]
+    assert len(results) == 4
+    assert all('heading "Order"' in one for one in results), results
