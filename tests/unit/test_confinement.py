@@ -125,8 +125,23 @@ async def test_a_cage_shows_the_workspace_at_its_place_and_an_empty_home(
     said = (await _shell(bubblewrap, script)).splitlines()
     assert said[0] == str(workspace)
     assert said[-2] == "/tmp"
-    assert set(said[-1].split()) <= {"HOME", "LANG", "PATH", "PWD", "TERM", "OLDPWD", "SHLVL", "_"}
+    names = {name for name in said[-1].split() if not name.startswith("GIT_CONFIG_")}
+    assert names <= {"HOME", "LANG", "PATH", "PWD", "TERM", "OLDPWD", "SHLVL", "_"}
     assert "shadow" not in await _shell(bubblewrap, "find /etc -name 'shadow*' -o -name private")
+
+
+async def test_git_takes_no_folder_for_a_repository_that_is_not_called_one(
+    bubblewrap: Confinement, workspace: Path
+) -> None:
+    """Any tool may write such files, and their configuration says what git runs."""
+    for name in ("objects", "refs"):
+        (workspace / "x" / name).mkdir(parents=True)
+    (workspace / "x/HEAD").write_text("ref: refs/heads/main\n")
+    settings = 'bare = false\nworktree = ..\nfsmonitor = "echo won >&2; false"\n'
+    (workspace / "x/config").write_text(f"[core]\nrepositoryformatversion = 0\n{settings}")
+    said = await _shell(bubblewrap, "cd x; git status 2>&1 || true")
+    assert "won" not in said
+    assert "bare" in said
 
 
 async def test_programs_work_in_a_cage(bubblewrap: Confinement) -> None:
