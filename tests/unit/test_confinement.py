@@ -95,6 +95,18 @@ async def test_a_workspace_that_holds_the_agents_data_is_no_cage(tmp_path: Path)
         await _shell(confinement, "true")
 
 
+@pytest.mark.parametrize("is_link", [False, True])
+async def test_a_workspace_in_which_settings_are_looked_for_is_no_cage(tmp_path: Path, *, is_link: bool) -> None:
+    """Keys stand in that file, and OCG_TOOL_SANDBOX=none could be written into it; a link could be replaced."""
+    workspace = tmp_path / "project"
+    workspace.mkdir()
+    if is_link:
+        (workspace / "env.config").symlink_to(tmp_path / "mine")
+    confinement = confinements.choose(_settings(tmp_path, workspace=workspace, config_file=workspace / "env.config"))
+    with pytest.raises(OcgError, match=r"is where env.config is looked for"):
+        await _shell(confinement, "true")
+
+
 async def test_under_systemd_a_workspace_that_the_units_do_not_show_is_refused(tmp_path: Path) -> None:
     """Or tools would work in another folder than the one that the user sees."""
     confinement = confinements.choose(_settings(tmp_path, tool_sandbox="systemd"))
