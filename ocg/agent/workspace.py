@@ -91,8 +91,8 @@ def _make(folder: Path) -> None:
 
 
 def _fill(folder: Path) -> None:
-    """Begin with a folder that is empty: an installation makes one that tools, which are another user, write in."""
-    if any(folder.iterdir()):
+    """Begin with a folder in which nothing shows: an installation makes one for tools, which are another user."""
+    if any(not path.name.startswith(".") for path in folder.iterdir()):
         return
     for name, text in DEFAULTS.items():
         with (folder / name).open("x", encoding="utf-8") as stream:

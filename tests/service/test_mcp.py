@@ -21,14 +21,16 @@ from tests.service.gateway import BEARER, environment, serving
 ROOT = Path(__file__).parents[2]
 # Where `make` puts other people's programs.
 CLIENTS = ROOT / ".make/clients"
-TIME = {"command": str(CLIENTS / "bin/mcp-server-time"), "read": [str(CLIENTS)]}
+TIME = {"command": str(CLIENTS / "bin/mcp-server-time"), "read": [str(CLIENTS), sys.base_prefix]}
+# Our own environment, which tools do not see unless they are shown it.
+PYTHON = sorted({sys.prefix, sys.base_prefix, *(path for path in sys.path if path.endswith("site-packages"))})
 ALLOW = '[[rule]]\ntool = "mcp_*"\ndecision = "allow"\n'
 
 
 def played(mode: str, **fields: Any) -> dict[str, Any]:
     """Describe tests/mcp_server.py in a mode."""
     script = ROOT / "tests/mcp_server.py"
-    return {"command": sys.executable, "args": ["-S", str(script), mode], "read": [str(ROOT / "tests")]} | fields
+    return {"command": "/usr/bin/python3", "args": ["-S", str(script), mode], "read": [str(ROOT / "tests")]} | fields
 
 
 @pytest.fixture
@@ -173,13 +175,15 @@ def test_a_server_sees_the_workspace_and_its_own_environment_alone(
     tmp_path: Path, env: dict[str, str], model: ScriptedProvider
 ) -> None:
     (tmp_path / "env.config").write_text("A_KEY=for-the-server\n")
-    serve(tmp_path, s=played("plain", env={"KEY": "${A_KEY}"}))
+    (tmp_path / "data/workspace/a folder").mkdir(parents=True)
+    serve(tmp_path, s=played("plain", env={"KEY": "${A_KEY}"}, cwd="a folder"))
     with agent(tmp_path, env | {"OCG_CONFIG": str(tmp_path / "env.config")}) as running:
         until(running, "s")
         told = use(running, model, "mcp_s_echo", {"text": "environment"})
         found = json.loads(told[told.index("{") : told.rindex("}") + 1])
         assert found["KEY"] == "for-the-server"
-        assert found["HOME"].endswith("/.mcp/s")
+        assert found["HOME"] == str(tmp_path / "data/workspace/.mcp/s")
+        assert found["PWD"] == str(tmp_path / "data/workspace/a folder")
         assert not [key for key in found if key.startswith("OCG_") or "API_KEY" in key]
         assert "for-the-server" not in running.process.log
         assert "for-the-server" not in json.dumps(running.ask("GET", "/v1/mcp"))
@@ -261,7 +265,7 @@ def test_a_server_tells_of_new_tools(tmp_path: Path, env: dict[str, str], model:
 
 def test_a_server_of_the_newest_protocol(tmp_path: Path, env: dict[str, str], model: ScriptedProvider) -> None:
     script = ROOT / "tests/mcp_modern.py"
-    serve(tmp_path, new={"command": sys.executable, "args": [str(script)], "read": [str(ROOT / "tests")]})
+    serve(tmp_path, new={"command": sys.executable, "args": [str(script)], "read": [str(ROOT / "tests"), *PYTHON]})
     with agent(tmp_path, env) as running:
         assert [one["title"] for one in until(running, "new")["tools"]] == ["grow", "add"]
         assert running.ask("POST", "/v1/mcp/new/test")[1]["protocol"] == "2026-07-28"

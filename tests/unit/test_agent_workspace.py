@@ -190,10 +190,10 @@ def _share(folder: Path, mode: int = 0o3770) -> None:
 
 
 async def test_an_empty_folder_that_an_installation_has_made_for_tools_is_begun_with(folder: Path) -> None:
-    _make(folder)
+    _make(folder / ".mcp")
     _share(folder)
     await Workspace(folder).prepare()
-    assert _names(folder) == set(DEFAULTS)
+    assert _names(folder) == {*DEFAULTS, ".mcp"}
     assert {_mode(folder / name) for name in DEFAULTS} == {0o640}, "tools, which are in its group, may read them"
     assert _mode(folder) == 0o770
 

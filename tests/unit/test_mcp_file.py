@@ -91,8 +91,8 @@ async def test_a_file_that_is_none_is_refused_as_a_whole(tmp_path: Path, text: s
 
 
 async def test_more_servers_than_anybody_has_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OcgError, match="more than 32"):
-        await write(tmp_path, {f"s{number}": {"command": "x"} for number in range(33)}).read()
+    with pytest.raises(OcgError, match="more than 24"):
+        await write(tmp_path, {f"s{number}": {"command": "x"} for number in range(25)}).read()
 
 
 async def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ocg.agent.confinement import seccomp
-from ocg.agent.confinement.programs import PACKAGES, ROOT, Command, tool
+from ocg.agent.confinement.programs import PACKAGES, PYTHON, ROOT, Command, tool
 from ocg.agent.workspace import FILES
 from ocg.errors import Code, OcgError
 from ocg.protocol.tooling import SERVERS_OWN, Cage
@@ -71,7 +71,7 @@ class Bubblewrap:
 
     def _places(self, cage: Cage, shows: Sequence[str]) -> list[str]:
         """Show the workspace, skills and OCG's program; whichever lies in another comes later, and so on top."""
-        ours = {Path(path) for path in (sys.prefix, sys.base_prefix, f"{ROOT}/ocg", *PACKAGES, *shows)}
+        ours = {Path(path) for path in (str(PYTHON.parents[1]), sys.base_prefix, f"{ROOT}/ocg", *PACKAGES, *shows)}
         places = {path: "--ro-bind" for path in ours if not self._is_shown(path, ours)}
         places |= dict.fromkeys(self._readable, "--ro-bind-try")
         places[self._workspace] = "--ro-bind" if cage is Cage.RO else "--bind"

@@ -16,6 +16,8 @@ from ocg.protocol.tooling import Cage, Request, Run
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = [path for path in sys.path if path.endswith("site-packages")]
+# The interpreter itself: a virtual environment's is a link to it, and takes longer to find out where it is.
+PYTHON = Path(sys.executable).resolve()
 _BOOT = "import sys; sys.path += sys.argv[2:]; from ocg.tool.__main__ import main; main()"
 # Nothing of ours: no secret is in any tool's environment.
 _ENVIRONMENT = {
@@ -44,7 +46,7 @@ class Command:
 
 def tool(workspace: Path) -> list[str]:
     """Return the command of ocg-tool: this interpreter, without what it would look for before it begins."""
-    return [sys.executable, "-I", "-S", "-B", "-c", _BOOT, str(workspace), str(ROOT), *PACKAGES]
+    return [str(PYTHON), "-I", "-S", "-B", "-c", _BOOT, str(workspace), str(ROOT), *PACKAGES]
 
 
 class Programs:

@@ -17,7 +17,8 @@ from ocg.protocol.mcp import McpName
 
 NAME = "mcp.json"
 _MAX_BYTES = 1 << 20
-_MAX_SERVERS = 32
+# Fewer than a cage takes at once (ocg/agent/confinement/sockets.py): hooks run in there as well.
+_MAX_SERVERS = 24
 
 
 class _File(msgspec.Struct, frozen=True):

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from ocg.agent.confinement import Confinement
 from ocg.agent.mcp.base import Connect, Session
@@ -114,20 +113,20 @@ class Servers:
 async def opened(settings: AgentSettings, confinement: Confinement) -> AsyncIterator[Servers]:
     """Build them, none of which is started yet; leaving the block ends those that are."""
     file = McpFile(settings.data_dir, settings.config_file)
-    servers = Servers(file, connecting(confinement, settings.workspace_dir))
+    servers = Servers(file, connecting(confinement))
     try:
         yield servers
     finally:
         await servers.close()
 
 
-def connecting(confinement: Confinement, workspace: Path) -> Connect:
+def connecting(confinement: Confinement) -> Connect:
     """Connect by the SDK, which is imported in a thread, when first a server is there to connect to."""
 
     @asynccontextmanager
     async def connect(name: str, entry: Entry) -> AsyncIterator[Session]:
         module = await asyncio.to_thread(importlib.import_module, "ocg.agent.mcp.session")
-        async with module.connect(name, entry, confinement, workspace) as session:
+        async with module.connect(name, entry, confinement) as session:
             yield session
 
     return connect

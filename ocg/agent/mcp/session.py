@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
@@ -36,7 +35,7 @@ _MAX_MESSAGE_CHARS = 500
 class SdkSession:
     """See Session."""
 
-    def __init__(self, name: str, entry: Entry, confinement: Confinement, workspace: Path) -> None:
+    def __init__(self, name: str, entry: Entry, confinement: Confinement) -> None:
         self.news = asyncio.Event()
         self.over: OcgError | None = None
         self.title = ""
@@ -44,7 +43,6 @@ class SdkSession:
         self._name = name
         self._entry = entry
         self._confinement = confinement
-        self._workspace = workspace
         self._client: Client | None = None
 
     @asynccontextmanager
@@ -104,7 +102,7 @@ class SdkSession:
     def _transport(self) -> AbstractAsyncContextManager[Any]:
         match self._entry.kind:
             case "stdio":
-                return stdio(self._name, self._entry, self._confinement, self._workspace, self._end)
+                return stdio(self._name, self._entry, self._confinement, self._end)
             case "http":
                 return http(self._entry)
             case "sse":
@@ -124,13 +122,13 @@ class SdkSession:
             self.news.set()
 
     async def _listen(self, client: Client) -> None:
-        """Hear of changes where the server has to be asked to tell of them, as since 2026."""
+        """Have the server tell of changes where it has to be asked for that, as since 2026; `_hear` hears of them."""
         if client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             return
         with suppress(Exception):  # it need not tell; the list that there is stays
             async with client.listen(tools_list_changed=True) as changes:
                 async for _ in changes:
-                    self.news.set()
+                    pass
 
     def _end(self, why: OcgError) -> None:
         self.over = why
@@ -154,9 +152,9 @@ class SdkSession:
 
 
 @asynccontextmanager
-async def connect(name: str, entry: Entry, confinement: Confinement, workspace: Path) -> AsyncIterator[SdkSession]:
+async def connect(name: str, entry: Entry, confinement: Confinement) -> AsyncIterator[SdkSession]:
     """See Connect."""
-    session = SdkSession(name, entry, confinement, workspace)
+    session = SdkSession(name, entry, confinement)
     try:
         async with session.opened():
             yield session

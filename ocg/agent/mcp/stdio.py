@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import anyio
 import mcp_types as types
@@ -26,19 +24,17 @@ _log = logging.getLogger(__name__)
 
 _MAX_LINE_BYTES = 4 << 20
 _GRACE_S = 0.5
-_KEPT_LINES = 8
-_MAX_ERROR_BYTES = 300
-# In the cage, where alone a folder of the server's may be made.
-_SCRIPT = 'mkdir -p "$HOME" && exec "$@"'
+_MAX_ERRORS_BYTES = 2400
+_MAX_ERROR_CHARS = 300
+# It begins in the workspace, wherever that is in the cage, where alone a folder of the server's may be made.
+_SCRIPT = 'export HOME="$PWD/$1" XDG_CACHE_HOME="$PWD/$1/.cache"; mkdir -p "$HOME" && cd "$2" && shift 2 && exec "$@"'
 
 
-def request_of(name: str, entry: Entry, workspace: Path) -> Run:
+def request_of(name: str, entry: Entry) -> Run:
     """Return what is run: the server, with a home of its own in the workspace, so that what npx and uvx fetch stays."""
-    home = workspace / SERVERS_OWN / name
     return Run(
-        argv=("/bin/sh", "-c", _SCRIPT, "sh", entry.command, *entry.args),
-        folder=entry.cwd,
-        env={"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache"), **entry.env},
+        argv=("/bin/sh", "-c", _SCRIPT, "sh", f"{SERVERS_OWN}/{name}", entry.cwd, entry.command, *entry.args),
+        env=entry.env,
         is_interactive=True,
         parts_errors=True,
         shows=entry.read,
@@ -46,13 +42,13 @@ def request_of(name: str, entry: Entry, workspace: Path) -> Run:
 
 
 class Pipes:
-    """What goes both ways. `gone` hears how the server ended; what it says on standard error is kept in part."""
+    """What goes both ways. `gone` hears how the server ended; the last of what it says on standard error is kept."""
 
     def __init__(self, name: str, confined: Confined, gone: Callable[[OcgError], None]) -> None:
         self._name = name
         self._confined = confined
         self._gone = gone
-        self._errors: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._last_error = ""
         self._rest = bytearray()
         self._has_garbage = False
 
@@ -70,7 +66,7 @@ class Pipes:
                         how = _how(data)
             except OcgError as error:
                 how = error.message
-            said = f"; it said last: {self._errors[-1]}" if self._errors else ""
+            said = f"; it said last: {self._last_error}" if self._last_error else ""
             self._gone(OcgError(Code.UNAVAILABLE, f"the MCP server {self._name}: {how}{said}"))
 
     async def send(self, outof: MemoryObjectReceiveStream[SessionMessage]) -> None:
@@ -107,20 +103,20 @@ class Pipes:
             return None
 
     def _note(self, data: bytes) -> None:
-        for line in data[-_KEPT_LINES * _MAX_ERROR_BYTES :].decode("utf-8", "replace").splitlines():
-            if said := line.strip()[:_MAX_ERROR_BYTES]:
-                self._errors.append(said)
+        for line in data[-_MAX_ERRORS_BYTES:].decode("utf-8", "replace").splitlines():
+            if said := line.strip()[:_MAX_ERROR_CHARS]:
+                self._last_error = said
                 _log.debug("the MCP server %s says: %s", self._name, said)
 
 
 @asynccontextmanager
 async def stdio(
-    name: str, entry: Entry, confinement: Confinement, workspace: Path, gone: Callable[[OcgError], None]
+    name: str, entry: Entry, confinement: Confinement, gone: Callable[[OcgError], None]
 ) -> AsyncIterator[Streams]:
     """Start it; leaving the block asks it to end, and has it ended."""
     into, read = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     write, outof = anyio.create_memory_object_stream[SessionMessage](0)
-    async with confinement.open(Cage.EXT, request_of(name, entry, workspace)) as confined:
+    async with confinement.open(Cage.EXT, request_of(name, entry)) as confined:
         pipes = Pipes(name, confined, gone)
         receiving = asyncio.ensure_future(pipes.receive(into))
         sending = asyncio.ensure_future(pipes.send(outof))
