@@ -178,6 +178,25 @@ PROCESSES = (
         works_unconfined=False,
     ),
     Attack(
+        "tracing what guards it and what passes on its output",
+        Cage.RW,
+        "export PUMP=$PPID\n"
+        + _python(
+            f"""
+libc = ctypes.CDLL(None)
+for pid in (1, int(os.environ["PUMP"])):
+    if libc.ptrace(0x4206, pid, 0, 0) == 0 or libc.syscall(438, os.pidfd_open(pid), 0, 0) >= 0:
+        print("{WON}")
+    try:
+        open(f"/proc/{{pid}}/mem", "r+b")
+        print("{WON}")
+    except OSError:
+        continue
+"""
+        ),
+        works_unconfined=False,  # the first process there is the system's
+    ),
+    Attack(
         "its limits",
         Cage.RW,
         f"ulimit -n 65536 && echo {WON}; ulimit -c unlimited && echo {WON}; true",

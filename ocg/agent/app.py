@@ -10,26 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.routes import ApprovalRoutes
 from ocg.agent.channels import ChannelRoutes
-from ocg.agent.deliveries import Deliveries
-from ocg.agent.hooks import Hooks
-from ocg.agent.mcp import Servers
 from ocg.agent.mcp.routes import McpRoutes
-from ocg.agent.memory import Memories
-from ocg.agent.metrics import Metrics
-from ocg.agent.outbox import Outbox
-from ocg.agent.providers import Directory
-from ocg.agent.providers.passthrough import Passthrough
+from ocg.agent.parts import Parts
 from ocg.agent.raw import RawRoutes
 from ocg.agent.response_routes import ResponseRoutes
 from ocg.agent.responses import Responses
-from ocg.agent.schedules import Schedules
 from ocg.agent.schedules.routes import ScheduleRoutes
-from ocg.agent.skills import Skills
 from ocg.agent.skills.routes import SkillRoutes
-from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox
 from ocg.agent.turns import Turns
 from ocg.errors import Code, OcgError
@@ -60,27 +49,20 @@ _MAX_MEMORY_BYTES = 128 << 10
 
 @dataclass(frozen=True, slots=True)
 class _Endpoints:
-    store: Store
+    parts: Parts
     turns: Turns
-    memories: Memories
-    outbox: Outbox
-    deliveries: Deliveries
-    directory: Directory
     toolbox: Toolbox
-    metrics: Metrics
-    hooks: Hooks
-    confined_by: str
 
     async def health(self, _: Request) -> Response:
         running, waiting = self.turns.depths
         details: dict[str, str | int | None] = {
-            "provider": self.directory.provider.name,
-            "model": self.directory.provider.model_name or None,
-            "sessions": await self.store.session_count(),
+            "provider": self.parts.directory.provider.name,
+            "model": self.parts.directory.provider.model_name or None,
+            "sessions": await self.parts.store.session_count(),
             "turns_running": running,
             "turns_waiting": waiting,
-            "vectors_pending": await self.outbox.pending(),
-            "tools": self.confined_by,
+            "vectors_pending": await self.parts.outbox.pending(),
+            "tools": self.parts.confinement.name,
         }
         return answers.answer(await vitals.health("ocg-agent", details))
 
@@ -88,32 +70,32 @@ class _Endpoints:
         return answers.answer(self.toolbox.listed())
 
     async def list_hooks(self, _: Request) -> Response:
-        return answers.answer(await self.hooks.list())
+        return answers.answer(await self.parts.hooks.list())
 
     async def show_metrics(self, _: Request) -> Response:
         running, waiting = self.turns.depths
-        self.metrics.look(
+        self.parts.metrics.look(
             running=running,
             waiting=waiting,
-            deliveries=await self.deliveries.waiting(),
-            outbox=await self.outbox.pending(),
-            links=self.directory.links,
+            deliveries=await self.parts.deliveries.waiting(),
+            outbox=await self.parts.outbox.pending(),
+            links=self.parts.directory.links,
         )
-        return Response(self.metrics.meter.text(), media_type=CONTENT_TYPE)
+        return Response(self.parts.metrics.meter.text(), media_type=CONTENT_TYPE)
 
     async def providers(self, _: Request) -> Response:
-        return answers.answer(self.directory.list())
+        return answers.answer(self.parts.directory.list())
 
     async def test_provider(self, request: Request) -> Response:
         model = request.query_params.get("model", "")[:_MAX_MODEL_CHARS]
-        return answers.answer(await self.directory.test(request.path_params["name"], model))
+        return answers.answer(await self.parts.directory.test(request.path_params["name"], model))
 
     async def use_providers(self, request: Request) -> Response:
-        await self.directory.use((await answers.read(request, ProviderWish)).providers)
+        await self.parts.directory.use((await answers.read(request, ProviderWish)).providers)
         return answers.answer(Changed(count=1))
 
     async def forget_wish(self, _: Request) -> Response:
-        await self.directory.use("")
+        await self.parts.directory.use("")
         return answers.answer(Changed(count=1))
 
     async def turn(self, request: Request) -> Response:
@@ -124,21 +106,21 @@ class _Endpoints:
         return _stream(await self.turns.follow(request.path_params["turn_id"], after))
 
     async def log(self, request: Request) -> Response:
-        return answers.answer(await self.store.log(request.path_params["turn_id"]))
+        return answers.answer(await self.parts.store.log(request.path_params["turn_id"]))
 
     async def cancel(self, request: Request) -> Response:
         await self.turns.cancel(request.path_params["turn_id"])
         return answers.answer(Changed(count=1))
 
     async def sessions(self, _: Request) -> Response:
-        return answers.answer(await self.store.sessions())
+        return answers.answer(await self.parts.store.sessions())
 
     async def transcript(self, request: Request) -> Response:
-        return answers.answer(await self.store.transcript(request.path_params["session_id"]))
+        return answers.answer(await self.parts.store.transcript(request.path_params["session_id"]))
 
     async def rename_session(self, request: Request) -> Response:
         asked = await answers.read(request, SessionTitle)
-        return answers.answer(await self.store.rename_session(request.path_params["session_id"], asked.title))
+        return answers.answer(await self.parts.store.rename_session(request.path_params["session_id"], asked.title))
 
     async def delete_session(self, request: Request) -> Response:
         await self.turns.delete_session(request.path_params["session_id"])
@@ -149,56 +131,38 @@ class _Endpoints:
         if len(query) > _MAX_QUERY_CHARS:
             raise OcgError(Code.TOO_LARGE, f"the query is longer than {_MAX_QUERY_CHARS} characters", "ask for less")
         limit = answers.number(request, "limit", default=20, least=1, most=_MAX_LISTED)
-        found = await (self.memories.search(query, limit) if query else self.memories.newest(limit))
+        found = await (self.parts.memories.search(query, limit) if query else self.parts.memories.newest(limit))
         return answers.answer(MemoryList(memories=found))
 
     async def remember(self, request: Request) -> Response:
         asked = await answers.read(request, MemoryRequest, limit_bytes=_MAX_MEMORY_BYTES)
-        return answers.answer(await self.memories.store(asked))
+        return answers.answer(await self.parts.memories.store(asked))
 
     async def proposed_memories(self, _: Request) -> Response:
-        return answers.answer(MemoryList(memories=await self.memories.proposed()))
+        return answers.answer(MemoryList(memories=await self.parts.memories.proposed()))
 
     async def accept_memories(self, request: Request) -> Response:
         asked = await answers.read(request, MemoryIds)
-        return answers.answer(Changed(count=await self.memories.accept(asked.ids)))
+        return answers.answer(Changed(count=await self.parts.memories.accept(asked.ids)))
 
     async def export_memories(self, request: Request) -> Response:
         after = request.query_params.get("after", "0")
         if not after.isdecimal() or len(after) > _MAX_DIGITS:
             raise OcgError(Code.INVALID_REQUEST, f"after={after[:20]!r} does not fit", "give the last page's `next`")
-        return answers.answer(await self.memories.export(int(after)))
+        return answers.answer(await self.parts.memories.export(int(after)))
 
     async def import_memories(self, request: Request) -> Response:
         asked = await answers.read(request, MemoryImport)
-        return answers.answer(await self.memories.take_in(asked.memories))
+        return answers.answer(await self.parts.memories.take_in(asked.memories))
 
     async def forget(self, request: Request) -> Response:
-        await self.memories.forget(request.path_params["memory_id"])
+        await self.parts.memories.forget(request.path_params["memory_id"])
         return answers.answer(Changed(count=1))
 
 
-def create_app(
-    *,
-    store: Store,
-    turns: Turns,
-    memories: Memories,
-    outbox: Outbox,
-    deliveries: Deliveries,
-    directory: Directory,
-    toolbox: Toolbox,
-    metrics: Metrics,
-    passthrough: Passthrough,
-    responses: Responses,
-    gate: Gate,
-    schedules: Schedules,
-    skills: Skills,
-    hooks: Hooks,
-    servers: Servers,
-    confined_by: str,
-) -> Starlette:
+def create_app(parts: Parts, turns: Turns, toolbox: Toolbox) -> Starlette:
     """Build the application."""
-    ends = _Endpoints(store, turns, memories, outbox, deliveries, directory, toolbox, metrics, hooks, confined_by)
+    ends = _Endpoints(parts, turns, toolbox)
     return answers.create_app(
         [
             Route("/health", ends.health),
@@ -209,7 +173,7 @@ def create_app(
             Route("/v1/providers/wish", ends.use_providers, methods=["PUT"]),
             Route("/v1/providers/wish", ends.forget_wish, methods=["DELETE"]),
             Route("/v1/providers/{name}/test", ends.test_provider, methods=["POST"]),
-            *RawRoutes(directory, passthrough, metrics).routes(),
+            *RawRoutes(parts.directory, parts.passthrough, parts.metrics).routes(),
             Route("/v1/turns", ends.turn, methods=["POST"]),
             Route("/v1/turns/{turn_id}", ends.log),
             Route("/v1/turns/{turn_id}/events", ends.follow),
@@ -225,12 +189,12 @@ def create_app(
             Route("/v1/memories/export", ends.export_memories),
             Route("/v1/memories/import", ends.import_memories, methods=["POST"]),
             Route("/v1/memories/{memory_id}", ends.forget, methods=["DELETE"]),
-            *ResponseRoutes(responses).routes(),
-            *ApprovalRoutes(gate).routes(),
-            *ScheduleRoutes(schedules).routes(),
-            *SkillRoutes(skills).routes(),
-            *McpRoutes(servers).routes(),
-            *ChannelRoutes(deliveries).routes(),
+            *ResponseRoutes(Responses(parts.database)).routes(),
+            *ApprovalRoutes(parts.gate).routes(),
+            *ScheduleRoutes(parts.schedules).routes(),
+            *SkillRoutes(parts.skills).routes(),
+            *McpRoutes(parts.servers).routes(),
+            *ChannelRoutes(parts.deliveries).routes(),
         ]
     )
 

@@ -1,72 +1,54 @@
 """Puts together what runs turns."""
 
-from collections.abc import Callable, Iterable
-
 from ocg.agent.approvals.gate import Gate
 from ocg.agent.approvals.records import Records
 from ocg.agent.archive import Archive
 from ocg.agent.budget import Counter
 from ocg.agent.commands import Commands, UseModel
 from ocg.agent.compaction import Compactor
-from ocg.agent.confinement import Confinement
-from ocg.agent.conversations import Conversations
 from ocg.agent.deliveries import Deliveries
 from ocg.agent.engine import Engine
 from ocg.agent.live import Watch
 from ocg.agent.memory import Memories
 from ocg.agent.memory.capture import Capture
 from ocg.agent.metrics import Metrics
+from ocg.agent.parts import Parts
 from ocg.agent.policy import PolicyFile
-from ocg.agent.processes import Processes
 from ocg.agent.prompting import Prompter
 from ocg.agent.providers.base import Provider
 from ocg.agent.queue import Limits
 from ocg.agent.results import Results
-from ocg.agent.schedules import Schedules
 from ocg.agent.skills import Skills
 from ocg.agent.store import Store
 from ocg.agent.tools import Toolbox, everything, for_others
-from ocg.agent.tools.base import Tool
 from ocg.agent.tools.spawn import SpawnTool
-from ocg.agent.tools.web.browser import Browsers
 from ocg.agent.turns import OnDeleted, Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
 
 
-def create_toolbox(
-    database: Database,
-    *,
-    memories: Memories,
-    schedules: Schedules,
-    skills: Skills,
-    deliveries: Deliveries,
-    confinement: Confinement,
-    processes: Processes,
-    metrics: Metrics,
-    more: Callable[[], Iterable[Tool]],
-    settings: AgentSettings,
-    provider: Provider,
-    browsers: Browsers,
-) -> Toolbox:
-    """Build it with all tools there are."""
-    results = Results(database)
-    others = Toolbox(for_others(memories, results), metrics)
-    tools = everything(
-        memories=memories,
-        results=results,
-        schedules=schedules,
-        skills=skills,
-        conversations=Conversations(database),
-        deliveries=deliveries,
-        confinement=confinement,
-        processes=processes,
-        settings=settings,
-        provider=provider,
-        browsers=browsers,
+def create_agent(parts: Parts) -> tuple[Turns, Toolbox]:
+    """Build what runs turns with all tools there are, and these."""
+    others = Toolbox(for_others(parts), parts.metrics)
+    toolbox = Toolbox(everything(parts), parts.metrics, others=others, more=parts.servers.tools)
+    turns = create_turns(
+        parts.database,
+        memories=parts.memories,
+        provider=parts.directory.provider,
+        use_model=parts.directory.use,
+        workspace=parts.workspace,
+        settings=parts.settings,
+        deliveries=parts.deliveries,
+        capture=parts.capture,
+        toolbox=toolbox,
+        skills=parts.skills,
+        metrics=parts.metrics,
+        gate=parts.gate,
+        on_deleted=parts.forget,
+        watch=parts.watch,
     )
-    return Toolbox(tools, metrics, others=others, more=more)
+    return turns, toolbox
 
 
 def create_turns(

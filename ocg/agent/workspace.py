@@ -135,6 +135,11 @@ def _one(folder: Path, name: str, before: _Read | None) -> _Read | None:
         return _Read(stamp, "")
 
 
+def _is_ours(status: os.stat_result) -> bool:
+    """Whether no tool can have written it: with a hard link they give a file of ours any name, where they may write."""
+    return status.st_uid in {_ROOT, os.getuid()} and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
 def _text(inside: Path, path: Path) -> str:
     # Neither a link that has come since nor a FIFO is waited for.
     with os.fdopen(os.open(inside, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
@@ -142,8 +147,9 @@ def _text(inside: Path, path: Path) -> str:
         if not stat.S_ISREG(status.st_mode):
             _log.warning("%s is not read: it is no file", path)
             return ""
-        if path.parent.stat().st_mode & stat.S_ISVTX and status.st_uid not in {_ROOT, os.getuid()}:
-            _log.warning("%s is not read: a tool may have written it. Have root own it, or the agent's user", path)
+        if path.parent.stat().st_mode & stat.S_ISVTX and not _is_ours(status):
+            hint = "Have root own it, or the agent's user, and chmod go-w it"
+            _log.warning("%s is not read: a tool may have written it. %s", path, hint)
             return ""
         data = stream.read(MAX_FILE_BYTES + 1)
     text = data[:MAX_FILE_BYTES].decode("utf-8", "replace").replace("\0", "")

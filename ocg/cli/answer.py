@@ -57,13 +57,13 @@ class Answerer:
             case events.TurnStarted():
                 self._turn, self.session = event.turn_id, event.session_id
             case events.TextDelta():
-                print(event.text, end="", flush=True)
+                print(terminal.still(event.text), end="", flush=True)
             case events.ToolCall():
                 self._note(terminal.plain(f"→ {event.name} {event.arguments}"))
             case events.ApprovalAsked() | events.ApprovalAnswered():
                 await self._ask_about(event, asking)
             case events.ToolResult():
-                self._note(f"← {event.content.strip()[:200]}")
+                self._note(terminal.still(f"← {event.content.strip()[:200]}"))
             case events.TurnResumed():
                 print(terminal.paint("\n(the agent was restarted, and answers anew)\n", terminal.DIM))
             case events.TurnJoined():
@@ -80,7 +80,8 @@ class Answerer:
         if isinstance(event, events.ApprovalAnswered):
             self._note(terminal.plain(f"{event.answer}, by {event.by}"))
             return
-        self._note(terminal.plain(f"{event.name} waits to be allowed: {event.why}"))
+        # A sub-agent's call was not told of before.
+        self._note(terminal.plain(f"{event.name} {event.arguments} waits to be allowed: {event.why}"))
         if not asking.begin(event.approval_id):
             self._note(f"ocg approval allow {event.approval_id}")
 

@@ -1,6 +1,7 @@
 """What the CLI's output looks like: plain words, a little colour on a terminal, errors on standard error."""
 
 import os
+import re
 import sys
 import traceback
 from typing import TextIO
@@ -8,6 +9,7 @@ from typing import TextIO
 from ocg.errors import OcgError
 
 GREEN, YELLOW, RED, DIM, BOLD = "32", "33", "31", "2", "1"
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 
 
 def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
@@ -20,6 +22,11 @@ def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
 def plain(text: str) -> str:
     """Write out what is no character to be seen: it may move the cursor, or turn the line round."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def still(text: str) -> str:
+    """Write out what would have the terminal do something; lines and the spaces of all languages stay."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def rewrite(text: str) -> None:

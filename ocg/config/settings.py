@@ -241,7 +241,6 @@ class AgentSettings(Common):
         "bubblewrap",
         "What confines tools where the units do not: bubblewrap, or none, which lets them do all that you can",
         values.sandbox,
-        decided_by=UNITS,
     )
     web_private: tuple[str, ...] = _setting(
         "OCG_WEB_PRIVATE",

@@ -15,6 +15,7 @@ def main() -> None:
     os.chdir(sys.argv[1])
     os.umask(0o007)  # the agent's group shares what is written
     limits.take()
+    limits.be_out_of_reach()
     if os.getpid() == 1:
         from ocg.tool import guard  # noqa: PLC0415 - systemd does that by itself
 

@@ -19,6 +19,8 @@ from ocg.tool.trouble import about
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _PATH_MAX, _MAX_LINKS = 4096, 40  # as Linux has them
+# A rule that allows `git fetch`, say, is to allow no more than that. Of hg the same is true.
+_RUN_BY_GIT = frozenset({".git", ".hg"})
 
 
 class Pending(Protocol):
@@ -180,6 +182,14 @@ class Workspace:
             raise OcgError(
                 Code.FORBIDDEN, f"{path} is the user's to change, not yours", "tell them what to write there"
             )
+        if not _RUN_BY_GIT.isdisjoint((name.lower(), *self._real(folder).lower().split("/"))):
+            why = f"{path} is git's own: what stands there says what git runs"
+            raise OcgError(Code.FORBIDDEN, why, "have git itself change it, by exec")
+
+    def _real(self, folder: int) -> str:
+        """Return where a folder in the workspace lies, whatever links led to it."""
+        where, root = (Path(f"/proc/self/fd/{fd}").readlink() for fd in (folder, self.fd))
+        return str(where.relative_to(root))
 
 
 @contextmanager

@@ -107,6 +107,14 @@ def test_the_beginning_and_the_end_are_kept_and_how_much_is_left_out_is_said() -
     assert whole.text() == "0123456789"
 
 
+def test_a_character_that_comes_in_two_parts_is_one() -> None:
+    recent = Recent()
+    recent.add("a€".encode()[:3])
+    assert recent.take() == "a"
+    recent.add("€b".encode()[2:])
+    assert recent.take() == "€b"
+
+
 def test_what_was_taken_is_not_given_again() -> None:
     recent = Recent(4)
     recent.add(b"ab")

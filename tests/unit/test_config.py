@@ -175,6 +175,22 @@ def test_a_unit_decides_its_places_whatever_the_file_says(tmp_path: Path) -> Non
     assert str(explicit.agent_sock) == "/run/other.sock", "a drop-in's Environment= is heeded"
 
 
+@pytest.mark.parametrize(("line", "by_systemd", "found"), [("", "systemd", "systemd"), ("none", "none", "none")])
+def test_what_confines_tools_can_be_said_under_systemd_as_well(
+    tmp_path: Path, line: str, by_systemd: str, found: str
+) -> None:
+    """Where EnvironmentFile= has a line, it takes the place of the unit's own Environment=."""
+    (tmp_path / "env.config").write_text(f"OCG_TOOL_SANDBOX={line}\n" if line else "")
+    environ = {
+        "CONFIGURATION_DIRECTORY": str(tmp_path),
+        "RUNTIME_DIRECTORY": "/run/ocg",
+        "OCG_TOOL_SANDBOX": by_systemd,
+    }
+    sources = config.Sources.find({}, environ)
+    assert sources.load(config.AgentSettings).tool_sandbox == found
+    assert not sources.ignored()
+
+
 def test_a_home_that_there_is_none_of_is_an_error_with_its_key() -> None:
     with pytest.raises(OcgError, match="OCG_DATA_DIR: expected a path; there is no such user's home"):
         config.load(config.Common, file={"OCG_DATA_DIR": "~nobodyhere/x"})

@@ -95,6 +95,18 @@ async def test_a_workspace_that_holds_the_agents_data_is_no_cage(tmp_path: Path)
         await _shell(confinement, "true")
 
 
+@pytest.mark.parametrize("is_link", [False, True])
+async def test_a_workspace_in_which_settings_are_looked_for_is_no_cage(tmp_path: Path, *, is_link: bool) -> None:
+    """Keys stand in that file, and OCG_TOOL_SANDBOX=none could be written into it; a link could be replaced."""
+    workspace = tmp_path / "project"
+    workspace.mkdir()
+    if is_link:
+        (workspace / "env.config").symlink_to(tmp_path / "mine")
+    confinement = confinements.choose(_settings(tmp_path, workspace=workspace, config_file=workspace / "env.config"))
+    with pytest.raises(OcgError, match=r"is where env.config is looked for"):
+        await _shell(confinement, "true")
+
+
 async def test_under_systemd_a_workspace_that_the_units_do_not_show_is_refused(tmp_path: Path) -> None:
     """Or tools would work in another folder than the one that the user sees."""
     confinement = confinements.choose(_settings(tmp_path, tool_sandbox="systemd"))
@@ -125,8 +137,23 @@ async def test_a_cage_shows_the_workspace_at_its_place_and_an_empty_home(
     said = (await _shell(bubblewrap, script)).splitlines()
     assert said[0] == str(workspace)
     assert said[-2] == "/tmp"
-    assert set(said[-1].split()) <= {"HOME", "LANG", "PATH", "PWD", "TERM", "OLDPWD", "SHLVL", "_"}
+    names = {name for name in said[-1].split() if not name.startswith("GIT_CONFIG_")}
+    assert names <= {"HOME", "LANG", "PATH", "PWD", "TERM", "OLDPWD", "SHLVL", "_"}
     assert "shadow" not in await _shell(bubblewrap, "find /etc -name 'shadow*' -o -name private")
+
+
+async def test_git_takes_no_folder_for_a_repository_that_is_not_called_one(
+    bubblewrap: Confinement, workspace: Path
+) -> None:
+    """Any tool may write such files, and their configuration says what git runs."""
+    for name in ("objects", "refs"):
+        (workspace / "x" / name).mkdir(parents=True)
+    (workspace / "x/HEAD").write_text("ref: refs/heads/main\n")
+    settings = 'bare = false\nworktree = ..\nfsmonitor = "echo won >&2; false"\n'
+    (workspace / "x/config").write_text(f"[core]\nrepositoryformatversion = 0\n{settings}")
+    said = await _shell(bubblewrap, "cd x; git status 2>&1 || true")
+    assert "won" not in said
+    assert "bare" in said
 
 
 async def test_programs_work_in_a_cage(bubblewrap: Confinement) -> None:

@@ -17,7 +17,7 @@ from ocg.agent.policy.glob import Glob
 from ocg.agent.tools.command import Command, Wish
 from ocg.errors import Code, OcgError
 from ocg.protocol.approvals import Decision
-from ocg.protocol.tooling import ApplyPatch, Grep
+from ocg.protocol.tooling import Action, ApplyPatch, Grep
 
 # What beat the allowlists of others: openclaw#128470, openclaw#23276, nanobot#4514, #4515 and #4516, and their kin.
 HOLES = (
@@ -307,6 +307,17 @@ async def test_what_is_typed_into_a_shell_in_the_background_is_judged_as_a_comma
     ):
         verdict, _ = await policy.judge("process", wish, default="allow", session="s")
         assert verdict.decision == decision, wish
+
+
+async def test_a_rule_about_paths_allows_no_page_of_the_web(tmp_path: Path) -> None:
+    """The browser's `path` says where a screenshot goes; with a page that is opened a model may give one as well."""
+    policy = await _of_file(tmp_path, '[[rule]]\npath = "**"\ndecision = "allow"')
+    for action, answer in (
+        (Action("open", url="https://example.org", path="drafts/x.png"), "ask"),
+        (Action("screenshot"), "allow"),
+    ):
+        verdict, _ = await policy.judge("browser", action, default="ask", session="s")
+        assert verdict.decision == answer
 
 
 async def test_a_call_that_wants_the_network_is_judged_as_one(tmp_path: Path) -> None:

@@ -26,13 +26,15 @@ def choose(settings: AgentSettings) -> Confinement:
         case "none":
             _log.warning("OCG_TOOL_SANDBOX=none: nothing confines tools, which can do all that you can")
             return Programs("unconfined", Unconfined(workspace).command)
-        case _ if any(_is_in(workspace, folder) for folder in ours):
-            return Refusal(f"{workspace} holds OCG's own data", "set OCG_WORKSPACE to a folder without them")
+        case _ if any(_is_in(workspace, path) for path in (*ours, settings.config_file)):
+            why = f"{workspace} holds OCG's own data, or is where env.config is looked for"
+            return Refusal(why, "set OCG_WORKSPACE to a folder without them, or start OCG with --config elsewhere")
         case _ if shutil.which("bwrap") is None:
             return Refusal("there is no bubblewrap", "install the package bubblewrap, then restart OCG")
         case _:
             return Programs("bubblewrap", Bubblewrap(workspace, ours, (settings.data_dir / "skills",)).command)
 
 
-def _is_in(workspace: Path, folder: Path) -> bool:
-    return folder.resolve().is_relative_to(workspace.resolve())
+def _is_in(workspace: Path, path: Path) -> bool:
+    """Whether it lies there, or does but for a link there, in whose place a tool could put something else."""
+    return any(one.resolve().is_relative_to(workspace.resolve()) for one in (path, path.parent))

@@ -25,6 +25,10 @@ _ENVIRONMENT = {
     "HOME": "/tmp",  # noqa: S108 - its own
     "LANG": "C.UTF-8",
     "TERM": "dumb",
+    # Any folder could be a repository, by files that `write` makes, whose configuration says what git runs.
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.bareRepository",
+    "GIT_CONFIG_VALUE_0": "explicit",
 }
 _END_S = 5.0
 _COMPLAINT_BYTES = 500

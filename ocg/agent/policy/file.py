@@ -80,8 +80,8 @@ def _listed(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _all_resolved(workspace: Path, arguments: object) -> tuple[str, ...]:
-    path = getattr(arguments, "path", None)
-    paths = (path,) if isinstance(path, str) else getattr(arguments, "paths", ())
+    paths = getattr(arguments, "paths", None)
+    paths = (getattr(arguments, "path", None),) if paths is None else paths
     return tuple(_resolved(workspace, one) for one in paths if isinstance(one, str))
 
 

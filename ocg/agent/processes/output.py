@@ -1,5 +1,7 @@
 """What a program writes, kept as far as there is room for it."""
 
+import codecs
+
 _KEPT_BYTES = 1 << 20
 _RECENT_BYTES = 1 << 18
 # One that writes more than this says nothing that anybody reads.
@@ -36,6 +38,8 @@ class Recent:
         self._kept_bytes = kept_bytes
         self._kept = bytearray()
         self._lost = 0
+        # Of a character that is not there as a whole the rest comes with the next part.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.total = 0
 
     def add(self, piece: bytes) -> None:
@@ -49,7 +53,9 @@ class Recent:
     def take(self) -> str:
         """Return what is new."""
         note = f"[… {self._lost} bytes are lost here …]\n" if self._lost else ""
-        text = note + self._kept.decode("utf-8", "replace")
+        if self._lost:
+            self._decoder.reset()
+        text = note + self._decoder.decode(self._kept)
         self._kept.clear()
         self._lost = 0
         return text

@@ -3,19 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from ocg.agent.confinement import Confinement
 from ocg.agent.conversations import Conversations
-from ocg.agent.deliveries import Deliveries
 from ocg.agent.marks import marked
-from ocg.agent.memory import Memories
 from ocg.agent.metrics import Metrics
-from ocg.agent.processes import Processes
-from ocg.agent.providers.base import Provider, ToolSpec
+from ocg.agent.providers.base import ToolSpec
 from ocg.agent.results import Results
 from ocg.agent.rows import Turn
-from ocg.agent.schedules import Schedules
-from ocg.agent.skills import Skills
 from ocg.agent.tools import files, web
 from ocg.agent.tools.base import Outcome, Place, Tool, failed, parse, spec
 from ocg.agent.tools.command import ExecTool, ProcessTool
@@ -27,57 +22,45 @@ from ocg.agent.tools.schedule import ScheduleTool
 from ocg.agent.tools.sessions import SessionsTool
 from ocg.agent.tools.skill import SkillTool
 from ocg.agent.tools.time import TimeTool
-from ocg.agent.tools.web.browser import Browsers
 from ocg.agent.transcript import INTERRUPTED
-from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
 from ocg.protocol.messages import ToolItem, ToolList, ToolUse
+
+if TYPE_CHECKING:
+    from ocg.agent.parts import Parts
 
 _log = logging.getLogger(__name__)
 
 
-def everything(
-    *,
-    memories: Memories,
-    results: Results,
-    schedules: Schedules,
-    skills: Skills,
-    conversations: Conversations,
-    deliveries: Deliveries,
-    confinement: Confinement,
-    processes: Processes,
-    settings: AgentSettings,
-    provider: Provider,
-    browsers: Browsers,
-) -> tuple[Tool, ...]:
+def everything(parts: "Parts") -> tuple[Tool, ...]:
     """Return all tools there are but `spawn`, which is made of what runs them.
 
     A model with a small context is offered the first of them (ocg/agent/prompting.py).
     """
     return (
         TimeTool(),
-        MemorySearchTool(memories),
-        MemoryStoreTool(memories),
-        ReadResultTool(results),
-        SkillTool(skills),
-        *files.tools(confinement),
-        ExecTool(confinement, processes),
-        *web.tools(settings, confinement, browsers),
-        ScheduleTool(schedules),
-        SessionsTool(conversations),
-        MessageTool(deliveries),
-        ProcessTool(processes),
-        ImageTool(confinement, provider),
+        MemorySearchTool(parts.memories),
+        MemoryStoreTool(parts.memories),
+        ReadResultTool(Results(parts.database)),
+        SkillTool(parts.skills),
+        *files.tools(parts.confinement),
+        ExecTool(parts.confinement, parts.processes),
+        *web.tools(parts.settings, parts.confinement, parts.browsers),
+        ScheduleTool(parts.schedules),
+        SessionsTool(Conversations(parts.database)),
+        MessageTool(parts.deliveries),
+        ProcessTool(parts.processes),
+        ImageTool(parts.confinement, parts.directory.provider),
     )
 
 
-def for_others(memories: Memories, results: Results) -> tuple[Tool, ...]:
+def for_others(parts: "Parts") -> tuple[Tool, ...]:
     """Return those for whoever is not the owner: what they have remembered is proposed, and no task stays behind."""
     return (
         TimeTool(),
-        MemorySearchTool(memories),
-        MemoryStoreTool(memories, is_proposing=True),
-        ReadResultTool(results),
+        MemorySearchTool(parts.memories),
+        MemoryStoreTool(parts.memories, is_proposing=True),
+        ReadResultTool(Results(parts.database)),
     )
 
 

@@ -30,6 +30,11 @@ class Action(msgspec.Struct, frozen=True):
     text: Annotated[str, msgspec.Meta(max_length=20_000)] = ""
     path: Annotated[str, msgspec.Meta(max_length=4095, description="where the screenshot goes")] = "screenshot.png"
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What rules for paths are to judge: a page that is opened is about none, whatever else the model says."""
+        return (self.path,) if self.action == "screenshot" else ()
+
 
 def program() -> str | None:
     """Find Chromium."""
