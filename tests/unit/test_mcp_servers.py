@@ -94,7 +94,8 @@ async def until(servers: Servers, state: str, name: str = "s") -> Any:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_FIRST_PAUSE_S", 0.0)
+    for name in ("_CALM_S", "_FIRST_PAUSE_S"):
+        monkeypatch.setattr(server, name, 0.0)
 
 
 RUN = Entry(command="x")
@@ -124,6 +125,20 @@ async def test_a_changed_list_is_read_again() -> None:
                     break
                 await asyncio.sleep(0)
     assert len(place.sessions) == 1
+
+
+async def test_a_server_that_tells_of_news_all_the_time_is_not_listed_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "_CALM_S", 1000.0)
+    place = Place()
+    async with serving(place, s=RUN) as servers:
+        await until(servers, "ready")
+        place.sessions[0].names = ("other",)
+        place.sessions[0].news.set()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert [one.title for one in servers.tools()] == ["echo", "add"]
 
 
 async def test_a_server_that_ended_is_started_again_by_the_next_call_and_not_before() -> None:

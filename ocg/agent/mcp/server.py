@@ -14,6 +14,7 @@ from ocg.protocol.mcp import McpServerItem, McpState, McpToolItem
 
 _log = logging.getLogger(__name__)
 
+_CALM_S = 1.0
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 300.0
 # One that did its work for so long may be started again at once.
@@ -87,6 +88,8 @@ class Server:
                     self._session = session
                     self._become("ready")
                     await session.news.wait()
+                    if session.over is None:  # one that tells of news all the time is not listed all the time
+                        await asyncio.sleep(_CALM_S)
             finally:
                 self._session = None
             raise session.over
