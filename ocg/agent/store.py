@@ -12,7 +12,7 @@ from ocg.agent.rows import STEPS, Entry, Told, Turn, insert, message_of, session
 from ocg.agent.spawned import Spawned
 from ocg.database import Database
 from ocg.errors import Code, OcgError
-from ocg.protocol.messages import Message, Session, SessionList, Transcript, TurnError, TurnLog, TurnRequest
+from ocg.protocol.messages import Message, Session, SessionList, Transcript, TurnError, TurnLog, TurnRequest, Usage
 from ocg.protocol.replies import ReplyOptions
 
 _TITLE_CHARS = 60
@@ -124,6 +124,10 @@ class Store:
             insert(db, (turn.session_id, turn.id), entry)
 
         await self._database.write(job)
+
+    async def charge(self, turn: Turn, usage: Usage) -> None:
+        """Add to what a turn took what a tool of its did."""
+        await self._database.write(lambda db: rows.charge(db, turn.id, usage))
 
     async def join(self, turn: Turn, into: Turn, event_seq: int) -> bool:
         """Make the message of a turn that waits a part of one that runs; whether there was time for it.

@@ -92,7 +92,10 @@ def test_a_picture_of_the_workspace_is_described_by_a_model_that_sees(
     (tmp_path / "data/workspace/cat.png").write_bytes(_PNG)
     model.play(calls("image", '{"path": "cat.png", "question": "which animal?"}'), says("a cat"), says("done"))
     with agent(tmp_path, env | seeing) as running:
-        assert running.say("what is it?") == "done"
+        last = running.turn("what is it?")[-1]
+    assert (last["text"], sum(last["usage"][key] for key in ("prompt_tokens", "completion_tokens"))) == ("done", 48), (
+        "each of three replies takes 16"
+    )
     assert _pictures(model.asked[1]) == [f"data:image/png;base64,{base64.b64encode(_PNG).decode()}"]
     assert "which animal?" in str(model.asked[1])
     assert "a cat" in told(model)

@@ -50,7 +50,7 @@ def everything(parts: "Parts") -> tuple[Tool, ...]:
         SessionsTool(Conversations(parts.database)),
         MessageTool(parts.deliveries),
         ProcessTool(parts.processes),
-        ImageTool(parts.confinement, parts.directory.provider),
+        ImageTool(parts.confinement, parts.directory.provider, parts.store),
     )
 
 

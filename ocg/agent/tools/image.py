@@ -7,6 +7,7 @@ import msgspec
 
 from ocg.agent.confinement import Confinement, ask_bytes
 from ocg.agent.providers.base import Image, PromptMessage, Provider, Reply
+from ocg.agent.store import Store
 from ocg.agent.tools.base import Place
 from ocg.errors import Code, OcgError
 from ocg.protocol.approvals import Decision
@@ -36,12 +37,13 @@ class ImageTool:
     is_repeatable = True
     is_outside = True
 
-    def __init__(self, confinement: Confinement, provider: Provider) -> None:
+    def __init__(self, confinement: Confinement, provider: Provider, store: Store) -> None:
         self._confinement = confinement
         self._provider = provider
+        self._store = store
 
-    async def run(self, arguments: ImageArguments, place: Place) -> str:  # noqa: ARG002 - Tool's signature
-        """Return what the model says of it."""
+    async def run(self, arguments: ImageArguments, place: Place) -> str:
+        """Return what the model says of it; what that takes, the turn has taken."""
         model = await self._provider.model()
         if not model.takes_images:
             hint = "the user may choose one that does: ocg provider list, docs/providers.md"
@@ -52,6 +54,8 @@ class ImageTool:
         pieces = self._provider.reply([PromptMessage("system", _SYSTEM), asked], (), max_tokens=_ANSWER_TOKENS)
         async with aclosing(pieces):
             async for piece in pieces:
-                if isinstance(piece, Reply) and piece.text.strip():
-                    return piece.text.strip()
+                if isinstance(piece, Reply):
+                    await self._store.charge(place.turn, piece.usage)
+                    if text := piece.text.strip():
+                        return text
         raise OcgError(Code.PROVIDER, f"{model.name} said nothing of the picture", "ask again, in other words")
