@@ -73,11 +73,11 @@ class Parts:
 
     async def apply(self, settings: AgentSettings) -> None:
         """Do as new settings say, and as the files beside them do. Raises CONFIG_INVALID; nothing has changed then."""
-        found = await self.servers.read()
-        await self.gate.apply(settings)
-        await self.directory.apply(settings)
+        servers, policy = await self.servers.read(), await self.gate.policy.read()
+        await self.directory.apply(settings)  # the last that may refuse
+        self.gate.apply(settings, policy)
         self.capture.apply(settings)
-        await self.servers.apply(found)
+        await self.servers.apply(servers)
 
 
 @asynccontextmanager
@@ -102,8 +102,8 @@ async def opened(settings: AgentSettings, name: str) -> AsyncIterator[Parts]:
             owned.push_async_callback(one.close)
         workspace = Workspace(settings.workspace_dir)
         await workspace.prepare()
-        gate = Gate(Records(database), PolicyFile(settings.data_dir, settings.workspace_dir), settings, hooks)
-        await gate.apply(settings)
+        policy = PolicyFile(settings.data_dir, settings.workspace_dir)
+        policy.take(await policy.read())
         yield Parts(
             settings=settings,
             tracer=tracer,
@@ -119,7 +119,7 @@ async def opened(settings: AgentSettings, name: str) -> AsyncIterator[Parts]:
             schedules=Schedules(database, SystemClock()),
             skills=Skills(roots(settings.data_dir, settings.workspace_dir)),
             workspace=workspace,
-            gate=gate,
+            gate=Gate(Records(database), policy, settings, hooks),
             hooks=hooks,
             confinement=confinement,
             servers=servers,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.provider import ScriptedProvider, provider, says, waits
+from tests.provider import ScriptedProvider, calls, provider, says, waits
 from tests.service.agent import agent
 from tests.service.gateway import configured, environment, serving
 
@@ -75,6 +75,22 @@ def test_a_running_turn_ends_with_its_provider_and_the_next_takes_the_new_one(
             gate.set()
             assert stream.rest()[-1]["text"] == "from the old "
             assert found.say("hello", session_id="one") == "from the new"
+
+
+def test_settings_that_are_refused_bring_no_rules_along(tmp_path: Path, env: dict[str, str]) -> None:
+    token = "OCG_UI_TOKEN=a-token-for-tests"
+    with provider(calls("time", "{}"), says("done")) as model:
+        configured(tmp_path, token, *_lines_of(model))
+        with agent(tmp_path, env) as found:
+            rules = Path(env["OCG_DATA_DIR"]) / "policy.toml"
+            rules.write_text('[[rule]]\ntool = "time"\ndecision = "deny"\n')
+            rules.chmod(0o600)
+            configured(tmp_path, token, "OCG_BASE_URL=nonsense")
+            found.process.notifications.clear()
+            found.process.popen.send_signal(signal.SIGHUP)
+            found.process.wait_for("could not be reloaded")
+            result = next(one for one in found.turn("what time is it?") if one["type"] == "tool.result")
+            assert not result["is_error"]
 
 
 def test_a_hangup_while_starting_ends_nothing(tmp_path: Path, env: dict[str, str]) -> None:

@@ -54,7 +54,7 @@ async def gate(tmp_path: Path, database: Database) -> Gate:
     (tmp_path / "policy.toml").write_text(_RULES)
     (tmp_path / "policy.toml").chmod(0o600)
     found = Gate(Records(database), PolicyFile(tmp_path, tmp_path), AgentSettings())
-    await found.apply(AgentSettings())
+    found.policy.take(await found.policy.read())
     return found
 
 

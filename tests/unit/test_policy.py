@@ -249,7 +249,7 @@ async def _of_file(folder: Path, text: str) -> PolicyFile:
     (folder / "policy.toml").chmod(0o600)
     (folder / "workspace").mkdir(exist_ok=True)
     found = PolicyFile(folder, folder / "workspace")
-    await found.load()
+    found.take(await found.read())
     return found
 
 
@@ -344,7 +344,7 @@ async def test_a_mistake_in_the_file_is_named_and_changes_nothing(tmp_path: Path
     policy = await _of_file(tmp_path, '[[rule]]\ndecision = "allow"\n')
     (tmp_path / "policy.toml").write_text(text)
     with pytest.raises(OcgError, match=said) as caught:
-        await policy.load()
+        policy.take(await policy.read())
     assert caught.value.code is Code.CONFIG_INVALID
     assert (await policy.judge("exec", _Command("ls"), default="ask", session="s"))[0].decision == "allow"
 
@@ -353,7 +353,7 @@ async def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path) -> N
     policy = await _of_file(tmp_path, "")
     (tmp_path / "policy.toml").chmod(0o666)
     with pytest.raises(OcgError) as caught:
-        await policy.load()
+        policy.take(await policy.read())
     assert caught.value.code is Code.UNSAFE_PATH
 
 

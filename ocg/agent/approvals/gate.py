@@ -9,7 +9,7 @@ from ocg.agent import retelling
 from ocg.agent.approvals.records import LATE, About, Records
 from ocg.agent.hooks import Guard
 from ocg.agent.live import LiveTurn
-from ocg.agent.policy import PolicyFile, Verdict
+from ocg.agent.policy import Policy, PolicyFile, Verdict
 from ocg.agent.tools.base import Outcome, Tool, failed, parse
 from ocg.config import AgentSettings
 from ocg.errors import Code, OcgError
@@ -28,13 +28,13 @@ class Gate:
     ) -> None:
         self.records = records
         self._guard = guard
-        self._policy = policy
+        self.policy = policy
         self._time_s = settings.approval_time_s
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
-    async def apply(self, settings: AgentSettings) -> None:
-        """Do as new settings and the policy's file say, from the next call on. Raises CONFIG_INVALID."""
-        await self._policy.load()
+    def apply(self, settings: AgentSettings, policy: Policy) -> None:
+        """Do as new settings and the policy say, from the next call on."""
+        self.policy.take(policy)
         self._time_s = settings.approval_time_s
 
     async def answer(self, approval_id: str, asked: ApprovalAnswer) -> Approval:
@@ -67,7 +67,7 @@ class Gate:
             arguments = parse(tool, call.arguments)
         except OcgError as error:
             return failed(error)
-        verdict, judged = await self._policy.judge(
+        verdict, judged = await self.policy.judge(
             call.name,
             arguments,
             default=tool.default,

@@ -27,9 +27,13 @@ class PolicyFile:
         self._workspace = workspace
         self._policy = Policy()
 
-    async def load(self) -> None:
-        """Read the file. Raises CONFIG_INVALID or UNSAFE_PATH; the policy is then as it was."""
-        self._policy = await asyncio.to_thread(_load, self._file)
+    async def read(self) -> Policy:
+        """Read the file. Raises CONFIG_INVALID or UNSAFE_PATH."""
+        return await asyncio.to_thread(_load, self._file)
+
+    def take(self, policy: Policy) -> None:
+        """Decide by what was read, from the next call on."""
+        self._policy = policy
 
     async def judge(
         self,
