@@ -50,6 +50,7 @@ def call(params: dict[str, Any]) -> dict[str, Any]:
         "environment": [{"type": "text", "text": json.dumps(dict(os.environ))}],
         "large": [{"type": "text", "text": "y" * 1_000_000}],
         "fail": [{"type": "text", "text": "it cannot be done"}],
+        "parts": [{}] * 100_000,
     }
     said = [{"type": "text", "text": f"you said {text}"}]
     return {"content": contents.get(text, said), "isError": text == "fail"}

@@ -21,7 +21,7 @@ from ocg.protocol.messages import TurnError, TurnRequest
 _log = logging.getLogger(__name__)
 
 INTERRUPTED = "another message came and ended the turn"
-
+_ORPHANED = "the turn that asked for it is over"
 
 OnDeleted = Callable[[str], Awaitable[None]]
 
@@ -52,10 +52,14 @@ class Turns:
     async def resume(self) -> None:
         """Take up the turns that a stop or a crash cut off, before anything newer."""
         unfinished = await self._store.unfinished()
+        going = set()
         for turn in unfinished:
             if any(turn.is_ended_by(other) for other in unfinished):
                 await self._store.finish(turn, TurnError(Code.CANCELLED, INTERRUPTED))
+            elif turn.spawned and turn.spawned.turn_id not in going:
+                await self._store.finish(turn, TurnError(Code.CANCELLED, _ORPHANED))
             else:
+                going.add(turn.id)
                 _log.info("taking up turn %s where it stopped", turn.id)
                 self._launch(turn)
 

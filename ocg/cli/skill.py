@@ -1,7 +1,6 @@
 """`ocg skill`: what the agent can learn to do when it needs it."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -38,12 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(arguments: argparse.Namespace, ask: Callable[[SkillClient], Awaitable[T]]) -> T:
-    async def whole() -> T:
-        async with agent.client_of(arguments) as client:
-            return await ask(SkillClient(client))
-
-    return asyncio.run(whole())
+def _ask(arguments: argparse.Namespace, question: Callable[[SkillClient], Awaitable[T]]) -> T:
+    return agent.ask(arguments, lambda client: question(SkillClient(client)))
 
 
 def _name(arguments: argparse.Namespace) -> str:

@@ -14,9 +14,9 @@ class Connection:
         self.sock = sock
 
     def send(self, kind: bytes, data: bytes = b"") -> None:
-        """Send data as one frame, or as several where it is long; exit when nobody is there to take it."""
+        """Send data as frames, the last of which is shorter than the longest; exit when nobody is there to take it."""
         try:
-            for at in range(0, len(data) or 1, frames.MAX_BYTES):
+            for at in range(0, len(data) + 1, frames.MAX_BYTES):
                 self.sock.sendall(frames.frame(kind, data[at : at + frames.MAX_BYTES]))
         except OSError:
             raise SystemExit(1) from None

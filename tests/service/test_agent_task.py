@@ -38,7 +38,7 @@ _FILES = {
         "        self.assertEqual(total([100, 200], 50), 150)\n"
     ),
 }
-_RUN_TESTS = f"{sys.executable} -B -m unittest"
+_RUN_TESTS = "/usr/bin/python3 -B -m unittest"  # the cage has the system's
 _PATCH = """*** Begin Patch
 *** Update File: tests/test_cart.py
 @@ class TestCart(unittest.TestCase):

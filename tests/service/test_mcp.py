@@ -222,6 +222,7 @@ def test_a_server_that_dies_is_started_by_the_next_call(
         ("garbage", "you said garbage"),
         ("picture", "[image: image/png, 5 bytes; it cannot be shown]"),
         ("large", "yyyy"),
+        ("parts", "an answer of more than 20000 parts"),
         ("flood", "it sent a line of more than 4 MiB"),
         ("hang", "mcp_s_echo took longer than 3 s"),
     ],

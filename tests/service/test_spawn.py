@@ -5,6 +5,7 @@ One model plays all: what is said to it says whose turn it is.
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -246,6 +247,46 @@ def test_one_that_was_cut_off_by_kill_9_is_the_same_one_after_it(tmp_path: Path,
             time_calls = [one for one in _children(second) if one["tool"] == "time"]
     assert len(time_calls) == 1, "it went on behind its call"
     assert len(played.asked["go"]) == 2
+
+
+def test_one_is_found_again_though_a_tool_that_it_was_given_is_not_there_yet(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    def hangs(exchange: Exchange) -> None:
+        begun.set()
+        waits(gate, says("never heard"))(exchange)
+
+    played = Played(go=[spawning("one", tools=["mcp_s_echo"]), tells], one=[hangs, says("1")])
+    with provider(played) as model:
+        _serve(tmp_path, "plain")
+        with agent(tmp_path, env | model.env) as first:
+            _await_tool(first, "mcp_s_echo")
+            with first.opened("go", message_id="m") as stream:
+                stream.until("tool.call")
+                assert begun.wait(30)
+                first.kill()
+        _serve(tmp_path, "silent")
+        with agent(tmp_path, env | model.env) as second:
+            assert "\n1\n" in second.say("go", message_id="m")
+
+
+def _serve(tmp_path: Path, mode: str) -> None:
+    """Have an MCP server, tests/mcp_server.py."""
+    script = Path(__file__).parents[1] / "mcp_server.py"
+    server = {"command": "/usr/bin/python3", "args": ["-S", str(script), mode], "read": [str(script.parent)]}
+    path = tmp_path / "data/mcp.json"
+    path.write_text(json.dumps({"mcpServers": {"s": server}}))
+    path.chmod(0o600)
+
+
+def _await_tool(found: Agent, name: str) -> None:
+    for _ in range(600):
+        if any(one["name"] == name for one in found.ask("GET", "/v1/tools")[1]["tools"]):
+            return
+        time.sleep(0.1)
+    raise AssertionError(found.process.log)
 
 
 def test_a_command_that_it_left_behind_belongs_to_the_conversation_it_was_for(

@@ -95,7 +95,13 @@ class Agent:
     """Turns over a real database."""
 
     def __init__(
-        self, database: Database, folder: Path, tool: SlowTool, limits: Limits | None = None, **settings: float
+        self,
+        database: Database,
+        folder: Path,
+        tool: SlowTool,
+        limits: Limits | None = None,
+        toolbox: Toolbox | None = None,
+        **settings: float,
     ) -> None:
         embedding = EmbeddingClient(folder)
         memories = Memories(database, embedding, Outbox(database, embedding))
@@ -111,7 +117,7 @@ class Agent:
             settings=made,
             deliveries=Deliveries(database),
             limits=limits,
-            toolbox=Toolbox([tool]),
+            toolbox=toolbox or Toolbox([tool]),
         )
 
     async def turn(self, message: str = "go") -> list[TurnEvent]:
@@ -132,6 +138,25 @@ async def test_a_tool_that_is_not_safe_to_repeat_is_never_run_twice(tmp_path: Pa
         assert getattr(last, "text", None) == (
             "told: error: launch was interrupted; whether it had an effect is not known"
         )
+        assert tool.runs == 1
+    finally:
+        await database.close()
+
+
+async def test_a_tool_that_comes_only_after_the_restart_may_have_run_and_is_not_run_again(tmp_path: Path) -> None:
+    database, tool = await Database.open(tmp_path / "agent.db", MIGRATIONS), SlowTool()
+    try:
+        first = Agent(database, tmp_path, tool)
+        running = asyncio.create_task(first.turn())
+        await tool.began.wait()
+        await first.turns.close()
+        await running
+        not_yet = iter([()])  # as an MCP server, which is connected to while the turn is taken up
+        second = Agent(database, tmp_path, tool, toolbox=Toolbox([], more=lambda: next(not_yet, (tool,))))
+        await second.turns.resume()
+        async with asyncio.timeout(20):
+            last = (await second.turn())[-1]
+        assert getattr(last, "text", "").endswith("launch was interrupted; whether it had an effect is not known")
         assert tool.runs == 1
     finally:
         await database.close()

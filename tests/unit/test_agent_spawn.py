@@ -14,15 +14,18 @@ from ocg.agent.memory.capture import Capture
 from ocg.agent.outbox import Outbox
 from ocg.agent.providers.base import PLAIN, Model, PromptMessage, Reply, ToolSpec
 from ocg.agent.queue import Limits
+from ocg.agent.rows import Turn
 from ocg.agent.schema import MIGRATIONS
+from ocg.agent.spawned import Spawned
 from ocg.agent.tools import Toolbox
 from ocg.agent.turns import Turns
 from ocg.agent.workspace import Workspace
 from ocg.config import AgentSettings
 from ocg.database import Database
+from ocg.errors import Code
 from ocg.protocol.clients import EmbeddingClient
-from ocg.protocol.events import TurnCompleted
-from ocg.protocol.messages import ToolUse, TurnRequest, Usage
+from ocg.protocol.events import TurnCompleted, TurnFailed
+from ocg.protocol.messages import ToolUse, TurnError, TurnRequest, Usage
 from ocg.protocol.replies import ReplyOptions
 from tests.agent_parts import PlayedModel
 
@@ -125,3 +128,19 @@ async def test_where_too_much_waits_it_is_told_so_and_has_nobody_wait(tmp_path: 
     async with _agent(tmp_path, queued=1) as here:
         last = await here.ask("go")
     assert "error: 1 messages wait already" in last.text
+
+
+async def test_one_is_not_taken_up_for_a_turn_that_is_over(tmp_path: Path) -> None:
+    async with _agent(tmp_path) as here:
+        store = here.turns._store
+        askers = [await store.accept(TurnRequest(message="go", session_id=name)) for name in ("over", "goes on")]
+        turns = [await store.accept(TurnRequest(message="do it", kind="api"), _spawned(one)) for one in askers]
+        await store.finish(askers[0], TurnError(Code.CANCELLED, "cancelled"))
+        await here.turns.resume()
+        ends = [[event async for event in await here.turns.follow(one.id, 0)][-1] for one in turns]
+        assert [type(one) for one in ends] == [TurnFailed, TurnCompleted]
+        assert "the turn that asked for it is over" in str(ends[0])
+
+
+def _spawned(asker: Turn) -> Spawned:
+    return Spawned(turn_id=asker.id, session_id="s", channel="", depth=1, tools=(), steps=3, time_s=60.0)

@@ -69,6 +69,16 @@ async def test_a_mistake_is_named_and_the_other_servers_are_there(
     assert "a-secret" not in str(found.mistakes["bad"])
 
 
+async def test_what_is_nested_too_deep_is_a_mistake_as_well(tmp_path: Path) -> None:
+    found = await write(tmp_path, _deep(600)).read()
+    assert (list(found.entries), list(found.mistakes)) == (["good"], ["bad"])
+
+
+def _deep(levels: int) -> str:
+    nested = "[" * levels + "]" * levels
+    return f'{{"mcpServers": {{"bad": {{"x": {nested}}}, "good": {{"command": "x"}}}}}}'
+
+
 @pytest.mark.parametrize("name", ["", "a b", "../up", "a" * 33, "ü", "a\n"])
 async def test_a_name_that_is_none_is_a_mistake(tmp_path: Path, name: str) -> None:
     found = await write(tmp_path, {name: {"command": "x"}}).read()

@@ -229,6 +229,9 @@ async def test_all_servers_together_offer_no_more_than_providers_take() -> None:
         for name in ("a", "b"):
             await until(servers, "ready", name)
         assert len(servers.tools()) == 100
+        first, second = servers.list().servers
+        assert (len(first.tools), first.left_out, len(second.tools)) == (60, (), 40)
+        assert second.left_out == ("20 tools: all servers together have 100 at the most",)
 
 
 async def test_a_test_is_a_session_of_its_own() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ocg.agent.confinement import Confined
 from ocg.agent.confinement.refusal import Refusal
+from ocg.agent.tools.web import browser
 from ocg.agent.tools.web.browser import Browsers
 from ocg.errors import Code, OcgError
 from ocg.protocol import frames
@@ -154,6 +155,20 @@ async def test_an_answer_that_nobody_waits_for_is_not_taken_for_the_next(browser
     assert (await peer.asked()).action == "text"
     peer.answers("of the second")
     assert await second == "of the second"
+
+
+async def test_one_that_a_page_holds_up_is_ended_and_can_be_opened_again(
+    browsers: Browsers, cages: Cages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = await opened(browsers, cages)
+    monkeypatch.setattr(browser, "_ACT_S", 0.1)
+    waiting = [asyncio.create_task(browsers.do("s", action)) for action in (_LOOK, Action("close"))]
+    for one in waiting:
+        with pytest.raises(OcgError, match="held the browser up"):
+            await one
+    assert (await stuck.asked(), await stuck.reader.read()) == (_LOOK, b"")
+    monkeypatch.setattr(browser, "_ACT_S", 20.0)
+    await opened(browsers, cages)
 
 
 async def test_where_nothing_confines_the_reason_is_told() -> None:

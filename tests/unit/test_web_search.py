@@ -27,6 +27,7 @@ _SEARXNG = {
     "number_of_results": 0,
     "results": [
         {"url": "https://a.example/", "title": "A", "content": "about\n tea", "engine": "x", "score": 1.0},
+        {"url": None, "title": "", "template": "keyvalue.html", "kvmap": {"tea": "a plant"}},
         {"url": "https://b.example/", "title": "B", "content": None},
         {"url": "https://c.example/", "title": "C"},
     ],

@@ -73,7 +73,7 @@ class McpFile:
                 if alike is not None:
                     raise ValueError(f"{alike!r} is too like it")  # noqa: TRY301 - told as all the others are
                 entries[name] = msgspec.convert(known.put_into(given), Entry)
-            except ValueError as error:  # msgspec's among them
+            except (ValueError, RecursionError) as error:  # msgspec's among them
                 where = f"{self._file}: server {name[:64]!r}"
                 mistakes[name[:64]] = OcgError(Code.CONFIG_INVALID, f"{where}: {error}", f"correct {self._file}")
         return Found(entries, mistakes)

@@ -13,6 +13,7 @@ from ocg.agent.mcp.entry import Entry
 _MAX_BODY_BYTES = 4 << 20
 _ANSWER_S = 30.0
 _SILENCE_S = 300.0
+_FAREWELL_S = 1.0
 
 
 @asynccontextmanager
@@ -39,7 +40,14 @@ def _client(
 ) -> httpx2.AsyncClient:
     # Without compression a body is as long as what is counted.
     plain = {**(headers or {}), "Accept-Encoding": "identity"}
-    return httpx2.AsyncClient(headers=plain, timeout=timeout, auth=auth, event_hooks={"response": [_bound]})
+    hooks: dict[str, list[Any]] = {"request": [_hurry], "response": [_bound]}
+    return httpx2.AsyncClient(headers=plain, timeout=timeout, auth=auth, event_hooks=hooks)
+
+
+async def _hurry(request: httpx2.Request) -> None:
+    """Bound the SDK's farewell, for which whoever ends a session waits."""
+    if request.method == "DELETE":
+        request.extensions["timeout"] = httpx2.Timeout(_FAREWELL_S).as_dict()
 
 
 async def _bound(response: httpx2.Response) -> None:

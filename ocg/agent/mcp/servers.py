@@ -4,9 +4,11 @@ import asyncio
 import importlib
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+import msgspec
 
 from ocg.agent.confinement import Confinement
 from ocg.agent.mcp.base import Connect, Session
@@ -22,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 # Some providers take no more than this in all.
 _MAX_TOOLS = 100
+_END_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,8 @@ class Servers:
 
     def list(self) -> McpServerList:
         """Return how they stand."""
-        found = [one.server.item() for one in self._running.values()]
+        offered = {tool.name for tool in self.tools()}
+        found = [_offering(one.server.item(), offered) for one in self._running.values()]
         for name, entry in self._found.entries.items():
             if entry.disabled:
                 found.append(McpServerItem(name=name, kind=entry.kind, where=entry.where, state="disabled"))
@@ -109,6 +113,15 @@ class Servers:
             )
 
 
+def _offering(item: McpServerItem, offered: Collection[str]) -> McpServerItem:
+    """Leave out of a server's tools what is too much for all servers together."""
+    kept = tuple(tool for tool in item.tools if tool.name in offered)
+    if kept == item.tools:
+        return item
+    why = f"{len(item.tools) - len(kept)} tools: all servers together have {_MAX_TOOLS} at the most"
+    return msgspec.structs.replace(item, tools=kept, left_out=(*item.left_out, why))
+
+
 @asynccontextmanager
 async def opened(settings: AgentSettings, confinement: Confinement) -> AsyncIterator[Servers]:
     """Build them, none of which is started yet; leaving the block ends those that are."""
@@ -133,7 +146,9 @@ def connecting(confinement: Confinement) -> Connect:
 
 
 async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+    """End them; who still has to do with a server that does not let go is told once more."""
+    for _ in range(2):
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_END_S)

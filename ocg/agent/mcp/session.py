@@ -16,6 +16,7 @@ from ocg import __version__
 from ocg.agent.confinement import Confinement
 from ocg.agent.mcp import content
 from ocg.agent.mcp.base import Answer, Listed
+from ocg.agent.mcp.bounded import bounded
 from ocg.agent.mcp.entry import Entry
 from ocg.agent.mcp.http import http, sse
 from ocg.agent.mcp.stdio import stdio
@@ -110,7 +111,7 @@ class SdkSession:
 
     def _new(self, transport: AbstractAsyncContextManager[Any]) -> Client:
         return Client(
-            transport,
+            bounded(transport),
             read_timeout_seconds=_ANSWER_S,
             message_handler=self._hear,
             client_info=types.Implementation(name="ocg", version=__version__),

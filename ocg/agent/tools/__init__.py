@@ -113,9 +113,9 @@ class Toolbox:
         return self._tools.get(name)
 
     def is_repeatable(self, call: ToolUse) -> bool:
-        """Whether a call that was cut off may simply be done again; an unknown tool did nothing."""
+        """Whether a call that was cut off may simply be done again; a tool that is not there may come, and have run."""
         tool = self._tools.get(call.name)
-        return tool is None or tool.is_repeatable
+        return tool is not None and tool.is_repeatable
 
     def interrupted(self, call: ToolUse) -> Outcome:
         """Say that a call was cut off."""

@@ -81,13 +81,16 @@ class SpawnTool:
         return "\n\n".join(f"# Task {number}\n\n{answer}" for number, answer in enumerate(answers, start=1))
 
     def _spawned(self, arguments: SpawnArguments, turn: Turn) -> Spawned:
-        """Return what the sub-agents have. Raises LIMIT, and NOT_FOUND for a tool that the turn itself has not."""
+        """Return what the sub-agents have. Raises LIMIT, and NOT_FOUND for a tool that the turn itself has not.
+
+        After a restart a tool may not be there yet, while the sub-agents are, which are to be found again.
+        """
         depth = turn.spawned.depth + 1 if turn.spawned else 1
         if depth > _DEEPEST:
             raise OcgError(Code.LIMIT, f"sub-agents are at most {_DEEPEST} deep", "do the task yourself")
         own = [spec.name for spec in self._toolbox.of(turn).specs()]
         for name in arguments.tools:
-            if name not in own:
+            if name not in own and not turn.attempts:
                 raise OcgError(Code.NOT_FOUND, f"no tool is called {name[:80]!r}", f"the tools are {', '.join(own)}")
         return Spawned(
             turn_id=turn.id,

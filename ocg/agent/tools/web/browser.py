@@ -15,6 +15,7 @@ from ocg.protocol.tooling import Action, Browse, Cage
 from ocg.protocol.tooling.browser import program
 
 _IDLE_S = 290.0  # a little less than the process itself waits
+_ACT_S = 75.0  # some of what Chromium does, such as pressing a key, has no limit of its own
 _MOST = 3
 _WAITING = 4
 
@@ -24,6 +25,13 @@ _Job = tuple[Action, asyncio.Future[str]]
 def is_installed() -> bool:
     """Whether there are both Playwright and a browser for it."""
     return importlib.util.find_spec("playwright") is not None and program() is not None
+
+
+class StuckError(OcgError):
+    """A page holds its browser up, which is ended."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.TIMEOUT, f"the page held the browser up for {_ACT_S:g} s; it was closed", "do without it")
 
 
 class Browsers:
@@ -101,7 +109,7 @@ async def _work(confined: Confined, jobs: asyncio.Queue[_Job]) -> None:
         try:
             found = "closed" if action.action == "close" else await _acted(confined, action)
         except (OcgError, asyncio.CancelledError) as error:
-            is_over = not is_begun or not isinstance(error, OcgError) or isinstance(error, GoneError)
+            is_over = not is_begun or not isinstance(error, OcgError) or isinstance(error, GoneError | StuckError)
             _tell(done, error if isinstance(error, OcgError) else _closed())
             if is_over:
                 raise
@@ -123,11 +131,14 @@ def _closed() -> OcgError:
 
 
 async def _acted(confined: Confined, action: Action) -> str:
-    await confined.send(frames.INPUT, wire.encode(action))
     parts = []
-    async with aclosing(confined.frames()) as answer:
-        async for _, data in answer:
-            parts.append(data)
+    try:
+        async with asyncio.timeout(_ACT_S), aclosing(confined.frames()) as answer:
+            await confined.send(frames.INPUT, wire.encode(action))
+            async for _, data in answer:
+                parts.append(data)
+    except TimeoutError:
+        raise StuckError from None
     return b"".join(parts).decode("utf-8", "replace")
 
 

@@ -12,7 +12,7 @@ from ocg.protocol import wire
 
 
 class _Result(msgspec.Struct):
-    url: str
+    url: str | None  # a table of facts has none
     title: str = ""
     content: str | None = None
 
@@ -45,4 +45,5 @@ class Searxng:
 
     def hits(self, body: bytes) -> Sequence[Hit]:
         """See Engine."""
-        return [Hit(one.title, one.url, one.content or "") for one in wire.decode(_Answer, body).results]
+        found = wire.decode(_Answer, body).results
+        return [Hit(one.title, one.url, one.content or "") for one in found if one.url]
