@@ -81,6 +81,8 @@ def _make(folder: Path) -> None:
     """Make all of it or nothing: what a crash leaves half done is begun anew."""
     if folder.exists():
         _fill(folder)
+        if folder.stat().st_mode & stat.S_ISVTX:
+            _keep(folder)
         return
     begun = folder.with_name(f".{folder.name}.new")
     begun.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -98,6 +100,13 @@ def _fill(folder: Path) -> None:
         with (folder / name).open("x", encoding="utf-8") as stream:
             os.fchmod(stream.fileno(), 0o640)  # they may read it
             stream.write(text)
+
+
+def _keep(folder: Path) -> None:
+    """Have all four there, empty where they are not: the units keep from tools only what is there."""
+    for name in FILES:
+        with suppress(FileExistsError), (folder / name).open("x") as stream:
+            os.fchmod(stream.fileno(), 0o640)
 
 
 def _all(folder: Path, before: dict[str, _Read]) -> _All:

@@ -13,7 +13,6 @@ from ocg.tool.connection import Connection
 def main() -> None:
     """Answer one request. Whoever is the first process of its cage guards it, and leaves that to a child."""
     os.chdir(sys.argv[1])
-    os.umask(0o007)  # the agent's group shares what is written
     limits.take()
     limits.be_out_of_reach()
     if os.getpid() == 1:

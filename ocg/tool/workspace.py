@@ -19,8 +19,9 @@ from ocg.tool.trouble import about
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _PATH_MAX, _MAX_LINKS = 4096, 40  # as Linux has them
-# A rule that allows `git fetch`, say, is to allow no more than that. Of hg the same is true.
-_RUN_BY_GIT = frozenset({".git", ".hg"})
+# A rule that allows `git fetch`, say, is to allow no more than that; of hg the same is true. And npx, by which many
+# servers of MCP are started, with the network and with their keys, does what a .npmrc in the workspace says.
+_SAY_WHAT_IS_RUN = frozenset({".git", ".hg", ".npmrc"})
 
 
 class Pending(Protocol):
@@ -182,9 +183,9 @@ class Workspace:
             raise OcgError(
                 Code.FORBIDDEN, f"{path} is the user's to change, not yours", "tell them what to write there"
             )
-        if not _RUN_BY_GIT.isdisjoint((name.lower(), *self._real(folder).lower().split("/"))):
-            why = f"{path} is git's own: what stands there says what git runs"
-            raise OcgError(Code.FORBIDDEN, why, "have git itself change it, by exec")
+        if not _SAY_WHAT_IS_RUN.isdisjoint((name.lower(), *self._real(folder).lower().split("/"))):
+            why = f"{path} is git's or npm's own: what stands there says what they run"
+            raise OcgError(Code.FORBIDDEN, why, "have the program itself change it, by exec")
 
     def _real(self, folder: int) -> str:
         """Return where a folder in the workspace lies, whatever links led to it."""

@@ -13,7 +13,7 @@ import pytest
 from ocg.agent import reader
 from ocg.agent import workspace as module
 from ocg.agent.sentences import few
-from ocg.agent.workspace import DEFAULTS, HOW, IDENTITY, MAX_FILE_BYTES, Texts, Workspace
+from ocg.agent.workspace import DEFAULTS, FILES, HOW, IDENTITY, MAX_FILE_BYTES, Texts, Workspace
 
 
 @pytest.fixture
@@ -193,8 +193,9 @@ async def test_an_empty_folder_that_an_installation_has_made_for_tools_is_begun_
     _make(folder / ".mcp")
     _share(folder)
     await Workspace(folder).prepare()
-    assert _names(folder) == {*DEFAULTS, ".mcp"}
-    assert {_mode(folder / name) for name in DEFAULTS} == {0o640}, "tools, which are in its group, may read them"
+    assert _names(folder) == {*FILES, ".mcp"}, "what is not there could be made by a tool"
+    assert not (folder / "AGENTS.md").read_text()
+    assert {_mode(folder / name) for name in FILES} == {0o640}, "tools, which are in its group, may read them"
     assert _mode(folder) == 0o770
 
 

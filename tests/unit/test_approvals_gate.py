@@ -1,5 +1,6 @@
 """The gate before a tool: what is judged is what the tool would read, however a call is written."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from ocg.agent.live import LiveTurn
 from ocg.agent.policy import PolicyFile
 from ocg.agent.schema import MIGRATIONS
 from ocg.agent.store import Store
-from ocg.agent.tools.base import Place, Tool
+from ocg.agent.tools.base import Outcome, Place, Tool
 from ocg.config import AgentSettings
 from ocg.database import Database
-from ocg.protocol.approvals import Decision
+from ocg.protocol.approvals import ApprovalAnswer, Decision
 from ocg.protocol.messages import ToolUse, TurnRequest
+from ocg.protocol.tooling import Page
 
 _RULES = '[[rule]]\ncommand = "rm *"\ndecision = "deny"\n'
 
@@ -96,3 +98,33 @@ async def test_a_call_that_cannot_be_read_is_not_run_and_nobody_is_asked(
     tool.default = "ask"
     assert why in await _refusal(gate, database, arguments, tool)
     assert not (await gate.records.waiting()).approvals
+
+
+class _Fetch(_Exec):
+    """A tool that reads pages."""
+
+    default: Decision = "ask"
+    arguments = Page  # type: ignore[assignment]
+
+
+async def test_a_yes_for_the_conversation_is_for_the_host_that_was_asked_about(gate: Gate, database: Database) -> None:
+    """Or a page that was allowed has what was said carried to a host of its own."""
+    live = LiveTurn(await Store(database).accept(TurnRequest(message="go")))
+
+    def begin(number: int, url: str) -> asyncio.Task[Outcome | None]:
+        call = ToolUse(id=str(number), name="exec", arguments=msgspec.json.encode({"url": url}).decode())
+        return asyncio.create_task(gate.refusal(live, call, _Fetch()))
+
+    async def is_asked(task: asyncio.Task[Outcome | None], answer: ApprovalAnswer) -> bool:
+        while not task.done():
+            for one in (await gate.records.waiting()).approvals:
+                await gate.answer(one.id, answer)
+                await task
+                return True
+        return False
+
+    yes, no = ApprovalAnswer(answer="allow", remember="session"), ApprovalAnswer(answer="deny")
+    assert await is_asked(begin(1, "https://docs.example/a"), yes)
+    assert not await is_asked(begin(2, "https://docs.example/b"), no)
+    for number, url in enumerate(("https://evil.example/?q=a", "https://docs.example@evil.example/"), start=3):
+        assert await is_asked(begin(number, url), no)

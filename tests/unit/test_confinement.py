@@ -1,6 +1,7 @@
 """What confines tools where no systemd does: what is chosen, what a cage shows, and how it ends."""
 
 import asyncio
+import os
 import secrets
 import shutil
 import subprocess
@@ -154,6 +155,16 @@ async def test_git_takes_no_folder_for_a_repository_that_is_not_called_one(
     said = await _shell(bubblewrap, "cd x; git status 2>&1 || true")
     assert "won" not in said
     assert "bare" in said
+
+
+async def test_what_is_written_is_as_private_as_what_the_user_writes(bubblewrap: Confinement, workspace: Path) -> None:
+    """The user's primary group may be everybody's."""
+    before = os.umask(0o077)
+    try:
+        await _shell(bubblewrap, "touch x")
+    finally:
+        os.umask(before)
+    assert (workspace / "x").stat().st_mode & 0o777 == 0o600
 
 
 async def test_programs_work_in_a_cage(bubblewrap: Confinement) -> None:

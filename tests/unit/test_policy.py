@@ -303,6 +303,8 @@ async def test_what_is_typed_into_a_shell_in_the_background_is_judged_as_a_comma
         (Wish("write", id="p", input="rm -r x\n"), "deny"),
         (Wish("write", id="p", input="$(echo rm) x\n"), "ask"),
         (Wish("write", id="p", input="ls\n"), "allow"),
+        (Wish("write", id="p", input="r"), "ask"),  # and then: m x
+        (Wish("write", id="p", input="ls", is_last=True), "allow"),
         (Wish("poll", id="p", input="rm -r x\n"), "allow"),
     ):
         verdict, _ = await policy.judge("process", wish, default="allow", session="s")

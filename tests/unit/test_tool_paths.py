@@ -192,7 +192,9 @@ def test_a_pipe_or_a_socket_is_no_file_and_is_not_waited_for(root: Path, workspa
         assert "alpha" in do(workspace, Grep("alpha"))
 
 
-@pytest.mark.parametrize("path", ["p/.git/config", "p/.git/hooks/pre-commit", "p/link/config", "p/.git", "q/.GIT/x"])
+@pytest.mark.parametrize(
+    "path", ["p/.git/config", "p/.git/hooks/pre-commit", "p/link/config", "p/.git", "q/.GIT/x", ".npmrc"]
+)
 def test_what_git_runs_is_not_written(root: Path, workspace: Workspace, path: str) -> None:
     """Else `git fetch`, which a rule may allow with the network, runs whatever a page has talked the model into."""
     (root / "p/.git").mkdir(parents=True)
@@ -200,13 +202,13 @@ def test_what_git_runs_is_not_written(root: Path, workspace: Workspace, path: st
     (root / "p/link").symlink_to(".git")
     for request in (
         Write(path, "x"),
-        ApplyPatch(f"*** Begin Patch\n*** Add File: {path}/../../p/.git/x\n+x\n*** End Patch"),
+        ApplyPatch("*** Begin Patch\n*** Add File: p/link/x\n+x\n*** End Patch"),
         ApplyPatch(f"*** Begin Patch\n*** Update File: notes/a.md\n*** Move to: {path}\n*** End Patch"),
         ApplyPatch(f"*** Begin Patch\n*** Delete File: {path}\n*** End Patch"),
     ):
         with pytest.raises(OcgError):
             do(workspace, request)
-    with pytest.raises(OcgError, match="git's own"):
+    with pytest.raises(OcgError, match="git's or npm's own"):
         do(workspace, Edit("p/.git/config", "old", "new"))
     assert [one.name for one in (root / "p/.git").rglob("*") if one.is_file()] == ["config"]
     assert (root / "p/.git/config").read_text() == "old\n"

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from urllib.parse import urlsplit
 
 from ocg.agent import retelling
 from ocg.agent.approvals.records import LATE, About, Records
@@ -78,7 +79,7 @@ class Gate:
         if verdict.decision != "deny" and (no := await self._forbidden(live, call, arguments)):
             verdict = no
         if verdict.decision == "ask":
-            about = About(judged.command or "", has_network=judged.has_network)
+            about = About(judged.command or _site(arguments), has_network=judged.has_network)
             held = await self.records.remembered(live.turn, call.name, about)
             if held is None or live.turn.is_stranger:  # nobody tells one stranger from another
                 return await self._ask(live, call, verdict.why, about)
@@ -125,6 +126,15 @@ class Gate:
             return await self.records.answer(asked.id, LATE)
         finally:
             self._news.pop(asked.id, None)
+
+
+def _site(arguments: object) -> str:
+    """Return the host that a call is about: a page may name another, for what it wants to have carried there."""
+    url = getattr(arguments, "url", "")
+    try:
+        return urlsplit(url).netloc if isinstance(url, str) else ""
+    except ValueError:
+        return str(url)
 
 
 def _outcome(call: ToolUse, answer: Answer, by: str, why: str) -> Outcome | None:

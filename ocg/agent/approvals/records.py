@@ -29,7 +29,10 @@ _REMEMBERED = """
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What an answer that is remembered holds for, beside the tool: its command, and whether that has the network."""
+    """What an answer that is remembered holds for, beside the tool: whether it has the network, and a `command`.
+
+    For a call with a URL its host takes that place.
+    """
 
     command: str = ""
     has_network: bool = False

@@ -34,7 +34,7 @@ def request_of(name: str, entry: Entry) -> Run:
     """Return what is run: the server, with a home of its own in the workspace, so that what npx and uvx fetch stays."""
     return Run(
         argv=("/bin/sh", "-c", _SCRIPT, "sh", f"{SERVERS_OWN}/{name}", entry.cwd, entry.command, *entry.args),
-        env=entry.env,
+        env={"UV_NO_CONFIG": "1", **entry.env},  # uvx does not do what a file in the workspace says
         is_interactive=True,
         parts_errors=True,
         shows=entry.read,

@@ -82,8 +82,12 @@ class Wish(msgspec.Struct, frozen=True):
 
     @property
     def command(self) -> str | None:
-        """What rules for commands are to judge: a shell that was allowed takes more of them as its input."""
-        return self.input if self.action == "write" else None
+        """What rules for commands are to judge: a shell that was allowed takes more of them as its input.
+
+        A line without its end goes on with the next input, so nobody can say what it will be; nor does a backslash.
+        """
+        is_whole = self.is_last or self.input.endswith("\n")
+        return (self.input if is_whole else f"{self.input}\\") if self.action == "write" else None
 
 
 class ProcessTool:
