@@ -130,6 +130,14 @@ async def test_what_bubblewrap_complains_of_is_told(workspace: Path) -> None:
     assert "docs/confinement.md" in caught.value.hint
 
 
+async def test_whoever_follows_a_tool_hears_why_it_is_gone(bubblewrap: Confinement) -> None:
+    """A server for MCP is followed for as long as it runs: what is wrong with its `read` is told then."""
+    asked = Run(argv=("true",), shows=("/nonexistent/server",))
+    async with bubblewrap.open(Cage.EXT, asked) as confined:
+        with pytest.raises(OcgError, match="Can't find source path /nonexistent/server"):
+            await anext(confined.frames())
+
+
 async def test_a_cage_shows_the_workspace_at_its_place_and_an_empty_home(
     bubblewrap: Confinement, workspace: Path
 ) -> None:

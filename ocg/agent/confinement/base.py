@@ -1,7 +1,7 @@
 """What a confinement is, and the agent's end of a connection to a confined tool."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -17,17 +17,26 @@ _MAX_RESULT_BYTES = 16 << 20
 class GoneError(OcgError):
     """A tool's process has ended before it had answered."""
 
-    def __init__(self) -> None:
-        why = "the tool's process ended before it had answered: it took too much memory or time, or was ended"
-        super().__init__(Code.UNAVAILABLE, why, "ask for less, or see: journalctl -u 'ocg-tool-*'")
+    def __init__(
+        self,
+        why: str = "the tool's process ended before it had answered: it took too much memory or time, or was ended",
+        hint: str = "ask for less, or see: journalctl -u 'ocg-tool-*'",
+    ) -> None:
+        super().__init__(Code.UNAVAILABLE, why, hint)
 
 
 class Confined:
-    """A tool that runs. What it does ends with the connection."""
+    """A tool that runs. What it does ends with the connection. `explain` says why it is gone, where that is known."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        explain: Callable[[], GoneError | None] = lambda: None,
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._explain = explain
 
     async def begin(self, request: Request) -> None:
         """Say what is to be done."""
@@ -52,7 +61,7 @@ class Confined:
                     raise GoneError
                 data = await self._reader.readexactly(size)
             except (asyncio.IncompleteReadError, OSError):
-                raise GoneError from None
+                raise self._explain() or GoneError() from None
             if kind == frames.FAILURE:
                 found = wire.decode(Failure, data)
                 raise OcgError(found.code, found.message, found.hint)

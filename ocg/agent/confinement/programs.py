@@ -63,7 +63,7 @@ class Programs:
         said, errors = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             async with _running(command, errors) as connection:
-                confined = Confined(*connection)
+                confined = Confined(*connection, explain=lambda: _explained(said))
                 await confined.begin(request)
                 yield confined
         except GoneError as gone:
@@ -136,7 +136,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
             await process.wait()
 
 
-def _explained(said: int) -> OcgError | None:
+def _explained(said: int) -> GoneError | None:
     """Tell what a process complained of before it was gone, if it did."""
     try:
         lines = os.read(said, _COMPLAINT_BYTES).decode("utf-8", "replace").splitlines()
@@ -145,4 +145,4 @@ def _explained(said: int) -> OcgError | None:
     if not lines:
         return None
     hint = "read docs/confinement.md" if lines[-1].startswith("bwrap:") else "ask for less"
-    return OcgError(Code.UNAVAILABLE, f"the tool's process has ended: {lines[-1]}", hint)
+    return GoneError(f"the tool's process has ended: {lines[-1]}", hint)
