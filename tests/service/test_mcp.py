@@ -171,19 +171,20 @@ def test_a_tool_is_asked_about_unless_a_rule_allows_it(
             assert "was not run" in stream.until("tool.result")["content"]
 
 
+@pytest.mark.parametrize(("cwd", "begins_in"), [("a folder", "a folder"), ("", ".mcp/s")])
 def test_a_server_sees_the_workspace_and_its_own_environment_alone(
-    tmp_path: Path, env: dict[str, str], model: ScriptedProvider
+    tmp_path: Path, env: dict[str, str], model: ScriptedProvider, cwd: str, begins_in: str
 ) -> None:
     (tmp_path / "env.config").write_text("A_KEY=for-the-server\n")
     (tmp_path / "data/workspace/a folder").mkdir(parents=True)
-    serve(tmp_path, s=played("plain", env={"KEY": "${A_KEY}"}, cwd="a folder"))
+    serve(tmp_path, s=played("plain", env={"KEY": "${A_KEY}"}, cwd=cwd))
     with agent(tmp_path, env | {"OCG_CONFIG": str(tmp_path / "env.config")}) as running:
         until(running, "s")
         told = use(running, model, "mcp_s_echo", {"text": "environment"})
         found = json.loads(told[told.index("{") : told.rindex("}") + 1])
         assert found["KEY"] == "for-the-server"
         assert found["HOME"] == str(tmp_path / "data/workspace/.mcp/s")
-        assert found["PWD"] == str(tmp_path / "data/workspace/a folder")
+        assert found["PWD"] == str(tmp_path / "data/workspace" / begins_in)
         assert not [key for key in found if key.startswith("OCG_") or "API_KEY" in key]
         assert "for-the-server" not in running.process.log
         assert "for-the-server" not in json.dumps(running.ask("GET", "/v1/mcp"))

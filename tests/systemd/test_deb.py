@@ -18,7 +18,7 @@ from tests.systemd.loads import SERVICES, SOCKETS, UPGRADED, upgraded_under_load
 pytestmark = pytest.mark.timeout(300)
 
 _APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "Dpkg::Options::=--force-confold", "--yes")
-_DEPENDENCIES = ("python3", "libgomp1", "libstdc++6", "procps", "zlib1g", "ca-certificates")
+_DEPENDENCIES = ("python3", "libgomp1", "libstdc++6", "procps", "zlib1g", "ca-certificates", "bubblewrap")
 # What every package leaves in every Debian: dpkg's and apt's own books, logs, and the users that were made.
 _BOOKS = re.compile(
     r"/(proc|sys|dev|run/(systemd|udev|log|user|credentials|lock|nologin|utmp|mount|dbus|host)|packages"

@@ -20,14 +20,14 @@ _Variables = dict[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0
 class Entry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A server: a program with its arguments, or a URL; what else other clients may say of it counts for nothing.
 
-    `read` are folders besides the system's that the program needs, `cwd` is one of the workspace. Patterns say which
-    of its tools are offered. `timeout_s` is how long a call may take.
+    `read` are folders besides the system's that the program needs, `cwd` is one of the workspace, or else its home there.
+    Patterns say which of its tools are offered. `timeout_s` is how long a call may take.
     """
 
     command: _Text = ""
     args: tuple[_Text, ...] = ()
     env: _Variables = {}
-    cwd: _Text = "."
+    cwd: _Text = ""
     read: tuple[_Text, ...] = ()
     url: str = ""
     headers: _Headers = {}

@@ -26,8 +26,12 @@ _MAX_LINE_BYTES = 4 << 20
 _GRACE_S = 0.5
 _MAX_ERRORS_BYTES = 2400
 _MAX_ERROR_CHARS = 300
-# It begins in the workspace, wherever that is in the cage, where alone a folder of the server's may be made.
-_SCRIPT = 'export HOME="$PWD/$1" XDG_CACHE_HOME="$PWD/$1/.cache"; mkdir -p "$HOME" && cd "$2" && shift 2 && exec "$@"'
+# It begins in the workspace, wherever that is in the cage, where alone a folder of the server's may be made. At home lies
+# nothing that tools have put there, such as `node_modules`, for Node to run.
+_SCRIPT = (
+    'export HOME="$PWD/$1" XDG_CACHE_HOME="$PWD/$1/.cache";'
+    ' mkdir -p "$HOME" && cd "${2:-$1}" && shift 2 && exec "$@"'
+)
 
 
 def request_of(name: str, entry: Entry) -> Run:
