@@ -20,7 +20,7 @@ _Variables = dict[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0
 class Entry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A server: a program with its arguments, or a URL; what else other clients may say of it counts for nothing.
 
-    `read` are folders besides the system's that the program needs, `cwd` is one of the workspace, or else its home there.
+    `read` are folders besides the system's that the program needs, `cwd` is one of the workspace, else its home there.
     Patterns say which of its tools are offered. `timeout_s` is how long a call may take.
     """
 

@@ -26,11 +26,10 @@ _MAX_LINE_BYTES = 4 << 20
 _GRACE_S = 0.5
 _MAX_ERRORS_BYTES = 2400
 _MAX_ERROR_CHARS = 300
-# It begins in the workspace, wherever that is in the cage, where alone a folder of the server's may be made. At home lies
+# It begins in the workspace, wherever that is in the cage, where alone a folder of the server's may be made. At home is
 # nothing that tools have put there, such as `node_modules`, for Node to run.
 _SCRIPT = (
-    'export HOME="$PWD/$1" XDG_CACHE_HOME="$PWD/$1/.cache";'
-    ' mkdir -p "$HOME" && cd "${2:-$1}" && shift 2 && exec "$@"'
+    'export HOME="$PWD/$1" XDG_CACHE_HOME="$PWD/$1/.cache"; mkdir -p "$HOME" && cd "${2:-$1}" && shift 2 && exec "$@"'
 )
 
 
