@@ -40,7 +40,8 @@ def test_a_taken_port_is_named_once_and_not_tried_again(box: Box) -> None:
     box.run("ocg", "start")
 
 
-@pytest.mark.says("Failed to create listening socket", "Failed to listen", "Failed to start ocg", "Dependency failed")
+# Where systemd filters addresses, a child of its own makes the sockets, and it has nothing to receive.
+@pytest.mark.says("Failed to (create|receive) listening socket", "Failed to (listen|start ocg)", "Dependency failed")
 def test_a_taken_port_of_embedding_is_told_with_the_way_out(box: Box) -> None:
     with _taken(box, 50000):
         failed = box.run("ocg", "start", check=False)

@@ -68,8 +68,8 @@ for path in sorted(pathlib.Path(ocg.__file__).parent.rglob("*.py")):
         else:
             continue
         for module, name in wanted:
-            # Traces are an extra, which a package leaves to who wants them (docs/metrics.md).
-            if module.partition(".")[0] in {"ocg", "opentelemetry"}:
+            # Traces and the browser are extras, which a package leaves to who wants them (docs/metrics.md, docs/web.md).
+            if module.partition(".")[0] in {"ocg", "opentelemetry", "playwright"}:
                 continue
             try:
                 if name and not hasattr(importlib.import_module(module), name):

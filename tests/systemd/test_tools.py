@@ -52,13 +52,13 @@ def _turn(box: Box, message: str) -> dict[str, Any]:
 def test_every_attack_fails(box: Box, workspace: str) -> None:
     """The escape suite: nothing outside of the cage is read, written, signalled or reached, and no bomb goes off."""
     box.script(f"""
-        id alice >/dev/null 2>&1 || useradd -m alice
-        printf '%s' {_SECRET} > /home/alice/secret
-        chmod 755 /home/alice
+        id carol >/dev/null 2>&1 || useradd -m carol
+        printf '%s' {_SECRET} > /home/carol/secret
+        chmod 755 /home/carol
         rm -rf /var/lib/ocg/attacked
         install -d -o ocg -g ocg -m 700 /var/lib/ocg/attacked
     """)
-    places = ("--workspace", workspace, "--data", "/var/lib/ocg/attacked", "--others", "/home/alice/secret")
+    places = ("--workspace", workspace, "--data", "/var/lib/ocg/attacked", "--others", "/home/carol/secret")
     host = ("-m", "tests.attack_host", "systemd", "--sockets", "/run/ocg", *places)
     told = _as_agent(box, *host, env=(f"SECRET={_SECRET}",), timeout_s=800)
     results = {result["name"]: result for result in map(json.loads, told.splitlines())}
@@ -162,7 +162,7 @@ def test_a_stop_takes_the_sockets_along_and_a_start_brings_them(box: Box) -> Non
 
 def test_nobody_else_may_ask_for_a_tool(box: Box, workspace: str) -> None:
     del workspace
-    box.script("id alice >/dev/null 2>&1 || useradd -m alice")
+    box.script("id carol >/dev/null 2>&1 || useradd -m carol")
     box.run("usermod", "-aG", "ocg", "alice")
     for path in ("tool-ro.sock", "tool-ext.sock"):
         code = f"import socket; socket.socket(socket.AF_UNIX).connect('/run/ocg/{path}')"
