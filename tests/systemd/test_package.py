@@ -68,7 +68,7 @@ for path in sorted(pathlib.Path(ocg.__file__).parent.rglob("*.py")):
         else:
             continue
         for module, name in wanted:
-            # Traces and the browser are extras, which a package leaves to who wants them (docs/metrics.md, docs/web.md).
+            # Traces and the browser are extras, left to who wants them (docs/metrics.md, docs/web.md).
             if module.partition(".")[0] in {"ocg", "opentelemetry", "playwright"}:
                 continue
             try:

@@ -79,7 +79,7 @@ def test_a_distribution_has_all_it_requires(installed: Box, rpms: tuple[Path, Pa
     }  # fmt: skip
     assert libraries == {
         "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libgomp.so.1", "libm.so.6", "libpthread.so.0", "libstdc++.so.6",
-        "libsystemd.so.0", "libz.so.1",
+        "librt.so.1", "libsystemd.so.0", "libz.so.1",
     }  # fmt: skip
     # Libraries of one folder are opened one after the other, so that each finds those before it.
     unmet = """

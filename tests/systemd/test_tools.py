@@ -163,12 +163,12 @@ def test_a_stop_takes_the_sockets_along_and_a_start_brings_them(box: Box) -> Non
 def test_nobody_else_may_ask_for_a_tool(box: Box, workspace: str) -> None:
     del workspace
     box.script("id carol >/dev/null 2>&1 || useradd -m carol")
-    box.run("usermod", "-aG", "ocg", "alice")
+    box.run("usermod", "-aG", "ocg", "carol")
     for path in ("tool-ro.sock", "tool-ext.sock"):
         code = f"import socket; socket.socket(socket.AF_UNIX).connect('/run/ocg/{path}')"
-        refused = box.run("python3", "-c", code, user="alice", check=False)
+        refused = box.run("python3", "-c", code, user="carol", check=False)
         assert "Permission denied" in refused.stderr
-    box.run("gpasswd", "-d", "alice", "ocg")
+    box.run("gpasswd", "-d", "carol", "ocg")
 
 
 def test_as_many_calls_as_are_allowed_run_at_once_and_one_more_is_told_so(box: Box, workspace: str) -> None:
