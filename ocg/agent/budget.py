@@ -62,8 +62,13 @@ class Counter:
 
     async def tools(self, model: Model, tools: Sequence[ToolSpec]) -> int:
         """Return how many tokens the descriptions of tools take."""
+        return sum(await self.each_tool(model, tools))
+
+    async def each_tool(self, model: Model, tools: Sequence[ToolSpec]) -> list[int]:
+        """Return how many tokens the description of each takes."""
         texts = [f"{tool.name} {tool.description} {msgspec.json.encode(tool.parameters).decode()}" for tool in tools]
-        return sum(await self.count(model, [Piece(digest(text), text) for text in texts])) + _CALL_TOKENS * len(tools)
+        counts = await self.count(model, [Piece(digest(text), text) for text in texts])
+        return [count + _CALL_TOKENS for count in counts]
 
     def learn(self, model: Model, messages: Sequence[PromptMessage], tools: Sequence[ToolSpec], actual: int) -> None:
         """Take over how many tokens an API says that a prompt took, for what it does not let us count."""

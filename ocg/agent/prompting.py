@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from ocg.agent import context, marks
 from ocg.agent.archive import Archive, Mark, View
@@ -72,14 +73,11 @@ class Prompter:
 
     async def fitting(self, model: Model, tools: Sequence[ToolSpec]) -> tuple[ToolSpec, ...]:
         """Return those of our tools that a prompt has room for: it begins with them, and is not to be made of them."""
-        left = context.room(model) // _TOOLS_PART
-        found = []
-        for tool in tools if model.takes_tools else ():
-            left -= await self._counter.tools(model, [tool])
-            if left < 0:
-                break
-            found.append(tool)
-        return tuple(found)
+        if not model.takes_tools:
+            return ()
+        room = context.room(model) // _TOOLS_PART
+        up_to = accumulate(await self._counter.each_tool(model, tools))
+        return tuple(tool for tool, tokens in zip(tools, up_to, strict=True) if tokens <= room)
 
     async def measure(
         self, session_id: str, history: Sequence[Message], *, model: Model, tools: Sequence[ToolSpec]

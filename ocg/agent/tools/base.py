@@ -1,6 +1,7 @@
 """What a tool is."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -63,15 +64,21 @@ def spec(tool: Tool) -> ToolSpec:
     """Describe a tool to the model."""
     if isinstance(tool.arguments, dict):
         return ToolSpec(tool.name, tool.description, tool.arguments)
-    (schema,), definitions = msgspec.json.schema_components([tool.arguments], ref_template="#/$defs/{name}")
-    found = _lean(definitions.pop(tool.arguments.__name__, schema))
+    return ToolSpec(tool.name, tool.description, _schema(tool.arguments))
+
+
+@lru_cache(maxsize=64)  # each prompt needs all of them: 2 ms of the event loop's
+def _schema(arguments: type[msgspec.Struct]) -> dict[str, Any]:
+    """Describe arguments to the model; nobody changes what is returned."""
+    (schema,), definitions = msgspec.json.schema_components([arguments], ref_template="#/$defs/{name}")
+    found: dict[str, Any] = _lean(definitions.pop(arguments.__name__, schema))
     found.pop("description", None)  # the tool has its own
-    tag = tool.arguments.__struct_config__.tag_field  # ours, and not for the model to say
+    tag = arguments.__struct_config__.tag_field  # ours, and not for the model to say
     found["properties"] = {key: value for key, value in found.get("properties", {}).items() if key != tag}
     found["required"] = [key for key in found.get("required", []) if key != tag]
     definitions = _lean(definitions, are_names=True)
     # What it refers to comes along: a reference to nothing is refused by some APIs, and means anything to a grammar.
-    return ToolSpec(tool.name, tool.description, found | ({"$defs": definitions} if definitions else {}))
+    return found | ({"$defs": definitions} if definitions else {})
 
 
 def _lean(schema: Any, *, are_names: bool = False) -> Any:
