@@ -1,24 +1,16 @@
 """The browser: a real Chromium in a real cage, led by a model that reads what it is shown."""
 
-import importlib.util
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ocg.protocol.tooling.browser import program
 from tests.provider import Exchange, Script, ScriptedProvider, calls, provider, says, user_said
 from tests.service.agent import agent
 from tests.website import Answer, Site, moved, page, site
-
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("bwrap") and program() and importlib.util.find_spec("playwright")),
-    reason="Chromium, Playwright or bubblewrap is not there",
-)
 
 _FORM = """<title>Tea</title><h1>Order</h1><label>Name <input id=n></label>
 <label>Kind <select id=k><option>green<option>black</select></label>

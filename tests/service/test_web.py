@@ -1,7 +1,6 @@
 """The web's tools in an agent: a real page, got by a real confined process."""
 
 import base64
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ from tests.website import Site, page, site
 
 _HTML = "<title>Tea</title><main><p>Pour water on <a href='/leaves'>leaves</a>.</p></main>"
 _ALLOW = '[[rule]]\ntool = "*"\ndecision = "allow"\n'
-
-pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="there is no bubblewrap to confine with")
 
 
 @pytest.fixture

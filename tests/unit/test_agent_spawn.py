@@ -32,19 +32,8 @@ from tests.agent_parts import PlayedModel
 _TASK = '{"tasks": ["My name is Ada. I live in Paris."]}'
 
 
-class SpawningModel:
+class SpawningModel(PlayedModel):
     """Has a sub-agent, which has no tools, do its task, and tells what that says. Each reply takes 11 tokens."""
-
-    name = model_name = "spawning"
-
-    async def model(self) -> Model:
-        return Model("spawning", 100_000)
-
-    async def count(self, texts: Sequence[str]) -> list[int] | None:
-        return [len(text) for text in texts]
-
-    async def close(self) -> None:
-        pass
 
     async def reply(
         self,
@@ -89,7 +78,7 @@ async def _agent(folder: Path, **limits: int) -> AsyncIterator[Here]:
         turns = create_turns(
             database,
             memories=memories,
-            provider=SpawningModel(),
+            provider=SpawningModel(Model("spawning", 100_000)),
             workspace=Workspace(folder / "workspace"),
             settings=settings,
             deliveries=Deliveries(database),
